@@ -70,8 +70,10 @@ begin
     foreach parent in array array['equipment_gps_location', 'iot_device_metric'] loop
       child := parent || to_char(day, '"_p"YYYYMMDD');
       if to_regclass('public.' || child) is null then
-        execute format('create table public.%I partition of public.%I for values from (%L) to (%L)',
-          child, parent, day, day + interval '1 day');
+        -- ATTACH and not PARTITION OF: the latter would wait for every open insert, and hold up all others meanwhile.
+        execute format('create table public.%I (like public.%I including defaults including constraints including indexes)', child, parent);
+        execute format('alter table public.%I attach partition public.%I for values from (%L) to (%L)',
+          parent, child, day, day + interval '1 day');
         made := made + 1;
       end if;
     end loop;
@@ -100,6 +102,7 @@ create table telematics (
   accuracy_m real,
   odometer_m double precision,
   temperature double precision,
+  temperature_at timestamptz,
   ignition boolean,
   motion_status text,
   unique (customer_id, unit_number),
@@ -152,6 +155,9 @@ call isolate_account('telematics');
 call isolate_tenant('ingest_reject');
 call isolate_tenant('engine_state');
 
+grant select, update on telematics to milepost_definer;
+call step_over_tenants('telematics_follow_equipment()');
+
 grant select on telematics, ingest_reject to milepost_api;
 grant select, insert on equipment_gps_location, iot_device_metric to milepost_ingest;
 grant select, insert, update on telematics, engine_state to milepost_ingest;
@@ -163,13 +169,17 @@ create view tenant_gps_location with (security_barrier) as
   from equipment_gps_location l
   join equipment_has_iot_device h using (equipment_has_iot_device_id)
   join equipment e on e.customer_id = h.customer_id and e.equipment_id = h.equipment_id
-  where h.customer_id = (select app_customer_id()) and app_sees_account(e.account_id);
+  where h.customer_id = (select app_customer_id())
+    and (e.account_id is null or (select app_account_ids()) is null
+         or e.account_id = any ((select app_account_ids())::bigint[]));
 
 create view tenant_device_metric with (security_barrier) as
   select h.customer_id, e.account_id, h.equipment_id, m.*
   from iot_device_metric m
   join equipment_has_iot_device h using (equipment_has_iot_device_id)
   join equipment e on e.customer_id = h.customer_id and e.equipment_id = h.equipment_id
-  where h.customer_id = (select app_customer_id()) and app_sees_account(e.account_id);
+  where h.customer_id = (select app_customer_id())
+    and (e.account_id is null or (select app_account_ids()) is null
+         or e.account_id = any ((select app_account_ids())::bigint[]));
 
 grant select on tenant_gps_location, tenant_device_metric to milepost_api;

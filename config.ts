@@ -1,0 +1,195 @@
+/**
+ * Reads the environment, alone in the whole program, all of it at once. Reports every problem together, each with the
+ * setting's name and what it wants; values of secrets are never repeated.
+ */
+
+export interface Config {
+  readonly databaseUrl: string;
+  readonly databaseIngestUrl: string;
+  readonly databaseApiUrl: string;
+  readonly auth: { readonly issuer: string; readonly audience: string; readonly jwksUrl: string };
+  readonly http: { readonly host: string; readonly port: number; readonly trustProxy: string[] };
+  readonly mqtt: { readonly host: string; readonly port: number; readonly packetBytesMax: number };
+  readonly live: {
+    readonly host: string;
+    readonly port: number;
+    readonly transport: 'auto' | 'uws' | 'ws';
+    readonly allowedOrigins: string[];
+    /** What browsers are told to connect to; empty: this host's name with the live port. */
+    readonly publicUrl: string;
+  };
+  readonly cursorSecret: string;
+  readonly ingest: {
+    readonly partitionCount: number;
+    readonly batchRowsMax: number;
+    readonly lingerMs: number;
+    readonly queueRowsMax: number;
+    readonly queueBytesMax: number;
+    readonly rejectRowsMax: number;
+  };
+  readonly logLevel: string;
+  readonly stopMsMax: number;
+}
+
+/** What `npm run demo` needs; it starts its own database and issuer. */
+export interface DemoConfig {
+  readonly dataDir: string;
+  readonly databasePort: number;
+  readonly vehicleCount: number;
+  readonly fixIntervalS: number;
+  /** Everything the server itself needs but the database and the issuer, which the demo supplies. */
+  readonly server: Omit<Config, 'databaseUrl' | 'databaseIngestUrl' | 'databaseApiUrl' | 'auth'>;
+}
+
+export type ConfigResult<T> =
+  | { readonly ok: true; readonly config: T }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Settings of `npm start`. */
+export function readConfig(env: Environment = process.env): ConfigResult<Config> {
+  const read = new Reader(env);
+  const databaseUrl = read.postgresUrl('DATABASE_URL');
+  return read.result({
+    databaseUrl,
+    databaseIngestUrl: read.postgresUrl('DATABASE_INGEST_URL', databaseUrl),
+    databaseApiUrl: read.postgresUrl('DATABASE_API_URL', databaseUrl),
+    auth: {
+      issuer: read.httpUrl('AUTH_ISSUER'),
+      audience: read.text('AUTH_AUDIENCE'),
+      jwksUrl: read.httpUrl('AUTH_JWKS_URL'),
+    },
+    ...readServer(read, '0.0.0.0'),
+  });
+}
+
+/** Settings of `npm run demo`: all have defaults, and it listens on this machine only. */
+export function readDemoConfig(env: Environment = process.env): ConfigResult<DemoConfig> {
+  const read = new Reader(env);
+  return read.result({
+    dataDir: read.text('DATA_DIR', '.milepost'),
+    databasePort: read.integer('DEMO_DATABASE_PORT', 0, 0, 65_535),
+    vehicleCount: read.integer('DEMO_VEHICLES', 200, 1, 5_000),
+    fixIntervalS: read.integer('DEMO_FIX_INTERVAL_S', 2, 1, 3_600),
+    server: readServer(read, '127.0.0.1'),
+  });
+}
+
+function readServer(read: Reader, host: string): DemoConfig['server'] {
+  return {
+    http: {
+      host: read.text('HTTP_HOST', host),
+      port: read.port('HTTP_PORT', 8080),
+      trustProxy: read.list('TRUST_PROXY'),
+    },
+    mqtt: {
+      host: read.text('MQTT_HOST', host),
+      port: read.port('MQTT_PORT', 1883),
+      packetBytesMax: read.integer('MQTT_PACKET_BYTES_MAX', 262_144, 1_024, 16_777_216),
+    },
+    live: {
+      host: read.text('LIVE_HOST', host),
+      port: read.port('LIVE_PORT', 8081),
+      transport: read.choice('LIVE_TRANSPORT', ['auto', 'uws', 'ws'], 'auto'),
+      allowedOrigins: read.list('LIVE_ALLOWED_ORIGINS'),
+      publicUrl: read.text('LIVE_PUBLIC_URL', ''),
+    },
+    cursorSecret: read.secret('CURSOR_SECRET'),
+    ingest: {
+      partitionCount: read.integer('INGEST_PARTITIONS', 4, 1, 64),
+      batchRowsMax: read.integer('INGEST_BATCH_ROWS_MAX', 5_000, 1, 50_000),
+      lingerMs: read.integer('INGEST_LINGER_MS', 50, 0, 10_000),
+      queueRowsMax: read.integer('INGEST_QUEUE_ROWS_MAX', 100_000, 1_000, 10_000_000),
+      queueBytesMax: read.integer('INGEST_QUEUE_BYTES_MAX', 134_217_728, 1_048_576, 17_179_869_184),
+      rejectRowsMax: read.integer('INGEST_REJECT_ROWS_MAX', 100_000, 100, 100_000_000),
+    },
+    logLevel: read.choice(
+      'LOG_LEVEL',
+      ['trace', 'debug', 'info', 'warn', 'error', 'silent'],
+      'info',
+    ),
+    stopMsMax: read.integer('STOP_MS_MAX', 20_000, 100, 600_000),
+  };
+}
+
+/** Shortest secret for signing cursors. */
+const SECRET_CHARS_MIN = 16;
+
+class Reader {
+  private readonly env: Environment;
+  private readonly problems: string[] = [];
+
+  constructor(env: Environment) {
+    this.env = env;
+  }
+
+  result<T>(config: T): ConfigResult<T> {
+    if (this.problems.length > 0) return { ok: false, problems: this.problems };
+    return { ok: true, config };
+  }
+
+  text(name: string, fallback?: string): string {
+    const value = this.env[name]?.trim();
+    if (value !== undefined && value !== '') return value;
+    if (fallback === undefined) this.problems.push(`${name} is required`);
+    return fallback ?? '';
+  }
+
+  /** Names separated by commas. */
+  list(name: string): string[] {
+    return this.text(name, '')
+      .split(',')
+      .map((item) => item.trim())
+      .filter((item) => item !== '');
+  }
+
+  integer(name: string, fallback: number, min: number, max: number): number {
+    const text = this.text(name, String(fallback));
+    const value = Number(text);
+    if (Number.isInteger(value) && value >= min && value <= max) return value;
+    this.problems.push(
+      `${name} must be a whole number from ${min} to ${max}, not ${JSON.stringify(text)}`,
+    );
+    return fallback;
+  }
+
+  /** 0 lets the system choose. */
+  port(name: string, fallback: number): number {
+    return this.integer(name, fallback, 0, 65_535);
+  }
+
+  choice<T extends string>(name: string, choices: readonly T[], fallback: T): T {
+    const text = this.text(name, fallback);
+    const found = choices.find((choice) => choice === text);
+    if (found !== undefined) return found;
+    this.problems.push(`${name} must be one of ${choices.join(', ')}, not ${JSON.stringify(text)}`);
+    return fallback;
+  }
+
+  httpUrl(name: string): string {
+    return this.url(name, ['http:', 'https:'], 'https://issuer.example/');
+  }
+
+  postgresUrl(name: string, fallback?: string): string {
+    const example = 'postgres://user:password@host:5432/milepost';
+    return this.url(name, ['postgres:', 'postgresql:'], example, fallback);
+  }
+
+  secret(name: string): string {
+    const value = this.text(name, '');
+    if (value !== '' && value.length < SECRET_CHARS_MIN) {
+      this.problems.push(`${name} must have at least ${SECRET_CHARS_MIN} characters`);
+    }
+    return value;
+  }
+
+  private url(name: string, protocols: string[], example: string, fallback?: string): string {
+    const text = this.text(name, fallback);
+    if (text === '' || text === fallback) return text;
+    if (!URL.canParse(text) || !protocols.includes(new URL(text).protocol)) {
+      this.problems.push(`${name} must be a URL such as ${example}`);
+    }
+    return text;
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * One batch, one transaction: COPY fixes, COPY readings, latest positions, engine state, activity feed, rejects,
+ * COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to try again.
+ *
+ * Two ways in. Optimistic: COPY straight into the tables; a repeat of a stored row fails it with 23505. Staged: COPY
+ * into a temporary table, then INSERT … ON CONFLICT DO NOTHING, which also tells which rows were new.
+ */
+import type { ClientBase } from 'pg';
+import { from as copyFrom } from 'pg-copy-streams';
+import type { Evaluation } from '../engine/types.ts';
+import type { Batch, Reject } from './batch.ts';
+import { encodeFixes, encodeReadings, FIX_COLUMNS, READING_COLUMNS } from './copy-encode.ts';
+import { encodeEvents, EVENT_COLUMNS } from './events.ts';
+import { isConnectionError } from './faults.ts';
+import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
+
+/** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
+export interface CommitWork {
+  readonly batch: Batch;
+  readonly evaluation: Evaluation;
+  readonly fixes: Buffer | null;
+  readonly readings: Buffer | null;
+  readonly positions: readonly LatestPosition[];
+  /** `activity_feed_id` of each event; taken from the sequence at the first try. */
+  eventIds: readonly number[] | null;
+}
+
+/** 1 for each row that was in the database already; `null` when none was. */
+export interface CommitResult {
+  readonly fixDuplicate: Uint8Array | null;
+  readonly readingDuplicate: Uint8Array | null;
+}
+
+const SESSION_SQL = `
+  create temporary table if not exists fix_staging on commit delete rows as
+    select ${FIX_COLUMNS} from equipment_gps_location with no data;
+  create temporary table if not exists reading_staging on commit delete rows as
+    select ${READING_COLUMNS} from iot_device_metric with no data;
+  create temporary table if not exists event_staging on commit delete rows as
+    select ${EVENT_COLUMNS} from activity_feed with no data`;
+
+/** Prepares a new connection for {@link commitBatch}. */
+export async function prepareCommitSession(client: ClientBase): Promise<void> {
+  await client.query(SESSION_SQL);
+}
+
+export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
+  return {
+    batch,
+    evaluation,
+    fixes: batch.fixes.count === 0 ? null : encodeFixes(batch.fixes),
+    readings: batch.readings.count === 0 ? null : encodeReadings(batch.readings),
+    positions: latestPositions(batch, evaluation),
+    eventIds: null,
+  };
+}
+
+/**
+ * Writes and commits. When it rejects, nothing is in the database — except where the connection broke after COMMIT
+ * was sent: then the same work, staged, finds its rows as duplicates and changes nothing.
+ */
+export async function commitBatch(
+  client: ClientBase,
+  work: CommitWork,
+  staged: boolean,
+): Promise<CommitResult> {
+  if (work.eventIds === null && work.evaluation.events.length > 0) {
+    work.eventIds = await takeEventIds(client, work.evaluation.events.length);
+  }
+  await client.query('begin');
+  try {
+    const result = staged ? await writeStaged(client, work) : await writeOptimistic(client, work);
+    await writeLatest(client, work);
+    await writeState(client, work.evaluation, work.batch);
+    await writeEvents(client, work, staged);
+    await writeRejects(client, work.batch.rejects);
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    if (!isConnectionError(error)) await client.query('rollback').catch(() => undefined);
+    throw error;
+  }
+}
+
+async function takeEventIds(client: ClientBase, count: number): Promise<number[]> {
+  const { rows } = await client.query<{ id: number }>(
+    `select nextval('activity_feed_activity_feed_id_seq') as id from generate_series(1, $1)`,
+    [count],
+  );
+  return rows.map((row) => row.id);
+}
+
+/** COPY of one Buffer: one socket write instead of two a chunk. */
+async function copy(
+  client: ClientBase,
+  table: string,
+  columns: string,
+  data: Buffer,
+): Promise<void> {
+  const stream = client.query(copyFrom(`copy ${table} (${columns}) from stdin (format binary)`));
+  // `finish` comes after the server's ReadyForQuery. stream.pipeline would destroy the stream after a server error,
+  // which this stream answers by writing to a connection it has let go of.
+  await new Promise<void>((resolve, reject) => {
+    stream.once('finish', resolve);
+    stream.on('error', reject);
+    stream.end(data);
+  });
+}
+
+async function writeOptimistic(client: ClientBase, work: CommitWork): Promise<CommitResult> {
+  if (work.fixes !== null) {
+    await copy(client, 'equipment_gps_location', FIX_COLUMNS, work.fixes);
+  }
+  if (work.readings !== null) {
+    await copy(client, 'iot_device_metric', READING_COLUMNS, work.readings);
+  }
+  return { fixDuplicate: null, readingDuplicate: null };
+}
+
+interface InsertedRow {
+  id: number;
+  code: string;
+  ms: number;
+}
+
+async function writeStaged(client: ClientBase, work: CommitWork): Promise<CommitResult> {
+  const { fixes, readings } = work.batch;
+  let fixDuplicate: Uint8Array | null = null;
+  let readingDuplicate: Uint8Array | null = null;
+  if (work.fixes !== null) {
+    await copy(client, 'fix_staging', FIX_COLUMNS, work.fixes);
+    const { rows } = await client.query<InsertedRow>(
+      `insert into equipment_gps_location (${FIX_COLUMNS}) select ${FIX_COLUMNS} from fix_staging
+       on conflict do nothing returning equipment_has_iot_device_id as id, '' as code,
+         (extract(epoch from recorded_at) * 1000)::double precision as ms`,
+    );
+    fixDuplicate = duplicates(rows, fixes.count, (i) =>
+      key(fixes.deviceId[i]!, '', fixes.timeMs[i]!),
+    );
+  }
+  if (work.readings !== null) {
+    await copy(client, 'reading_staging', READING_COLUMNS, work.readings);
+    const { rows } = await client.query<InsertedRow>(
+      `insert into iot_device_metric (${READING_COLUMNS}) select ${READING_COLUMNS} from reading_staging
+       on conflict do nothing returning equipment_has_iot_device_id as id, metric_code as code,
+         (extract(epoch from recorded_at) * 1000)::double precision as ms`,
+    );
+    readingDuplicate = duplicates(rows, readings.count, (i) =>
+      key(readings.deviceId[i]!, readings.metricCode[i]!, readings.timeMs[i]!),
+    );
+  }
+  return { fixDuplicate, readingDuplicate };
+}
+
+function key(deviceId: number, code: string, timeMs: number): string {
+  return `${deviceId} ${timeMs} ${code}`;
+}
+
+/** Of rows with one key the first went in; the others, and all whose key was not returned, are duplicates. */
+function duplicates(
+  inserted: readonly InsertedRow[],
+  count: number,
+  keyOf: (row: number) => string,
+): Uint8Array | null {
+  if (inserted.length === count) return null;
+  const fresh = new Set(inserted.map((row) => key(row.id, row.code, row.ms)));
+  const flags = new Uint8Array(count);
+  for (let i = 0; i < count; i++) if (!fresh.delete(keyOf(i))) flags[i] = 1;
+  return flags;
+}
+
+const LATEST_SQL = `
+  insert into telematics (customer_id, account_id, equipment_id, unit_number, equipment_has_iot_device_id, recorded_at,
+    received_at, latitude, longitude, altitude_m, speed, heading_deg, accuracy_m, odometer_m, ignition, motion_status,
+    temperature, temperature_at)
+  select e.customer_id, e.account_id, e.equipment_id, e.unit_number, p.link_id,
+    to_timestamp(p.recorded_ms / 1000), to_timestamp(p.received_ms / 1000), p.latitude, p.longitude, p.altitude_m,
+    p.speed, p.heading_deg, p.accuracy_m, p.odometer_m, p.ignition, p.motion_status,
+    p.temperature, to_timestamp(p.temperature_ms / 1000)
+  from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::float8[], $5::float8[], $6::float8[], $7::real[], $8::real[],
+    $9::real[], $10::real[], $11::float8[], $12::boolean[], $13::text[], $14::float8[], $15::float8[])
+    as p (equipment_id, link_id, recorded_ms, received_ms, latitude, longitude, altitude_m, speed, heading_deg,
+      accuracy_m, odometer_m, ignition, motion_status, temperature, temperature_ms)
+  join equipment e on e.equipment_id = p.equipment_id
+  on conflict (equipment_id) do update set
+    equipment_has_iot_device_id = excluded.equipment_has_iot_device_id,
+    recorded_at = excluded.recorded_at, received_at = excluded.received_at,
+    latitude = excluded.latitude, longitude = excluded.longitude, altitude_m = excluded.altitude_m,
+    speed = excluded.speed, heading_deg = excluded.heading_deg, accuracy_m = excluded.accuracy_m,
+    odometer_m = coalesce(excluded.odometer_m, telematics.odometer_m),
+    ignition = coalesce(excluded.ignition, telematics.ignition),
+    motion_status = coalesce(excluded.motion_status, telematics.motion_status),
+    (temperature, temperature_at) = (
+      select r.temperature, r.temperature_at
+      from (values (excluded.temperature, excluded.temperature_at),
+                   (telematics.temperature, telematics.temperature_at)) as r (temperature, temperature_at)
+      order by r.temperature_at desc nulls last limit 1)
+  where telematics.recorded_at < excluded.recorded_at`;
+
+/** Readings that came without a newer fix. */
+const TEMPERATURE_SQL = `
+  update telematics t set temperature = p.temperature, temperature_at = to_timestamp(p.ms / 1000)
+  from unnest($1::bigint[], $2::float8[], $3::float8[]) as p (equipment_id, temperature, ms)
+  where t.equipment_id = p.equipment_id
+    and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))`;
+
+async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> {
+  const p = work.positions;
+  if (p.length > 0) {
+    await client.query({
+      name: 'latest',
+      text: LATEST_SQL,
+      values: [
+        p.map((row) => row.link.equipmentId),
+        p.map((row) => row.link.deviceId),
+        p.map((row) => row.recordedMs),
+        p.map((row) => row.receivedMs),
+        p.map((row) => row.latDeg),
+        p.map((row) => row.lonDeg),
+        p.map((row) => row.altitudeM),
+        p.map((row) => row.speedMps),
+        p.map((row) => row.headingDeg),
+        p.map((row) => row.accuracyM),
+        p.map((row) => row.odometerM),
+        p.map((row) => row.ignition),
+        p.map((row) => row.motionStatus),
+        p.map((row) => row.temperatureC),
+        p.map((row) => row.temperatureMs),
+      ],
+    });
+  }
+  const t = latestTemperatures(work.batch);
+  if (t.size === 0) return;
+  const rows = [...t].sort(([a], [b]) => a - b);
+  await client.query({
+    name: 'temperature',
+    text: TEMPERATURE_SQL,
+    values: [rows.map(([id]) => id), rows.map(([, r]) => r.valueC), rows.map(([, r]) => r.timeMs)],
+  });
+}
+
+async function writeState(client: ClientBase, evaluation: Evaluation, batch: Batch): Promise<void> {
+  if (evaluation.changed.size === 0) return;
+  const tenantOf = new Map<number, number>();
+  for (const link of batch.fixes.link) tenantOf.set(link.deviceId, link.tenantId);
+  for (const link of batch.readings.link) tenantOf.set(link.deviceId, link.tenantId);
+  const changed = [...evaluation.changed].sort(([a], [b]) => a - b);
+  await client.query({
+    name: 'state',
+    text: `insert into engine_state (equipment_has_iot_device_id, customer_id, state, updated_at)
+      select id, tenant, state, now() from unnest($1::bigint[], $2::bigint[], $3::jsonb[]) as s (id, tenant, state)
+      on conflict (equipment_has_iot_device_id) do update set state = excluded.state, updated_at = excluded.updated_at`,
+    values: [
+      changed.map(([id]) => id),
+      changed.map(([id]) => tenantOf.get(id)),
+      changed.map(([, state]) => JSON.stringify(state)),
+    ],
+  });
+}
+
+async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean): Promise<void> {
+  if (work.eventIds === null) return;
+  const data = encodeEvents(work.evaluation.events, work.eventIds, work.batch);
+  if (!staged) return copy(client, 'activity_feed', EVENT_COLUMNS, data);
+  await copy(client, 'event_staging', EVENT_COLUMNS, data);
+  await client.query(
+    `insert into activity_feed (${EVENT_COLUMNS}) select ${EVENT_COLUMNS} from event_staging on conflict do nothing`,
+  );
+}
+
+async function writeRejects(client: ClientBase, rejects: readonly Reject[]): Promise<void> {
+  if (rejects.length === 0) return;
+  await client.query({
+    name: 'rejects',
+    text: `insert into ingest_reject (customer_id, iot_device_id, device_identifier, source, topic, reason, detail, payload,
+        payload_bytes, received_at)
+      select r.customer_id, r.iot_device_id, r.device_identifier, r.source, r.topic, r.reason, r.detail, r.payload,
+        r.payload_bytes, to_timestamp(r.received_ms / 1000)
+      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+        $9::integer[], $10::float8[]) as r (customer_id, iot_device_id, device_identifier, source, topic, reason,
+        detail, payload, payload_bytes, received_ms)`,
+    values: [
+      rejects.map((r) => r.tenantId),
+      rejects.map((r) => r.iotDeviceId),
+      rejects.map((r) => clean(r.deviceName)),
+      rejects.map((r) => r.source),
+      rejects.map((r) => clean(r.topic)),
+      rejects.map((r) => r.reason),
+      rejects.map((r) => clean(r.detail)),
+      rejects.map((r) => r.payload),
+      rejects.map((r) => r.payloadBytes),
+      rejects.map((r) => r.receivedMs),
+    ],
+  });
+}
+
+/** PostgreSQL text holds no NUL. */
+function clean(text: string | null): string | null {
+  return text === null ? null : text.replaceAll('\0', '\u2400');
+}

@@ -1,0 +1,296 @@
+/**
+ * Keeps the registry and the engine's world equal to the database: everything at start and after the change feed
+ * reconnects, single rows as they change. Applies one round of changes at a time, between batches.
+ *
+ * States: idle → syncing (changes that arrive meanwhile are gathered for the next round) → idle; a failed round is
+ * tried again with everything reloaded, until `stop`.
+ */
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Pool } from 'pg';
+import type { Change } from '../db/change-feed.ts';
+import type { Edit } from '../engine/types.ts';
+import type { Logger } from './logger.ts';
+import type { Registry, RegisteredDevice } from './registry.ts';
+import {
+  readDeviceIdsOf,
+  readDevices,
+  readDeviceStates,
+  readFences,
+  readGateways,
+  readRules,
+  readUnits,
+  type Ids,
+  type RestoredDevice,
+} from './config-rows.ts';
+
+/** Pause before a failed round is tried again. */
+const RETRY_MS = 500;
+/** Devices whose state is read in one query. */
+const RESTORE_DEVICES_MAX = 2_000;
+/** Changed ids gathered before a full reload is cheaper than single rows. */
+const CHANGED_IDS_MAX = 5_000;
+
+/** What the sync writes to; the engine is reached through it. */
+export interface SyncTarget {
+  applyEdits(edits: readonly Edit[]): void;
+  restore(device: RestoredDevice, equipmentId: number): void;
+  /** A device that may no longer speak: its open connections are closed. */
+  deviceRevoked(iotDeviceId: number): void;
+}
+
+interface SyncOptions {
+  readonly pool: Pool;
+  readonly registry: Registry;
+  readonly target: SyncTarget;
+  readonly log: Logger;
+}
+
+interface Round {
+  full: boolean;
+  devices: Set<number>;
+  links: Set<number>;
+  equipment: Set<number>;
+  customers: Set<number>;
+  gateways: Set<number>;
+  fences: Set<number>;
+  rules: Set<number>;
+}
+
+const ROUND_OF_TABLE: Readonly<Record<string, Exclude<keyof Round, 'full'>>> = {
+  iot_device: 'devices',
+  equipment_has_iot_device: 'links',
+  equipment: 'equipment',
+  customer: 'customers',
+  gateway_token: 'gateways',
+  geofence: 'fences',
+  telematic_alert: 'rules',
+};
+
+export class ConfigSync {
+  /** `uom_lookup_id` by unit code. */
+  units: ReadonlyMap<string, number> = new Map();
+  private readonly options: SyncOptions;
+  private readonly restored = new Set<number>();
+  private readonly fences = new Set<number>();
+  private readonly rules = new Map<number, string>();
+  private round = emptyRound();
+  private running: Promise<void> | null = null;
+  private stopped = false;
+
+  constructor(options: SyncOptions) {
+    this.options = options;
+  }
+
+  get fenceCount(): number {
+    return this.fences.size;
+  }
+
+  get ruleCount(): number {
+    return this.rules.size;
+  }
+
+  /** Loads everything; rejects when the database cannot be read. */
+  async load(): Promise<void> {
+    this.units = await readUnits(this.options.pool);
+    await this.sync({ ...emptyRound(), full: true });
+  }
+
+  /** One row changed. */
+  onChange(change: Change): void {
+    const set = ROUND_OF_TABLE[change.table];
+    if (set === undefined) return;
+    if (this.round[set].size >= CHANGED_IDS_MAX) this.round.full = true;
+    else this.round[set].add(change.id);
+    this.wake();
+  }
+
+  /** Changes may have been missed. */
+  onReset(): void {
+    this.round.full = true;
+    this.wake();
+  }
+
+  /** Resolves when no change is waiting. */
+  async settled(): Promise<void> {
+    while (this.running !== null) await this.running;
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    await this.settled();
+  }
+
+  private wake(): void {
+    this.running ??= this.run().finally(() => {
+      this.running = null;
+    });
+  }
+
+  private async run(): Promise<void> {
+    while (!this.stopped && !isEmpty(this.round)) {
+      const round = this.round;
+      this.round = emptyRound();
+      try {
+        await this.sync(round);
+      } catch (error) {
+        this.options.log.warn({ err: error }, 'configuration could not be read; trying again');
+        this.round.full = true;
+        await wait(RETRY_MS);
+      }
+    }
+  }
+
+  private async sync(round: Round): Promise<void> {
+    await this.syncFences(round);
+    await this.syncRules(round);
+    await this.syncGateways(round);
+    await this.syncDevices(round);
+  }
+
+  private async syncFences(round: Round): Promise<void> {
+    const ids = idsOf(round, round.fences);
+    if (ids?.length === 0) return;
+    const { fences, bad } = await readFences(this.options.pool, ids);
+    for (const fence of bad)
+      this.options.log.error({ fence }, 'a stored fence is refused by the engine');
+    const present = new Set(fences.map((fence) => fence.fenceId));
+    const edits: Edit[] = fences.map((fence) => ({ type: 'fence_put', fence }));
+    for (const fenceId of ids ?? [...this.fences]) {
+      if (!present.has(fenceId) && this.fences.delete(fenceId)) {
+        edits.push({ type: 'fence_delete', fenceId });
+      }
+    }
+    for (const fenceId of present) this.fences.add(fenceId);
+    this.options.target.applyEdits(edits);
+  }
+
+  private async syncRules(round: Round): Promise<void> {
+    const ids = idsOf(round, round.rules);
+    if (ids?.length === 0) return;
+    const rules = await readRules(this.options.pool, ids);
+    const present = new Set(rules.map((rule) => rule.ruleId));
+    const edits: Edit[] = rules.map((rule) => ({ type: 'rule_put', rule }));
+    for (const ruleId of ids ?? [...this.rules.keys()]) {
+      if (!present.has(ruleId) && this.rules.delete(ruleId)) {
+        edits.push({ type: 'rule_delete', ruleId });
+      }
+    }
+    for (const rule of rules) this.rules.set(rule.ruleId, rule.metricCode);
+    this.options.target.applyEdits(edits);
+  }
+
+  private async syncGateways(round: Round): Promise<void> {
+    const { pool, registry } = this.options;
+    const full = round.full || round.customers.size > 0;
+    const ids = full ? null : [...round.gateways];
+    if (ids?.length === 0) return;
+    const gateways = await readGateways(pool, ids);
+    const present = new Set(gateways.map((gateway) => gateway.gatewayTokenId));
+    for (const id of ids ?? [...registry.gatewayIds]) {
+      if (!present.has(id)) registry.removeGateway(id);
+    }
+    for (const gateway of gateways) registry.putGateway(gateway);
+  }
+
+  private async syncDevices(round: Round): Promise<void> {
+    const ids = round.full ? null : await this.concernedDevices(round);
+    if (ids?.length === 0) return;
+    const devices = await readDevices(this.options.pool, ids);
+    await this.restoreStates(devices);
+    const present = new Set(devices.map((device) => device.iotDeviceId));
+    const all = [...this.options.registry.devices()].map((device) => device.iotDeviceId);
+    const edits: Edit[] = [];
+    for (const id of ids ?? all) if (!present.has(id)) this.removeDevice(id, edits);
+    for (const device of devices) this.putDevice(device, edits);
+    this.options.target.applyEdits(edits);
+  }
+
+  private async concernedDevices(round: Round): Promise<number[]> {
+    const ids = new Set(round.devices);
+    for (const link of round.links) {
+      const device = this.options.registry.deviceOfLink(link);
+      if (device !== undefined) ids.add(device.iotDeviceId);
+    }
+    if (round.links.size + round.equipment.size + round.customers.size > 0) {
+      const concerned = await readDeviceIdsOf(this.options.pool, {
+        links: [...round.links],
+        equipment: [...round.equipment],
+        customers: [...round.customers],
+      });
+      for (const id of concerned) ids.add(id);
+    }
+    return [...ids];
+  }
+
+  /** A link's state is read once in a process's life: from then on memory is ahead of the database. */
+  private async restoreStates(devices: readonly RegisteredDevice[]): Promise<void> {
+    const equipmentOf = new Map<number, number>();
+    for (const { link } of devices) {
+      if (link !== null && !this.restored.has(link.deviceId)) {
+        equipmentOf.set(link.deviceId, link.equipmentId);
+      }
+    }
+    const missing = [...equipmentOf.keys()];
+    const codes = [...new Set(this.rules.values())];
+    for (let from = 0; from < missing.length; from += RESTORE_DEVICES_MAX) {
+      const some = missing.slice(from, from + RESTORE_DEVICES_MAX);
+      for (const device of await readDeviceStates(this.options.pool, some, codes)) {
+        this.options.target.restore(device, equipmentOf.get(device.deviceId)!);
+        this.restored.add(device.deviceId);
+      }
+    }
+  }
+
+  private putDevice(device: RegisteredDevice, edits: Edit[]): void {
+    const { registry, target } = this.options;
+    const before = registry.device(device.iotDeviceId);
+    if (before?.link && before.link.deviceId !== device.link?.deviceId) {
+      edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
+    }
+    const secretChanged = before !== undefined && !sameSecret(before, device);
+    registry.put(device);
+    if (secretChanged) target.deviceRevoked(device.iotDeviceId);
+    if (device.link === null) return;
+    const { deviceId, tenantId, accountId, equipmentId } = device.link;
+    edits.push({ type: 'device_put', device: { deviceId, tenantId, accountId, equipmentId } });
+  }
+
+  private removeDevice(iotDeviceId: number, edits: Edit[]): void {
+    const { registry, target } = this.options;
+    const before = registry.device(iotDeviceId);
+    if (before === undefined) return;
+    registry.remove(iotDeviceId);
+    target.deviceRevoked(iotDeviceId);
+    if (before.link !== null) edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
+  }
+}
+
+function sameSecret(a: RegisteredDevice, b: RegisteredDevice): boolean {
+  if (a.tokenHash === null || b.tokenHash === null) return a.tokenHash === b.tokenHash;
+  return a.tokenHash.equals(b.tokenHash) && a.deviceName === b.deviceName;
+}
+
+function idsOf(round: Round, changed: ReadonlySet<number>): Ids {
+  return round.full ? null : [...changed];
+}
+
+function emptyRound(): Round {
+  return {
+    full: false,
+    devices: new Set(),
+    links: new Set(),
+    equipment: new Set(),
+    customers: new Set(),
+    gateways: new Set(),
+    fences: new Set(),
+    rules: new Set(),
+  };
+}
+
+function isEmpty(round: Round): boolean {
+  return (
+    !round.full &&
+    [round.devices, round.links, round.equipment, round.customers].every((set) => set.size === 0) &&
+    [round.gateways, round.fences, round.rules].every((set) => set.size === 0)
+  );
+}

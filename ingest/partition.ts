@@ -1,0 +1,319 @@
+/**
+ * One partition: one ordered queue, one engine state, one connection, one batch in flight. Everything of one unit goes
+ * through the same partition, so a unit's data is evaluated in order.
+ *
+ * States: idle (queue empty) → lingering (waiting for more rows, at most `lingerMs`) → committing → idle or lingering;
+ * committing ⇄ backing off while the database is away, holding the batch and acknowledging nothing. `stop` lets the
+ * queue run empty until its deadline, then gives up what is left, unacknowledged.
+ */
+import type { Pool, PoolClient } from 'pg';
+import { ensureTimePartitions } from '../db/time-series.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { Evaluation } from '../engine/types.ts';
+import { Backoff } from './backoff.ts';
+import { buildBatch, partRows, type Batch, type Part, type Reject } from './batch.ts';
+import {
+  commitBatch,
+  commitWork,
+  prepareCommitSession,
+  type CommitResult,
+  type CommitWork,
+} from './commit.ts';
+import { halves, rowCount, withoutRows } from './divide.ts';
+import { faultOf, isConnectionError, sqlState } from './faults.ts';
+import type { LatestPosition } from './latest.ts';
+import type { Logger } from './logger.ts';
+import type { IngestMetrics } from './metrics.ts';
+import { Tally } from './tally.ts';
+
+export interface PartitionLimits {
+  /** Rows that make a batch full. One message larger than this is a batch by itself. */
+  readonly batchRowsMax: number;
+  /** How long the first row of a batch waits for others. */
+  readonly lingerMs: number;
+}
+
+/** Rows of one batch that the database may refuse before the fault is taken to be ours and not the data's. */
+export const POISON_ROWS_MAX = 100;
+
+/** What a committed batch means to those who watch. */
+export interface Committed {
+  readonly positions: readonly LatestPosition[];
+  readonly events: Evaluation['events'];
+  /** `activity_feed_id` of each event. */
+  readonly eventIds: readonly number[];
+}
+
+export interface PartitionOptions {
+  readonly engine: Engine;
+  readonly pool: Pool;
+  readonly limits: PartitionLimits;
+  readonly metrics: IngestMetrics;
+  readonly log: Logger;
+  /** Run on each new connection before it is used. */
+  readonly onConnect: (client: PoolClient) => Promise<void>;
+  readonly onCommitted: (committed: Committed) => void;
+  /** The queue has become shorter by this much. */
+  readonly onTaken: (rows: number, bytes: number) => void;
+}
+
+class Abandoned extends Error {}
+
+export class Partition {
+  private readonly options: PartitionOptions;
+  private queue: Part[] = [];
+  private queuedRows = 0;
+  private client: PoolClient | null = null;
+  private wake: (() => void) | null = null;
+  private running: Promise<void> | null = null;
+  private stopping = false;
+  private readonly giveUp = new AbortController();
+  /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
+  private repeating = false;
+
+  constructor(options: PartitionOptions) {
+    this.options = options;
+  }
+
+  start(): void {
+    this.running ??= this.run();
+  }
+
+  /** Takes a message's rows in any case; who calls holds the limit. */
+  submit(part: Part): void {
+    this.queue.push(part);
+    this.queuedRows += partRows(part);
+    if (this.queue.length === 1 || this.queuedRows >= this.options.limits.batchRowsMax) {
+      this.wake?.();
+    }
+  }
+
+  /** Stores what is queued, until the signal aborts; resolves when everything is answered. */
+  async stop(deadline: AbortSignal): Promise<void> {
+    this.stopping = true;
+    const abandon = (): void => this.giveUp.abort();
+    if (deadline.aborted) abandon();
+    deadline.addEventListener('abort', abandon, { once: true });
+    this.wake?.();
+    await this.running;
+    deadline.removeEventListener('abort', abandon);
+    this.dropClient();
+  }
+
+  private async run(): Promise<void> {
+    for (;;) {
+      if (this.queue.length === 0) {
+        if (this.stopping) return;
+        await this.woken(null);
+        continue;
+      }
+      if (this.queuedRows < this.options.limits.batchRowsMax && !this.stopping) {
+        await this.woken(this.options.limits.lingerMs);
+      }
+      await this.process(this.take());
+    }
+  }
+
+  private woken(timeoutMs: number | null): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = timeoutMs === null ? null : setTimeout(() => this.wake?.(), timeoutMs);
+      this.wake = () => {
+        if (timer !== null) clearTimeout(timer);
+        this.wake = null;
+        resolve();
+      };
+    });
+  }
+
+  private take(): Part[] {
+    let count = 0;
+    let rows = 0;
+    let bytes = 0;
+    while (count < this.queue.length) {
+      const next = partRows(this.queue[count]!);
+      if (count > 0 && rows + next > this.options.limits.batchRowsMax) break;
+      rows += next;
+      bytes += this.queue[count]!.bytes;
+      count++;
+    }
+    const parts = this.queue.slice(0, count);
+    this.queue = this.queue.slice(count);
+    this.queuedRows -= rows;
+    this.options.onTaken(rows, bytes);
+    return parts;
+  }
+
+  private async process(parts: readonly Part[]): Promise<void> {
+    const tally = new Tally(parts);
+    const startedMs = performance.now();
+    try {
+      const batch = buildBatch(parts);
+      await this.store(batch, tally);
+      this.options.metrics.batchCommitted(tally, batch, performance.now() - startedMs);
+      tally.settle();
+    } catch (error) {
+      if (!(error instanceof Abandoned)) {
+        this.options.log.error(
+          { err: error },
+          'a batch could not be processed; it is not acknowledged',
+        );
+      }
+      tally.abandon();
+    }
+  }
+
+  /** Stores a batch whole, or in halves until the rows that the database refuses stand alone. */
+  private async store(batch: Batch, tally: Tally): Promise<void> {
+    const { engine, metrics } = this.options;
+    const evaluation = engine.evaluate(batch);
+    let work: CommitWork;
+    let refusal: Error | null;
+    try {
+      work = commitWork(batch, evaluation);
+      refusal = await this.commit(work, tally);
+    } catch (error) {
+      engine.rollback();
+      throw error;
+    }
+    if (refusal === null) {
+      engine.commit();
+      metrics.evaluated(evaluation);
+      this.publish(work);
+      return;
+    }
+    engine.rollback();
+    await this.storeDivided(batch, tally, refusal);
+  }
+
+  private async storeDivided(batch: Batch, tally: Tally, refusal: Error): Promise<void> {
+    if (rowCount(batch) === 1) {
+      const { part, index } = onlyRow(batch);
+      const detail = `the database refused the row: ${refusal.message}`;
+      tally.refused(part, { index, reason: 'storage_refused', detail });
+      this.options.log.warn({ sqlState: sqlState(refusal) }, detail);
+      this.options.metrics.rejected('storage_refused');
+      return this.store(withoutRows(batch, rejectOfRow(batch, detail)), tally);
+    }
+    const [first, second] = halves(batch);
+    await this.store(first, tally);
+    await this.store(second, tally);
+  }
+
+  /** Commits; the error when the data is at fault; waits out everything else. */
+  private async commit(work: CommitWork, tally: Tally): Promise<Error | null> {
+    const { metrics, log } = this.options;
+    const backoff = new Backoff();
+    let staged = this.repeating && work.evaluation.lateCount > 0;
+    for (;;) {
+      if (this.giveUp.signal.aborted) throw new Abandoned();
+      try {
+        const result = await this.tryCommit(work, staged);
+        tally.committed(work.batch, result);
+        return null;
+      } catch (error) {
+        const fault = faultOf(error);
+        metrics.commitFailed(fault);
+        if (fault === 'duplicate' && !staged) {
+          staged = true;
+          continue;
+        }
+        const divisible = rowCount(work.batch) > 0 && tally.poisoned < POISON_ROWS_MAX;
+        if (fault !== 'transient' && divisible) return error as Error;
+        if (isConnectionError(error)) {
+          this.dropClient(error as Error);
+          // COMMIT may have arrived: the rows may be there.
+          staged = true;
+        }
+        log.warn(
+          { err: error, rows: rowCount(work.batch) },
+          'commit failed; the batch is held and tried again',
+        );
+        await backoff.pause(this.giveUp.signal);
+      }
+    }
+  }
+
+  private async tryCommit(work: CommitWork, staged: boolean): Promise<CommitResult> {
+    const client = await this.connection();
+    const range = timeRange(work.batch);
+    if (range !== null) await ensureTimePartitions(client, range.firstMs, range.lastMs);
+    const result = await commitBatch(client, work, staged);
+    if (work.evaluation.lateCount > 0) {
+      this.repeating = result.fixDuplicate !== null || result.readingDuplicate !== null;
+    }
+    return result;
+  }
+
+  private publish(work: CommitWork): void {
+    const { positions, evaluation } = work;
+    if (positions.length === 0 && evaluation.events.length === 0) return;
+    this.options.onCommitted({
+      positions,
+      events: evaluation.events,
+      eventIds: work.eventIds ?? [],
+    });
+  }
+
+  private async connection(): Promise<PoolClient> {
+    if (this.client !== null) return this.client;
+    const client = await this.options.pool.connect();
+    try {
+      await this.options.onConnect(client);
+      await prepareCommitSession(client);
+    } catch (error) {
+      client.release(true);
+      throw error;
+    }
+    this.client = client;
+    return client;
+  }
+
+  private dropClient(error?: Error): void {
+    this.client?.release(error ?? true);
+    this.client = null;
+  }
+}
+
+function onlyRow(batch: Batch): { part: number; index: number } {
+  const rows = batch.fixes.count === 1 ? batch.fixes : batch.readings;
+  return { part: rows.part[0]!, index: rows.index[0]! };
+}
+
+/** Characters of a refused row that are kept. */
+const ROW_CHARS_MAX = 4096;
+
+function rejectOfRow(batch: Batch, detail: string): Reject {
+  const { fixes, readings } = batch;
+  const rows = fixes.count === 1 ? fixes : readings;
+  const link = rows.link[0]!;
+  const row =
+    fixes.count === 1
+      ? { time: fixes.timeMs[0], lat: fixes.latDeg[0], lon: fixes.lonDeg[0], event: fixes.event[0] }
+      : { time: readings.timeMs[0], metric: readings.metricCode[0], value: readings.value[0] };
+  const payload = Buffer.from(JSON.stringify(row).slice(0, ROW_CHARS_MAX));
+  return {
+    tenantId: link.tenantId,
+    iotDeviceId: link.iotDeviceId,
+    deviceName: link.deviceName,
+    source: 'storage',
+    topic: null,
+    reason: 'storage_refused',
+    detail,
+    payload,
+    payloadBytes: payload.length,
+    receivedMs: rows.receivedMs[0]!,
+  };
+}
+
+function timeRange({ fixes, readings }: Batch): { firstMs: number; lastMs: number } | null {
+  let firstMs = Infinity;
+  let lastMs = -Infinity;
+  for (const rows of [fixes, readings]) {
+    for (let i = 0; i < rows.count; i++) {
+      const timeMs = rows.timeMs[i]!;
+      if (timeMs < firstMs) firstMs = timeMs;
+      if (timeMs > lastMs) lastMs = timeMs;
+    }
+  }
+  return firstMs === Infinity ? null : { firstMs, lastMs };
+}

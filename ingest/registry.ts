@@ -1,0 +1,181 @@
+/**
+ * Who may speak, and for which unit: devices by wire name and by token, gateways by token, all from memory. Kept
+ * fresh by config-sync.ts. Refuses to know SQL, sockets and payloads.
+ */
+import { createHash, timingSafeEqual } from 'node:crypto';
+
+/** One device on one unit: everything that storing and evaluating its data needs. */
+export interface Link {
+  /** `equipment_has_iot_device_id`. */
+  readonly deviceId: number;
+  readonly iotDeviceId: number;
+  readonly deviceName: string;
+  readonly tenantId: number;
+  readonly equipmentId: number;
+  readonly accountId: number | null;
+  readonly unitNumber: string;
+}
+
+export interface RegisteredDevice {
+  readonly iotDeviceId: number;
+  readonly deviceName: string;
+  readonly tenantId: number;
+  /** SHA-256 of the device's token; `null`: it has none and cannot sign in by itself. */
+  readonly tokenHash: Buffer | null;
+  /** `null` while the device is mounted on no unit. */
+  readonly link: Link | null;
+}
+
+export interface Gateway {
+  readonly gatewayTokenId: number;
+  readonly tenantId: number;
+  readonly tokenHash: Buffer;
+  /** Devices it may speak for; `null`: every device of its tenant. */
+  readonly iotDeviceIds: ReadonlySet<number> | null;
+}
+
+/** Who sent a message, by its credential. */
+export type Sender =
+  | { readonly kind: 'device'; readonly device: RegisteredDevice }
+  | { readonly kind: 'gateway'; readonly gateway: Gateway };
+
+/** Longer secrets are refused before they are hashed. */
+export const TOKEN_BYTES_MAX = 512;
+
+export class Registry {
+  private readonly byName = new Map<string, RegisteredDevice>();
+  private readonly byId = new Map<number, RegisteredDevice>();
+  private readonly byLink = new Map<number, RegisteredDevice>();
+  private readonly byToken = new Map<string, RegisteredDevice>();
+  private readonly gateways = new Map<number, Gateway>();
+  private readonly gatewayByToken = new Map<string, Gateway>();
+
+  get deviceCount(): number {
+    return this.byId.size;
+  }
+
+  put(device: RegisteredDevice): void {
+    this.remove(device.iotDeviceId);
+    this.byId.set(device.iotDeviceId, device);
+    this.byName.set(device.deviceName, device);
+    if (device.link !== null) this.byLink.set(device.link.deviceId, device);
+    if (device.tokenHash !== null) this.byToken.set(device.tokenHash.toString('hex'), device);
+  }
+
+  remove(iotDeviceId: number): void {
+    const device = this.byId.get(iotDeviceId);
+    if (device === undefined) return;
+    this.byId.delete(iotDeviceId);
+    this.byName.delete(device.deviceName);
+    if (device.link !== null) this.byLink.delete(device.link.deviceId);
+    if (device.tokenHash !== null) this.byToken.delete(device.tokenHash.toString('hex'));
+  }
+
+  putGateway(gateway: Gateway): void {
+    this.removeGateway(gateway.gatewayTokenId);
+    this.gateways.set(gateway.gatewayTokenId, gateway);
+    this.gatewayByToken.set(gateway.tokenHash.toString('hex'), gateway);
+  }
+
+  removeGateway(gatewayTokenId: number): void {
+    const gateway = this.gateways.get(gatewayTokenId);
+    if (gateway === undefined) return;
+    this.gateways.delete(gatewayTokenId);
+    this.gatewayByToken.delete(gateway.tokenHash.toString('hex'));
+  }
+
+  get gatewayIds(): Iterable<number> {
+    return this.gateways.keys();
+  }
+
+  device(iotDeviceId: number): RegisteredDevice | undefined {
+    return this.byId.get(iotDeviceId);
+  }
+
+  deviceNamed(deviceName: string): RegisteredDevice | undefined {
+    return this.byName.get(deviceName);
+  }
+
+  deviceOfLink(deviceId: number): RegisteredDevice | undefined {
+    return this.byLink.get(deviceId);
+  }
+
+  devices(): Iterable<RegisteredDevice> {
+    return this.byId.values();
+  }
+
+  /**
+   * The device with this name and secret, or why not. An unknown name costs the same as a wrong secret, so neither
+   * the answer nor its time tells which names exist; the reason is for counters only.
+   */
+  checkSecret(
+    deviceName: string,
+    secret: Buffer,
+  ): { ok: true; device: RegisteredDevice } | { ok: false; reason: string } {
+    if (secret.length > TOKEN_BYTES_MAX) return { ok: false, reason: 'secret_too_long' };
+    const device = this.byName.get(deviceName);
+    const given = sha256(secret);
+    const same = timingSafeEqual(given, device?.tokenHash ?? NOBODY);
+    if (device === undefined) return { ok: false, reason: 'unknown_device' };
+    if (device.tokenHash === null || !same) return { ok: false, reason: 'bad_secret' };
+    return { ok: true, device };
+  }
+
+  /** The device or gateway that owns this bearer token. Looked up by digest, so timing tells nothing of the token. */
+  senderOf(token: string): Sender | null {
+    if (Buffer.byteLength(token) > TOKEN_BYTES_MAX) return null;
+    const digest = sha256(Buffer.from(token)).toString('hex');
+    const device = this.byToken.get(digest);
+    if (device !== undefined) return { kind: 'device', device };
+    const gateway = this.gatewayByToken.get(digest);
+    return gateway === undefined ? null : { kind: 'gateway', gateway };
+  }
+
+  /**
+   * The unit a record speaks for. A device speaks for itself only, whatever the payload says; a gateway for the devices
+   * of its own tenant, and one of another tenant is as unknown as one that does not exist.
+   */
+  resolve(
+    sender: Sender,
+    deviceName: string | null,
+  ): { ok: true; link: Link } | { ok: false; reason: string; detail: string } {
+    const device = sender.kind === 'device' ? this.byId.get(sender.device.iotDeviceId) : undefined;
+    if (sender.kind === 'device') {
+      if (device === undefined) return refusal('unknown_device', 'the device is not registered');
+      if (deviceName !== null && deviceName !== device.deviceName) {
+        return refusal('foreign_device', 'a device may speak for itself only');
+      }
+      return mounted(device);
+    }
+    if (deviceName === null) {
+      return refusal('device_missing', 'device is required with a gateway token');
+    }
+    const named = this.byName.get(deviceName);
+    const { tenantId, iotDeviceIds } = sender.gateway;
+    if (
+      named === undefined ||
+      named.tenantId !== tenantId ||
+      (iotDeviceIds !== null && !iotDeviceIds.has(named.iotDeviceId))
+    ) {
+      return refusal('unknown_device', 'no device of this name is registered for this token');
+    }
+    return mounted(named);
+  }
+}
+
+const NOBODY = Buffer.alloc(32);
+
+function sha256(secret: Buffer): Buffer {
+  return createHash('sha256').update(secret).digest();
+}
+
+function refusal(reason: string, detail: string): { ok: false; reason: string; detail: string } {
+  return { ok: false, reason, detail };
+}
+
+function mounted(
+  device: RegisteredDevice,
+): { ok: true; link: Link } | { ok: false; reason: string; detail: string } {
+  if (device.link === null) return refusal('device_unmounted', 'the device is mounted on no unit');
+  return { ok: true, link: device.link };
+}
