@@ -1,0 +1,197 @@
+/**
+ * The words the engine speaks: what it is told (fences, rules, devices, fixes, readings) and what it answers (events).
+ * Plain data; no I/O, no clocks, no JSON, no SQL. Arrays of coordinates are `[lon, lat]` in degrees, as in GeoJSON;
+ * everything else is a named field. Times are epoch milliseconds and come in with the data.
+ */
+
+/** One position, `[lonDeg, latDeg]`, WGS 84. */
+export type LonLat = readonly [number, number];
+
+/** Rings of one polygon, outer first, then holes; each ring closed (first position repeated last). */
+export type PolygonRings = readonly (readonly LonLat[])[];
+
+/** Rectangles are polygons. A corridor is all points within half of `widthM` of its line. */
+export type FenceShape =
+  | { readonly type: 'polygon'; readonly polygons: readonly PolygonRings[] }
+  | {
+      readonly type: 'circle';
+      readonly centerLonDeg: number;
+      readonly centerLatDeg: number;
+      readonly radiusM: number;
+    }
+  | { readonly type: 'corridor'; readonly line: readonly LonLat[]; readonly widthM: number };
+
+/** A fence as the engine holds it. A `null` account makes it the whole tenant's. */
+export interface Fence {
+  readonly fenceId: number;
+  readonly version: number;
+  readonly tenantId: number;
+  readonly accountId: number | null;
+  readonly name: string;
+  readonly shape: FenceShape;
+  /** Metres outside the boundary that a fix must exceed before it counts as outside. */
+  readonly exitBufferM: number;
+  /** Consecutive fixes inside before `enter`, ≥ 1. */
+  readonly enterFixCount: number;
+  /** Consecutive fixes outside before `exit`, ≥ 1. */
+  readonly exitFixCount: number;
+  /** Fixes with a worse accuracy do not move the state; `null` takes every fix. */
+  readonly accuracyMMax: number | null;
+}
+
+export type RuleOperator = '>' | '>=' | '<' | '<=' | '=' | '!=' | 'between' | 'outside';
+export type Severity = 'info' | 'warning' | 'critical';
+
+/** A threshold rule. `null` scopes are wider: no equipment, every unit; no account, every account. */
+export interface Rule {
+  readonly ruleId: number;
+  readonly version: number;
+  readonly tenantId: number;
+  readonly accountId: number | null;
+  readonly equipmentId: number | null;
+  readonly name: string;
+  readonly metricCode: string;
+  readonly operator: RuleOperator;
+  readonly value: number;
+  /** Upper bound, for `between` and `outside`; both bounds are inclusive in `between`. */
+  readonly valueHigh: number | null;
+  /** An active alert clears when the condition fails with this in place of `value`; `null`: `value` itself. */
+  readonly clearValue: number | null;
+  /** Milliseconds of event time that the condition must hold before the alert is raised. */
+  readonly holdMs: number;
+  readonly severity: Severity;
+}
+
+/** One device on one unit: the key of all state. */
+export interface Device {
+  /** `equipment_has_iot_device_id`. */
+  readonly deviceId: number;
+  readonly tenantId: number;
+  readonly accountId: number | null;
+  readonly equipmentId: number;
+}
+
+export type Edit =
+  | { readonly type: 'fence_put'; readonly fence: Fence }
+  | { readonly type: 'fence_delete'; readonly fenceId: number }
+  | { readonly type: 'rule_put'; readonly rule: Rule }
+  | { readonly type: 'rule_delete'; readonly ruleId: number }
+  | { readonly type: 'device_put'; readonly device: Device }
+  | { readonly type: 'device_delete'; readonly deviceId: number };
+
+/** Fixes in columns; row i is one fix. NaN is "not reported". The first `count` rows are valid. */
+export interface FixColumns {
+  count: number;
+  deviceId: Float64Array;
+  timeMs: Float64Array;
+  lonDeg: Float64Array;
+  latDeg: Float64Array;
+  accuracyM: Float64Array;
+  speedMps: Float64Array;
+  /** 1 on, 0 off, NaN unknown. */
+  ignition: Float64Array;
+  /** 1 moving, 0 at rest, NaN unknown. */
+  motion: Float64Array;
+}
+
+/** Sensor readings in columns. */
+export interface ReadingColumns {
+  count: number;
+  deviceId: Float64Array;
+  timeMs: Float64Array;
+  metricCode: string[];
+  value: Float64Array;
+}
+
+export interface EngineBatch {
+  readonly fixes: FixColumns;
+  readonly readings: ReadingColumns;
+}
+
+export type EventType = 'geofence_enter' | 'geofence_exit' | 'alert_raised' | 'alert_cleared';
+/**
+ * `move`: the unit or its value changed. `first_fix`: the device's first fix ever lay inside. `fence_changed`: the
+ * fence was made, edited or given to the unit's account so that it now lies on or off a unit that was there before.
+ * `rule_changed`: an active alert does not hold under the rule as edited.
+ */
+export type EventCause = 'move' | 'first_fix' | 'fence_changed' | 'rule_changed';
+
+/** A consequence. Same batches in, same events out, in the same order. */
+export interface EngineEvent {
+  readonly type: EventType;
+  readonly deviceId: number;
+  readonly equipmentId: number;
+  readonly tenantId: number;
+  readonly accountId: number | null;
+  /** The time of the fix or reading that completed the transition. */
+  readonly timeMs: number;
+  /** Where the unit was; NaN when no fix is known yet. */
+  readonly lonDeg: number;
+  readonly latDeg: number;
+  readonly fenceId: number | null;
+  readonly ruleId: number | null;
+  readonly subjectName: string;
+  readonly subjectVersion: number;
+  readonly metricCode: string | null;
+  readonly metricValue: number | null;
+  readonly severity: Severity;
+  /** True when the device's first fix ever already lay inside. */
+  readonly initial: boolean;
+  readonly cause: EventCause;
+}
+
+/** What is remembered of a device and must survive a restart; small plain data, fit for JSON. */
+export interface DeviceState {
+  /** Ascending by `fenceId`. `outCount`: fixes outside in a row so far. */
+  readonly inside: readonly InsideState[];
+  /** Ascending by `fenceId`; only for fences whose `enterFixCount` is above 1. */
+  readonly entering: readonly EnteringState[];
+  /** Ascending by `ruleId`; a rule that is OK has no entry. */
+  readonly rules: readonly RuleState[];
+}
+
+export interface InsideState {
+  readonly fenceId: number;
+  readonly version: number;
+  readonly sinceMs: number;
+  readonly outCount: number;
+}
+
+export interface EnteringState {
+  readonly fenceId: number;
+  readonly version: number;
+  readonly inCount: number;
+  /** The cause that the enter will carry, settled by the first fix inside. */
+  readonly cause: EventCause;
+}
+
+export interface RuleState {
+  readonly ruleId: number;
+  readonly version: number;
+  readonly phase: 'pending' | 'active';
+  /** Pending: since when the condition holds. Active: when it was raised. */
+  readonly sinceMs: number;
+}
+
+/** What a device last said, restored from the stored fixes and readings themselves. */
+export interface DeviceLast {
+  /** NaN when the device has sent readings but no fix yet; the three fields after it are NaN then, too. */
+  readonly fixMs: number;
+  readonly lonDeg: number;
+  readonly latDeg: number;
+  /** NaN when that fix did not report one. */
+  readonly accuracyM: number;
+  /** Newest time by metric code, for codes that came in as readings. */
+  readonly readingMs: Readonly<Record<string, number>>;
+}
+
+/** The result of one batch, in force only after `commit`. */
+export interface Evaluation {
+  readonly events: readonly EngineEvent[];
+  /** Devices whose `DeviceState` differs from before the batch, with the new one. */
+  readonly changed: ReadonlyMap<number, DeviceState>;
+  /** For each device whose newest fix came with this batch: the row in `fixes`. */
+  readonly latestFixRow: ReadonlyMap<number, number>;
+  /** Rows (fixes and readings) that were not newer than what had been evaluated: stored, but without consequences. */
+  readonly lateCount: number;
+}
