@@ -5,6 +5,7 @@
 import type { Pool } from 'pg';
 import type { DeviceLast, DeviceState, Fence, Rule } from '../engine/types.ts';
 import { shapeFromGeoJson } from '../engine/geojson.ts';
+import { checkShape } from '../engine/shape.ts';
 import type { Gateway, RegisteredDevice } from './registry.ts';
 
 /** Rows fetched for a set of ids, or for everything when `ids` is `null`. */
@@ -130,6 +131,11 @@ export async function readFences(
       bad.push({ fenceId: row.geofence_id, reason: `${result.reason}: ${result.detail}` });
       continue;
     }
+    const check = checkShape(result.shape);
+    if (!check.ok) {
+      bad.push({ fenceId: row.geofence_id, reason: `${check.reason}: ${check.detail}` });
+      continue;
+    }
     fences.push({
       fenceId: row.geofence_id,
       version: row.version,
@@ -216,7 +222,7 @@ export async function readDeviceStates(
       row.fix_ms === null && row.reading_ms === null
         ? null
         : {
-            fixMs: row.fix_ms ?? Number.NEGATIVE_INFINITY,
+            fixMs: row.fix_ms ?? NaN,
             lonDeg: row.fix_ms === null ? NaN : row.longitude,
             latDeg: row.fix_ms === null ? NaN : row.latitude,
             accuracyM: row.accuracy_m ?? NaN,

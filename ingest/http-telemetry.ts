@@ -78,7 +78,7 @@ export function telemetryPlugin(
     app.post(
       '/v1/telemetry',
       {
-        config: { public: true },
+        config: { public: true, rateLimit: false },
         bodyLimit: TELEMETRY_BODY_BYTES_MAX,
         schema: {
           operationId: 'postTelemetry',

@@ -52,6 +52,7 @@ async function openHouse(t: Test, ownerUrl: string, fleet: TestFleet): Promise<H
     },
     onLeadershipLost: () => t.fail('leadership lost'),
   });
+  await ingest.load();
   const { mqttPort } = await ingest.start();
   const app = Fastify();
   // As the API answers.

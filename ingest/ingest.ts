@@ -16,6 +16,7 @@ import { telemetryPlugin } from './http-telemetry.ts';
 import { Intake } from './intake.ts';
 import type { LatestPosition } from './latest.ts';
 import { Leader } from './leader.ts';
+import { readLiveSeed, type LiveSeed } from './live-seed.ts';
 import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
 import { createMqttSink } from './mqtt-sink.ts';
@@ -25,7 +26,7 @@ import { Partition, type Committed } from './partition.ts';
 import { Registry } from './registry.ts';
 import { trimRejects } from './trim-rejects.ts';
 
-export type { Committed, EngineEvent, LatestPosition, IngestSummary };
+export type { Committed, EngineEvent, LatestPosition, LiveSeed, IngestSummary };
 
 export interface IngestOptions {
   readonly connectionString: string;
@@ -47,7 +48,12 @@ export interface IngestOptions {
 }
 
 export interface Ingest {
-  /** Waits for the database and for an earlier process to end; then loads, and opens the MQTT port. */
+  /**
+   * Waits for the database and for an earlier process to end, loads the configuration, and tells what a live map begins
+   * with. Nothing is written yet.
+   */
+  load(): Promise<LiveSeed>;
+  /** Opens the MQTT port and takes data in. Rejects with the system's error when the port is taken. */
   start(): Promise<{ mqttPort: number }>;
   /** Closes the doors, commits and acknowledges what was taken in, until the deadline. */
   stop(deadline: AbortSignal): Promise<void>;
@@ -70,11 +76,14 @@ export function createIngest(options: IngestOptions): Ingest {
   let stopTrimming: () => void = () => undefined;
 
   return {
-    async start() {
+    async load() {
       phase = 'starting';
       await leader.lead();
       await sync.load();
       await changeFeed.start();
+      return readLiveSeed(pool);
+    },
+    async start() {
       for (const partition of partitions) partition.start();
       stopTrimming = trimRejects(pool, options.rejectRowsMax, options.log);
       const { port } = await listener.start();

@@ -1,0 +1,327 @@
+/**
+ * What is started, in what order, with which configuration, and how it stops. Hands committed batches from ingestion
+ * to the live hub, which do not know each other. Refuses to read the environment (config.ts) or to know SQL.
+ *
+ * States: starting → running → stopping → stopped. A failure while starting stops what had started.
+ */
+import { createHash, randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import type { AddressInfo } from 'node:net';
+import type { FastifyInstance } from 'fastify';
+import { pino, type Logger } from 'pino';
+import { collectDefaultMetrics, Registry as PromRegistry } from 'prom-client';
+import { Type } from 'typebox';
+import { createAuthenticate } from './api/auth/authenticate.ts';
+import type { LocalIssuer } from './api/auth/local-issuer.ts';
+import { createPrincipals, type Principals } from './api/auth/principal.ts';
+import { createVerifier } from './api/auth/verifier.ts';
+import { buildServer } from './api/server.ts';
+import { createHub, type Hub } from './api/live/hub.ts';
+import { startLive, type RunningLive } from './api/live/start.ts';
+import { portalOf } from './api/live/portal.ts';
+import type { LiveBatch } from './api/live/wire.ts';
+import { readConfig, type Config } from './config.ts';
+import { createChangeFeed, type ChangeFeed } from './db/change-feed.ts';
+import { createPool } from './db/pools.ts';
+import { createIngest, type Committed, type Ingest, type IngestSummary } from './ingest/ingest.ts';
+import { migrate } from './migrations/run.ts';
+
+export interface Milepost {
+  readonly urls: { readonly http: string; readonly live: string; readonly mqtt: string };
+  summary(): IngestSummary;
+  /** Closes the doors, commits and acknowledges what was taken in, then ends everything. */
+  stop(): Promise<void>;
+}
+
+export interface MilepostExtras {
+  /** Mounted under `/demo`; never in production. */
+  readonly localIssuer?: LocalIssuer;
+  /** Another log than the one on standard output. */
+  readonly log?: Logger;
+}
+
+const WebConfigSchema = Type.Object({ live_url: Type.String(), demo: Type.Boolean() });
+
+const VERSION = '0.1.0';
+const LIVE_PATH = '/v1/live';
+const API_CONNECTIONS_MAX = 10;
+const API_STATEMENT_TIMEOUT_MS = 15_000;
+
+/** What has been started, in the order in which it is stopped: first what holds the devices' data. */
+const STOP_ORDER = ['ingest', 'live', 'changeFeed', 'http', 'pool'] as const;
+type Running = Partial<Record<(typeof STOP_ORDER)[number], () => Promise<void>>>;
+
+/** Starts everything; rejects, having stopped what had started, when something cannot. */
+export async function startMilepost(
+  config: Config,
+  extras: MilepostExtras = {},
+): Promise<Milepost> {
+  const log = extras.log ?? pino({ level: config.logLevel });
+  const running: Running = {};
+  try {
+    return await startInOrder(config, extras, log, running);
+  } catch (error) {
+    await stopAll(running).catch((cause: unknown) => log.error({ err: cause }, 'stopping failed'));
+    throw error;
+  }
+}
+
+async function stopAll(running: Running): Promise<void> {
+  for (const name of STOP_ORDER) {
+    const stop = running[name];
+    delete running[name];
+    await stop?.();
+  }
+}
+
+async function startInOrder(
+  config: Config,
+  extras: MilepostExtras,
+  log: Logger,
+  running: Running,
+): Promise<Milepost> {
+  const applied = await migrate(config.databaseUrl, (message) => log.info(message));
+  log.info({ applied: applied.length }, 'database is migrated');
+  const pool = createPool({
+    connectionString: config.databaseApiUrl,
+    role: 'milepost_api',
+    max: API_CONNECTIONS_MAX,
+    applicationName: 'milepost-api',
+    statementTimeoutMs: API_STATEMENT_TIMEOUT_MS,
+    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
+  });
+  running.pool = () => pool.end();
+  const principals = createPrincipals({ pool });
+  const authenticate = createAuthenticate(createVerifier(config.auth), principals);
+  const hub = createHub({ ...portalOf(authenticate, pool), log });
+  const prometheus = new PromRegistry();
+  collectDefaultMetrics({ register: prometheus });
+  const ingest = createIngest({
+    connectionString: config.databaseIngestUrl,
+    mqtt: config.mqtt,
+    ...config.ingest,
+    prometheus,
+    log,
+    onCommitted: (committed) => hub.publish(toLiveBatch(committed)),
+    onLeadershipLost: () => {
+      log.fatal('another Milepost ingests into this database now');
+      process.exit(1);
+    },
+  });
+  running.ingest = () => ingest.stop(AbortSignal.timeout(config.stopMsMax));
+  const seed = await ingest.load();
+  hub.seed(seed.positions, seed.lastEventId);
+  for (const warning of seed.durabilityWarnings) log.warn(warning);
+
+  const live = await listen('LIVE_PORT', config.live.port, () => openLive(config, hub, log));
+  running.live = () => live.close();
+  const liveUrl =
+    config.live.publicUrl || `ws://${named(config.live.host)}:${live.port}${LIVE_PATH}`;
+  const app = await buildApp({
+    config,
+    extras,
+    log,
+    pool,
+    authenticate,
+    prometheus,
+    ingest,
+    liveUrl,
+  });
+  running.http = () => app.close();
+  await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
+  const changeFeed = watchUsers(config, principals, hub);
+  running.changeFeed = () => changeFeed.stop();
+  await changeFeed.start();
+  const { mqttPort } = await listen('MQTT_PORT', config.mqtt.port, () => ingest.start());
+
+  const { port } = app.server.address() as AddressInfo;
+  const urls = {
+    http: `http://${named(config.http.host)}:${port}`,
+    live: liveUrl,
+    mqtt: `mqtt://${named(config.mqtt.host)}:${mqttPort}`,
+  };
+  log.info(urls, 'Milepost is running');
+  return { urls, summary: () => ingest.summary(), stop: () => stopAll(running) };
+}
+
+function openLive(config: Config, hub: Hub, log: Logger): Promise<RunningLive> {
+  return startLive({
+    hub,
+    host: config.live.host,
+    port: config.live.port,
+    path: LIVE_PATH,
+    allowedOrigins: allowedOrigins(config),
+    transport: config.live.transport,
+    log,
+  });
+}
+
+/** Committed rows as the live hub takes them. */
+function toLiveBatch({ positions, events, eventIds }: Committed): LiveBatch {
+  return {
+    positions: positions.map((position) => ({
+      customer_id: position.link.tenantId,
+      account_id: position.link.accountId,
+      equipment_id: position.link.equipmentId,
+      unit_number: position.link.unitNumber,
+      latitude: position.latDeg,
+      longitude: position.lonDeg,
+      speed: position.speedMps,
+      heading_deg: position.headingDeg,
+      motion_status: position.motionStatus,
+      ignition: position.ignition,
+      temperature: position.temperatureC,
+      recorded_at: new Date(position.recordedMs).toISOString(),
+    })),
+    events: events.map((event, i) => ({
+      customer_id: event.tenantId,
+      activity_feed_id: eventIds[i]!,
+      equipment_id: event.equipmentId,
+      account_id: event.accountId,
+      event_type: event.type,
+      event_time: new Date(event.timeMs).toISOString(),
+      latitude: Number.isNaN(event.latDeg) ? null : event.latDeg,
+      longitude: Number.isNaN(event.lonDeg) ? null : event.lonDeg,
+      geofence_id: event.fenceId,
+      telematic_alert_id: event.ruleId,
+      subject_name: event.subjectName,
+      metric_code: event.metricCode,
+      metric_value: event.metricValue,
+      severity: event.severity,
+      initial: event.initial,
+    })),
+  };
+}
+
+interface AppParts {
+  readonly config: Config;
+  readonly extras: MilepostExtras;
+  readonly log: Logger;
+  readonly pool: ReturnType<typeof createPool>;
+  readonly authenticate: ReturnType<typeof createAuthenticate>;
+  readonly prometheus: PromRegistry;
+  readonly ingest: Ingest;
+  readonly liveUrl: string;
+}
+
+async function buildApp(parts: AppParts): Promise<FastifyInstance> {
+  const { config, extras, ingest, liveUrl, prometheus } = parts;
+  const webRoot = join(projectDir(), 'dist', 'web');
+  return buildServer({
+    pool: parts.pool,
+    authenticate: parts.authenticate,
+    cursorKey: cursorKey(config.cursorSecret),
+    trustProxy: config.http.trustProxy,
+    log: parts.log,
+    version: VERSION,
+    liveUrl,
+    ...(existsSync(webRoot) ? { webRoot } : {}),
+    ...(extras.localIssuer ? { demoIssuer: extras.localIssuer } : {}),
+    plugins: [ingest.plugin, webConfigPlugin(liveUrl, extras.localIssuer !== undefined)],
+    readiness: () => {
+      const reasons = ingest.notReady();
+      return { ready: reasons.length === 0, reasons };
+    },
+    renderMetrics: () => prometheus.metrics(),
+  });
+}
+
+/** What the browser's map is told before anybody has signed in. */
+function webConfigPlugin(liveUrl: string, demo: boolean): (app: FastifyInstance) => Promise<void> {
+  return (app) => {
+    app.get(
+      '/web-config.json',
+      {
+        config: { public: true },
+        schema: {
+          operationId: 'getWebConfig',
+          tags: ['server'],
+          summary: 'Where the live map connects',
+          response: { 200: WebConfigSchema },
+        },
+      },
+      () => ({ live_url: liveUrl, demo }),
+    );
+    return Promise.resolve();
+  };
+}
+
+/** Users and roles that change are looked up anew, and their sockets come back with what holds now. */
+function watchUsers(config: Config, principals: Principals, hub: Hub): ChangeFeed {
+  return createChangeFeed({
+    connectionString: config.databaseApiUrl,
+    onChange(change) {
+      if (!['user', 'user_role', 'customer'].includes(change.table)) return;
+      principals.invalidate();
+      if (change.table === 'user') hub.revokeUser(change.id);
+      else hub.revokeCustomer(change.customerId);
+    },
+    onReset: () => principals.invalidate(),
+  });
+}
+
+/** Names the setting when a port is taken. */
+async function listen<T>(setting: string, port: number, start: () => Promise<T>): Promise<T> {
+  try {
+    return await start();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
+    throw new Error(`port ${port} is taken: choose another with ${setting}`, { cause: error });
+  }
+}
+
+function allowedOrigins(config: Config): string[] {
+  const { allowedOrigins: configured } = config.live;
+  const own = ['localhost', '127.0.0.1'].map((host) => `http://${host}:${config.http.port}`);
+  return configured.length > 0 ? configured : own;
+}
+
+/** Cursors outlive a restart only with a secret that does. */
+function cursorKey(secret: string): Uint8Array {
+  return secret === '' ? randomBytes(32) : createHash('sha256').update(secret).digest();
+}
+
+function named(host: string): string {
+  return host === '0.0.0.0' || host === '::' || host === '127.0.0.1' ? 'localhost' : host;
+}
+
+/** Where package.json lies: beside this file, or above dist/. */
+function projectDir(): string {
+  const here = import.meta.dirname;
+  return existsSync(join(here, 'package.json')) ? here : dirname(here);
+}
+
+async function main(): Promise<void> {
+  const read = readConfig();
+  if (!read.ok) {
+    for (const problem of read.problems) console.error(problem);
+    process.exit(1);
+  }
+  const { config } = read;
+  const log = pino({ level: config.logLevel });
+  const milepost = await startMilepost(config, { log });
+  let stopping = false;
+  const stop = (signal: NodeJS.Signals): void => {
+    if (stopping) process.exit(130);
+    stopping = true;
+    log.info({ signal }, 'stopping; a second signal ends at once');
+    milepost.stop().then(
+      () => process.exit(0),
+      (error: unknown) => {
+        log.error({ err: error }, 'stopping failed');
+        process.exit(1);
+      },
+    );
+  };
+  process.on('SIGINT', stop);
+  process.on('SIGTERM', stop);
+}
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  main().catch((error: unknown) => {
+    console.error(error instanceof Error ? error.message : error);
+    process.exit(1);
+  });
+}
