@@ -1,0 +1,62 @@
+import t from 'tap';
+import { readConfig, readDemoConfig } from './config.ts';
+
+const complete = {
+  DATABASE_URL: 'postgres://milepost:secret@db:5432/milepost',
+  AUTH_ISSUER: 'https://issuer.example/',
+  AUTH_AUDIENCE: 'milepost',
+  AUTH_JWKS_URL: 'https://issuer.example/jwks.json',
+};
+
+t.test('every missing setting is named at once', (t) => {
+  const read = readConfig({});
+  t.match(read, {
+    ok: false,
+    problems: ['DATABASE_URL is required', 'AUTH_ISSUER is required', 'AUTH_AUDIENCE is required', 'AUTH_JWKS_URL is required'],
+  }); // prettier-ignore
+  t.end();
+});
+
+t.test('bad values are named with what they want, secrets are not repeated', (t) => {
+  const read = readConfig({
+    ...complete,
+    DATABASE_URL: 'mysql://milepost:hunter2@db/x',
+    MQTT_PORT: '70000',
+    INGEST_PARTITIONS: 'many',
+    LIVE_TRANSPORT: 'smoke',
+    CURSOR_SECRET: 'short',
+  });
+  t.equal(read.ok, false);
+  const told = read.ok ? '' : read.problems.join('\n');
+  for (const name of [
+    'DATABASE_URL',
+    'MQTT_PORT',
+    'INGEST_PARTITIONS',
+    'LIVE_TRANSPORT',
+    'CURSOR_SECRET',
+  ]) {
+    t.match(told, name);
+  }
+  t.match(told, '0 to 65535');
+  t.notMatch(told, 'hunter2');
+  t.notMatch(told, 'short');
+  t.end();
+});
+
+t.test('the rest has defaults; roles share the database unless told otherwise', (t) => {
+  const read = readConfig(complete);
+  t.match(read, {
+    ok: true,
+    config: {
+      databaseApiUrl: complete.DATABASE_URL,
+      databaseIngestUrl: complete.DATABASE_URL,
+      http: { host: '0.0.0.0', port: 8080, trustProxy: [] },
+      ingest: { partitionCount: 4, batchRowsMax: 5_000 },
+    },
+  });
+  t.match(readDemoConfig({}), { ok: true, config: { server: { http: { host: '127.0.0.1' } } } });
+  t.match(readConfig({ ...complete, TRUST_PROXY: '10.0.0.0/8, 192.168.0.0/16' }), {
+    config: { http: { trustProxy: ['10.0.0.0/8', '192.168.0.0/16'] } },
+  });
+  t.end();
+});

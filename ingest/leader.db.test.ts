@@ -1,0 +1,71 @@
+import type { Pool } from 'pg';
+import t, { type Test } from 'tap';
+import { createPool } from '../db/pools.ts';
+import { createTestDatabase } from '../db/test-database.ts';
+import { Leader } from './leader.ts';
+
+function poolOf(t: Test, connectionString: string): Pool {
+  const pool = createPool({
+    connectionString,
+    role: 'milepost_ingest',
+    max: 4,
+    applicationName: 'test',
+    statementTimeoutMs: 5_000,
+  });
+  t.teardown(() => pool.end());
+  return pool;
+}
+
+function leaderOn(t: Test, pool: Pool): { leader: Leader; waiting: Promise<void> } {
+  let told: () => void = () => undefined;
+  const waiting = new Promise<void>((resolve) => (told = resolve));
+  const log = { info: () => undefined, error: () => undefined, warn: () => told() };
+  const leader = new Leader(pool, log, () => t.fail('lost'));
+  t.teardown(() => leader.stop());
+  return { leader, waiting };
+}
+
+t.test('a second process waits for the first, and for its last writer', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const [poolA, poolB] = [poolOf(t, ownerUrl), poolOf(t, ownerUrl)];
+  const { leader: first } = leaderOn(t, poolA);
+  await first.lead();
+  const writer = await poolA.connect();
+  await first.admit(writer);
+
+  const { leader: second, waiting } = leaderOn(t, poolB);
+  let led = false;
+  const leading = second.lead().then(() => (led = true));
+  await waiting;
+  t.equal(led, false, 'while the first leads');
+  first.stop();
+  // The first process is gone, but PostgreSQL still works for its writer.
+  await poolB.query('select 1');
+  t.equal(led, false, 'while a writer of the first is left');
+  writer.release(true);
+  await leading;
+  t.equal(led, true);
+});
+
+t.test('a leader whose connection breaks leads again, and lets writers in only then', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const pool = poolOf(t, ownerUrl);
+  const { leader } = leaderOn(t, pool);
+  await leader.lead();
+  const owner = createPool({
+    connectionString: ownerUrl,
+    role: 'owner',
+    max: 1,
+    applicationName: 'owner',
+    statementTimeoutMs: 5_000,
+  });
+  t.teardown(() => owner.end());
+  await owner.query(`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'`);
+  const writer = await pool.connect();
+  await leader.admit(writer);
+  const { rows } = await owner.query<{ n: number }>(
+    `select count(*)::int as n from pg_locks where locktype = 'advisory' and granted`,
+  );
+  t.equal(rows[0]?.n, 2, 'the leader and its writer');
+  writer.release(true);
+});
