@@ -190,7 +190,7 @@ function buildListener(
     sink: createMqttSink(intake, registry),
     metrics: {
       connections: () => undefined,
-      received: () => undefined,
+      received: (publishes, bytes) => metrics.mqttReceived(publishes, bytes),
       refused: (reason) => metrics.refused('mqtt', reason),
     },
     log: {

@@ -43,6 +43,8 @@ export class IngestMetrics {
   private readonly failures: Counter<'fault'>;
   private readonly events: Counter<'type'>;
   private readonly late: Counter;
+  private readonly publishes: Counter;
+  private readonly publishBytes: Counter;
   private readonly latency: Histogram;
   private readonly commitTime: Histogram;
   private readonly batchRows: Histogram;
@@ -83,6 +85,8 @@ export class IngestMetrics {
       'Rows stored without consequences, being late',
       [],
     );
+    this.publishes = counter('milepost_mqtt_publishes_total', 'PUBLISH packets taken in', []);
+    this.publishBytes = counter('milepost_mqtt_publish_bytes_total', 'Bytes of those packets', []);
     this.latency = new Histogram({
       name: 'milepost_ingest_ack_seconds',
       help: 'From arrival of a message to its commit',
@@ -106,6 +110,11 @@ export class IngestMetrics {
 
   message(source: string): void {
     this.messages.inc({ source });
+  }
+
+  mqttReceived(publishCount: number, byteCount: number): void {
+    this.publishes.inc(publishCount);
+    this.publishBytes.inc(byteCount);
   }
 
   rejected(reason: string): void {

@@ -1,0 +1,54 @@
+/**
+ * The publishes of one connection that wait for their ack. Knows the order they came in and gives their outcomes out in
+ * that order [MQTT-4.6.0-2], whatever order they are settled in; refuses to know bytes.
+ *
+ * States of an entry: `waiting` → (settle) `settled` → (it and all before it are settled) given out and forgotten.
+ */
+import assert from 'node:assert/strict';
+import type { PublishOutcome } from '../sink.ts';
+
+/** One publish that waits: its identifier, and its outcome once there is one. */
+export interface PendingAck {
+  readonly packetId: number;
+  outcome: PublishOutcome | null;
+  next: PendingAck | null;
+}
+
+export class Acks {
+  readonly #give: (packetId: number, outcome: PublishOutcome) => void;
+  #first: PendingAck | null = null;
+  #last: PendingAck | null = null;
+  #count = 0;
+
+  constructor(give: (packetId: number, outcome: PublishOutcome) => void) {
+    this.#give = give;
+  }
+
+  /** Publishes received and not yet acknowledged, settled ones behind an unsettled one included. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Takes a place in the order. An identifier that is still in use takes a second place, and gets a second ack. */
+  add(packetId: number): PendingAck {
+    const entry: PendingAck = { packetId, outcome: null, next: null };
+    if (this.#last === null) this.#first = entry;
+    else this.#last.next = entry;
+    this.#last = entry;
+    this.#count++;
+    return entry;
+  }
+
+  /** Notes the outcome, and gives out every outcome that nothing unsettled stands before. Once per entry. */
+  settle(entry: PendingAck, outcome: PublishOutcome): void {
+    assert.ok(entry.outcome === null, 'a publish was settled twice');
+    entry.outcome = outcome;
+    while (this.#first !== null && this.#first.outcome !== null) {
+      const { packetId, outcome: settled } = this.#first;
+      this.#first = this.#first.next;
+      if (this.#first === null) this.#last = null;
+      this.#count--;
+      this.#give(packetId, settled);
+    }
+  }
+}
