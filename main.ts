@@ -131,7 +131,7 @@ async function startInOrder(
   });
   running.http = () => app.close();
   await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
-  const changeFeed = watchUsers(config, principals, hub);
+  const changeFeed = watchChanges({ config, principals, hub, ingest, log });
   running.changeFeed = () => changeFeed.stop();
   await changeFeed.start();
   const { mqttPort } = await listen('MQTT_PORT', config.mqtt.port, () => ingest.start());
@@ -248,17 +248,41 @@ function webConfigPlugin(liveUrl: string, demo: boolean): (app: FastifyInstance)
   };
 }
 
-/** Users and roles that change are looked up anew, and their sockets come back with what holds now. */
-function watchUsers(config: Config, principals: Principals, hub: Hub): ChangeFeed {
+/**
+ * Users and roles that change are looked up anew, and their sockets come back with what holds now; a unit that changes
+ * its number, account or status is shown, or no longer shown, as it is now.
+ */
+function watchChanges(parts: {
+  config: Config;
+  principals: Principals;
+  hub: Hub;
+  ingest: Ingest;
+  log: Logger;
+}): ChangeFeed {
+  const { principals, hub, ingest, log } = parts;
+  const showUnit = async (customerId: number, equipmentId: number): Promise<void> => {
+    const position = await ingest.livePosition(equipmentId);
+    if (position !== null) hub.publish({ positions: [position], events: [] });
+    else hub.removeUnits(customerId, [equipmentId]);
+  };
   return createChangeFeed({
-    connectionString: config.databaseApiUrl,
-    onChange(change) {
-      if (!['user', 'user_role', 'customer'].includes(change.table)) return;
+    connectionString: parts.config.databaseApiUrl,
+    onChange({ table, id, customerId }) {
+      if (table === 'equipment') {
+        showUnit(customerId, id).catch((error: unknown) =>
+          log.warn({ err: error }, 'a changed unit could not be read; the map shows it as it was'),
+        );
+        return;
+      }
+      if (!['user', 'user_role', 'customer'].includes(table)) return;
       principals.invalidate();
-      if (change.table === 'user') hub.revokeUser(change.id);
-      else hub.revokeCustomer(change.customerId);
+      if (table === 'user') hub.revokeUser(id);
+      else hub.revokeCustomer(customerId);
     },
-    onReset: () => principals.invalidate(),
+    onReset() {
+      principals.invalidate();
+      hub.revokeAll();
+    },
   });
 }
 

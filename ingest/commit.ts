@@ -10,7 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import type { Evaluation } from '../engine/types.ts';
 import type { Batch, Reject } from './batch.ts';
 import { encodeFixes, encodeReadings, FIX_COLUMNS, READING_COLUMNS } from './copy-encode.ts';
-import { encodeEvents, EVENT_COLUMNS } from './events.ts';
+import { encodeEvents, eventKey, EVENT_COLUMNS } from './events.ts';
 import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
 
@@ -21,9 +21,16 @@ export interface CommitWork {
   readonly fixes: Buffer | null;
   readonly readings: Buffer | null;
   readonly positions: readonly LatestPosition[];
-  /** `activity_feed_id` of each event; taken from the sequence at the first try. */
+  /** `activity_feed_id` of each event; taken from the sequence at the first try, and anew when that is long ago. */
   eventIds: readonly number[] | null;
+  eventIdsTakenMs: number;
 }
+
+/**
+ * Those who follow the feed by id trust that an id appears soon after it was taken (see `api/live/event-cursor.ts`), so a
+ * batch that was held for longer takes new ones.
+ */
+const EVENT_IDS_AGE_MS_MAX = 30_000;
 
 /** 1 for each row that was in the database already; `null` when none was. */
 export interface CommitResult {
@@ -52,6 +59,7 @@ export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
     readings: batch.readings.count === 0 ? null : encodeReadings(batch.readings),
     positions: latestPositions(batch, evaluation),
     eventIds: null,
+    eventIdsTakenMs: 0,
   };
 }
 
@@ -64,9 +72,7 @@ export async function commitBatch(
   work: CommitWork,
   staged: boolean,
 ): Promise<CommitResult> {
-  if (work.eventIds === null && work.evaluation.events.length > 0) {
-    work.eventIds = await takeEventIds(client, work.evaluation.events.length);
-  }
+  await takeEventIds(client, work);
   await client.query('begin');
   try {
     const result = staged ? await writeStaged(client, work) : await writeOptimistic(client, work);
@@ -82,12 +88,17 @@ export async function commitBatch(
   }
 }
 
-async function takeEventIds(client: ClientBase, count: number): Promise<number[]> {
+async function takeEventIds(client: ClientBase, work: CommitWork): Promise<void> {
+  const { length } = work.evaluation.events;
+  const nowMs = performance.now();
+  const isFresh = work.eventIds !== null && nowMs - work.eventIdsTakenMs < EVENT_IDS_AGE_MS_MAX;
+  if (length === 0 || isFresh) return;
   const { rows } = await client.query<{ id: number }>(
     `select nextval('activity_feed_activity_feed_id_seq') as id from generate_series(1, $1)`,
-    [count],
+    [length],
   );
-  return rows.map((row) => row.id);
+  work.eventIds = rows.map((row) => row.id);
+  work.eventIdsTakenMs = nowMs;
 }
 
 /** COPY of one Buffer: one socket write instead of two a chunk. */
@@ -260,11 +271,21 @@ async function writeState(client: ClientBase, evaluation: Evaluation, batch: Bat
 
 async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean): Promise<void> {
   if (work.eventIds === null) return;
-  const data = encodeEvents(work.evaluation.events, work.eventIds, work.batch);
+  const { events } = work.evaluation;
+  const data = encodeEvents(events, work.eventIds, work.batch);
   if (!staged) return copy(client, 'activity_feed', EVENT_COLUMNS, data);
   await copy(client, 'event_staging', EVENT_COLUMNS, data);
   await client.query(
     `insert into activity_feed (${EVENT_COLUMNS}) select ${EVENT_COLUMNS} from event_staging on conflict do nothing`,
+  );
+  // Where an earlier try had committed after all, the events are known by the ids of that try.
+  const { rows } = await client.query<{ key: Buffer; id: number }>(
+    `select uuid_send(event_key) as key, activity_feed_id as id from activity_feed
+      where event_key in (select event_key from event_staging)`,
+  );
+  const idOf = new Map(rows.map((row) => [row.key.toString('hex'), row.id]));
+  work.eventIds = events.map(
+    (event, i) => idOf.get(eventKey(event).toString('hex')) ?? work.eventIds![i]!,
   );
 }
 

@@ -16,7 +16,7 @@ import { telemetryPlugin } from './http-telemetry.ts';
 import { Intake } from './intake.ts';
 import type { LatestPosition } from './latest.ts';
 import { Leader } from './leader.ts';
-import { readLiveSeed, type LiveSeed } from './live-seed.ts';
+import { readLivePositions, readLiveSeed, type LiveSeed, type SeedPosition } from './live-seed.ts';
 import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
 import { createMqttSink } from './mqtt-sink.ts';
@@ -60,6 +60,8 @@ export interface Ingest {
   /** `POST /v1/telemetry` for the HTTP server. */
   readonly plugin: (app: FastifyInstance) => Promise<void>;
   summary(): IngestSummary;
+  /** The latest position of a unit, or `null` where there is none to show (any more). */
+  livePosition(equipmentId: number): Promise<SeedPosition | null>;
   /** Why new data cannot be taken now; empty when it can. */
   notReady(): string[];
 }
@@ -104,6 +106,7 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     plugin: telemetryPlugin({ intake, registry, metrics, accepting: () => phase === 'running' }),
     summary: () => metrics.summary(),
+    livePosition: async (equipmentId) => (await readLivePositions(pool, [equipmentId]))[0] ?? null,
     notReady() {
       const reasons: string[] = [];
       if (phase !== 'running') reasons.push(`ingest is ${phase}`);

@@ -28,11 +28,7 @@ export interface LiveSeed {
 
 /** To be read while this process leads and its partitions have not started. */
 export async function readLiveSeed(pool: Pool): Promise<LiveSeed> {
-  const positions = await pool.query<Omit<SeedPosition, 'recorded_at'> & { recorded_at: Date }>(
-    `select customer_id, account_id, equipment_id, unit_number, latitude, longitude, speed, heading_deg,
-            motion_status, ignition, temperature, recorded_at
-       from telematics`,
-  );
+  const positions = await readLivePositions(pool, null);
   const last = await pool.query<{ id: number | null }>(
     'select max(activity_feed_id) as id from activity_feed',
   );
@@ -40,10 +36,22 @@ export async function readLiveSeed(pool: Pool): Promise<LiveSeed> {
   const warnings = await durabilityWarnings(client).finally(() => client.release());
   return {
     durabilityWarnings: warnings,
-    positions: positions.rows.map((row) => ({
-      ...row,
-      recorded_at: row.recorded_at.toISOString(),
-    })),
+    positions,
     lastEventId: last.rows[0]?.id ?? 0,
   };
+}
+
+/** Latest positions of these units, or of all; units that are retired or were never heard of have none. */
+export async function readLivePositions(
+  pool: Pool,
+  equipmentIds: readonly number[] | null,
+): Promise<SeedPosition[]> {
+  const { rows } = await pool.query<Omit<SeedPosition, 'recorded_at'> & { recorded_at: Date }>(
+    `select t.customer_id, t.account_id, t.equipment_id, t.unit_number, latitude, longitude, speed, heading_deg,
+            motion_status, ignition, temperature, recorded_at
+       from telematics t join equipment e using (equipment_id)
+      where e.status <> 'retired' and ($1::bigint[] is null or t.equipment_id = any ($1))`,
+    [equipmentIds],
+  );
+  return rows.map((row) => ({ ...row, recorded_at: row.recorded_at.toISOString() }));
 }
