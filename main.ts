@@ -11,13 +11,13 @@ import { pathToFileURL } from 'node:url';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino, type Logger } from 'pino';
-import { collectDefaultMetrics, Registry as PromRegistry } from 'prom-client';
+import { collectDefaultMetrics, Histogram, Registry as PromRegistry } from 'prom-client';
 import { Type } from 'typebox';
 import { createAuthenticate } from './api/auth/authenticate.ts';
 import type { LocalIssuer } from './api/auth/local-issuer.ts';
 import { createPrincipals, type Principals } from './api/auth/principal.ts';
 import { createVerifier } from './api/auth/verifier.ts';
-import { buildServer } from './api/server.ts';
+import { buildServer, type ServedRequest } from './api/server.ts';
 import { createHub, type Hub } from './api/live/hub.ts';
 import { startLive, type RunningLive } from './api/live/start.ts';
 import { portalOf } from './api/live/portal.ts';
@@ -94,7 +94,11 @@ async function startInOrder(
   });
   running.pool = () => pool.end();
   const principals = createPrincipals({ pool });
-  const authenticate = createAuthenticate(createVerifier(config.auth), principals);
+  const verifier = createVerifier({
+    ...config.auth,
+    onKeySetError: (error) => log.warn({ err: error }, "the issuer's keys could not be fetched"),
+  });
+  const authenticate = createAuthenticate(verifier, principals);
   const hub = createHub({ ...portalOf(authenticate, pool), log });
   const prometheus = new PromRegistry();
   collectDefaultMetrics({ register: prometheus });
@@ -131,6 +135,8 @@ async function startInOrder(
   });
   running.http = () => app.close();
   await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
+  // Not awaited: an issuer that is away must not keep devices waiting.
+  void verifier.warm();
   const changeFeed = watchChanges({ config, principals, hub, ingest, log });
   running.changeFeed = () => changeFeed.stop();
   await changeFeed.start();
@@ -225,7 +231,19 @@ async function buildApp(parts: AppParts): Promise<FastifyInstance> {
       return { ready: reasons.length === 0, reasons };
     },
     renderMetrics: () => prometheus.metrics(),
+    onServed: servedMetric(prometheus),
   });
+}
+
+function servedMetric(prometheus: PromRegistry): (request: ServedRequest) => void {
+  const histogram = new Histogram({
+    name: 'milepost_http_request_seconds',
+    help: 'Requests answered, by route',
+    labelNames: ['method', 'route', 'status'],
+    registers: [prometheus],
+  });
+  return ({ method, route, status, durationMs }) =>
+    histogram.observe({ method, route, status }, durationMs / 1000);
 }
 
 /** What the browser's map is told before anybody has signed in. */

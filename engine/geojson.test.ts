@@ -17,7 +17,7 @@ function read(fields: Partial<FenceShapeFields> & { shape_type: string }) {
   return shapeFromGeoJson({ ...none, ...fields });
 }
 
-t.test('the shapes that are taken', async (t) => {
+t.test('the shapes that are taken', (t) => {
   const polygon = { type: 'Polygon', coordinates: square };
   const one = { ok: true, shape: { type: 'polygon', polygons: [square] } };
   t.same(read({ shape_type: 'polygon', polygon }), one);
@@ -59,9 +59,10 @@ t.test('the shapes that are taken', async (t) => {
     },
     'altitudes are dropped',
   );
+  t.end();
 });
 
-t.test('what is refused, with its reason and place', async (t) => {
+t.test('what is refused, with its reason and place', (t) => {
   const ring = (coordinates: unknown) => ({ type: 'Polygon', coordinates });
   const at = '/polygon/coordinates';
   const rows: [string, Partial<FenceShapeFields> & { shape_type: string }, string, string][] = [
@@ -209,9 +210,10 @@ t.test('what is refused, with its reason and place', async (t) => {
   for (const [name, fields, reason, pointer] of rows) {
     t.match(read(fields), { ok: false, reason, pointer, detail: /\w/ }, name);
   }
+  t.end();
 });
 
-t.test('limits', async (t) => {
+t.test('limits', (t) => {
   const round = Array.from({ length: FENCE_VERTICES_MAX }, (_, i) => [i / 1e5, 1]);
   round[FENCE_VERTICES_MAX - 1] = round[0]!;
   const full = { type: 'Polygon', coordinates: [round] };
@@ -230,4 +232,5 @@ t.test('limits', async (t) => {
   t.match(shapeFromGeoJson(fields, 4), { ok: false, reason: 'too_many_vertices' }, 'a lower limit');
   const rings = { type: 'Polygon', coordinates: Array(FENCE_RINGS_MAX + 1).fill(square[0]) };
   t.match(read({ shape_type: 'polygon', polygon: rings }), { ok: false, reason: 'too_many_rings' });
+  t.end();
 });

@@ -1,0 +1,62 @@
+/** What the routes are given, and the one way they reach the database: as the caller's tenant. */
+import type { FastifyRequest } from 'fastify';
+import type pg from 'pg';
+import { withTenant, type TenantDb } from '../db/tenancy.ts';
+import { principalOf } from './guard.ts';
+import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
+
+/** Rows that one tenant may hold; checked on insert, so simultaneous inserts may pass it by a few. */
+export interface Quotas {
+  readonly geofencesPerTenantMax: number;
+  readonly alertsPerTenantMax: number;
+}
+
+export const QUOTAS: Quotas = { geofencesPerTenantMax: 50_000, alertsPerTenantMax: 10_000 };
+
+export interface ApiContext {
+  /** Connections of the role `milepost_api`. */
+  readonly pool: pg.Pool;
+  readonly cursors: Cursors;
+  readonly quotas: Quotas;
+  /** Where the browser opens its WebSocket. */
+  readonly liveUrl: string | null;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
+}
+
+/** Runs `work` in a transaction that sees the rows of the caller's tenant and accounts, and no others. */
+export function inTenant<T>(
+  context: ApiContext,
+  request: FastifyRequest,
+  work: (db: TenantDb) => Promise<T>,
+): Promise<T> {
+  return withTenant(context.pool, principalOf(request).tenant, (db) => work(db));
+}
+
+/** One page of a list, while it is being read. */
+export interface OpenList {
+  /** One more than the page holds: the surplus tells that there is another. */
+  readonly rowsMax: number;
+  /** The sort key of the last row of the page before; null on the first page. */
+  readonly after: Position | null;
+  page<T>(rows: T[], positionOf: (row: T) => Position): Page<T>;
+}
+
+/**
+ * Reads `limit` and `cursor` of a list request. `list` names the list with its order; all other query fields are
+ * filters, to which the cursor is bound. Throws 400 for a cursor that is not this list's.
+ */
+export function openList(context: ApiContext, request: FastifyRequest, list: string): OpenList {
+  const { limit, cursor, ...filters } = request.query as { limit: number; cursor?: string };
+  const scope: CursorScope = {
+    list: `${list} ${JSON.stringify(request.params)}`,
+    customerId: principalOf(request).tenant.customerId,
+    filters,
+  };
+  return {
+    rowsMax: limit + 1,
+    after: cursor === undefined ? null : context.cursors.decode(scope, cursor),
+    page: (rows, positionOf) =>
+      toPage(rows, limit, (row) => context.cursors.encode(scope, positionOf(row))),
+  };
+}

@@ -1,0 +1,61 @@
+/** Whether a fence that somebody sends can be one. Geometry is the engine's to judge; here its answer becomes a 422. */
+import { shapeFromGeoJson, type FenceShapeFields } from '../../engine/geojson.ts';
+import { checkShape } from '../../engine/shape.ts';
+import { fieldProblem, type Problem } from '../problem.ts';
+
+/** Positions of a fence that is sent through the API; well within the body limit and the engine's own. */
+export const GEOFENCE_VERTICES_MAX = 10_000;
+
+const SHAPE_FIELDS = ['polygon', 'center_lat', 'center_lng', 'radius_m', 'width_m'] as const;
+type ShapeField = (typeof SHAPE_FIELDS)[number];
+
+function fieldsOf(shapeType: string): readonly ShapeField[] {
+  if (shapeType === 'circle') return ['center_lat', 'center_lng', 'radius_m'];
+  return shapeType === 'corridor' ? ['polygon', 'width_m'] : ['polygon'];
+}
+
+/**
+ * The shape columns of a row, from what is `stored` (nothing, for a new one) and what is `sent`. Columns that the shape
+ * has no use for become null; sending a value for one throws 422, and so does a shape that cannot be a fence. The
+ * problem names the field, down to the vertex.
+ */
+export function checkedShape(
+  stored: FenceShapeFields | null,
+  sent: Partial<FenceShapeFields>,
+): FenceShapeFields {
+  const shape_type = sent.shape_type ?? stored?.shape_type ?? '';
+  const used = fieldsOf(shape_type);
+  const shape: Record<string, unknown> = { shape_type };
+  for (const name of SHAPE_FIELDS) {
+    if (used.includes(name)) {
+      const value = sent[name] === undefined ? stored?.[name] : sent[name];
+      shape[name] = value ?? null;
+    } else {
+      shape[name] = null;
+      if (sent[name] !== undefined && sent[name] !== null) {
+        throw refuse(`/${name}`, `means nothing for a ${shape_type}; leave it out`);
+      }
+    }
+  }
+  const fields = shape as unknown as FenceShapeFields;
+  requireFence(fields);
+  return fields;
+}
+
+function requireFence(fields: FenceShapeFields): void {
+  const read = shapeFromGeoJson(fields, GEOFENCE_VERTICES_MAX);
+  if (!read.ok) throw refuse(read.pointer, read.detail);
+  const checked = checkShape(read.shape);
+  if (!checked.ok) throw refuse(pointerOf(checked.reason, fields.shape_type), checked.detail);
+}
+
+function pointerOf(reason: string, shapeType: string): string {
+  if (reason === 'radius') return '/radius_m';
+  if (reason === 'width') return '/width_m';
+  if (shapeType !== 'circle') return '/polygon/coordinates';
+  return reason === 'lon_range' ? '/center_lng' : '/center_lat';
+}
+
+function refuse(pointer: string, detail: string): Problem {
+  return fieldProblem('unprocessable', 'body', pointer, detail);
+}

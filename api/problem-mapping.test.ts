@@ -1,0 +1,106 @@
+import t from 'tap';
+import { problemBody } from './problem.ts';
+import { toFieldError, toProblem } from './problem-mapping.ts';
+
+const failed = (code: string, more: object = {}) =>
+  new Error('Failed query: select secret', {
+    cause: Object.assign(new Error('inside'), { code, ...more }),
+  });
+
+t.test('errors of the database', (t) => {
+  const key = (columns: string, rest: string) => ({ detail: `Key (${columns})=(1, x) ${rest}` });
+  const rows: [string, unknown, number, string[]][] = [
+    [
+      'taken',
+      failed('23505', key('customer_id, unit_number', 'already exists.')),
+      409,
+      ['/unit_number'],
+    ],
+    ['taken, nothing told', failed('23505'), 409, []],
+    [
+      'no such',
+      failed('23503', key('customer_id, account_id', 'is not present in table "account".')),
+      422,
+      ['/account_id'],
+    ],
+    [
+      'in use',
+      failed('23503', key('customer_id, account_id', 'is still referenced from table "x".')),
+      409,
+      [],
+    ],
+    ['check', failed('23514'), 422, []],
+    ['not null', failed('23502'), 422, []],
+    ['out of range', failed('22003'), 422, []],
+    ['statement timeout', failed('57014'), 503, []],
+    ['lock timeout', failed('55P03'), 503, []],
+    ['deadlock', failed('40P01'), 503, []],
+    ['shutting down', failed('57P01'), 503, []],
+    ['too many connections', failed('53300'), 503, []],
+    ['refused', Object.assign(new AggregateError([]), { code: 'ECONNREFUSED' }), 503, []],
+    ['no connection free', new Error('timeout exceeded when trying to connect'), 503, []],
+    ['cut off', new Error('Connection terminated unexpectedly'), 503, []],
+    ['syntax', failed('42601'), 500, []],
+    ['no grant', failed('42501'), 500, []],
+    [
+      'row-level security',
+      Object.assign(new Error('violates row-level security policy'), { code: '42501' }),
+      403,
+      [],
+    ],
+    ['not committed', Object.assign(new Error('x'), { code: 'TENANT_NOT_COMMITTED' }), 500, []],
+    ['anything', new TypeError('x is not a function'), 500, []],
+    ['no error at all', 'thrown text', 500, []],
+  ];
+  for (const [name, error, status, pointers] of rows) {
+    const problem = toProblem(error);
+    t.equal(problem.status, status, name);
+    t.same(
+      problem.errors.map(({ pointer }) => pointer),
+      pointers,
+      name,
+    );
+    const told = JSON.stringify(problemBody(problem, '/v1/x?token=secret', 'id'));
+    t.notMatch(told, /secret|inside|Failed query|table|not a function/, name);
+    if (status === 503) t.match(problem.headers, { 'retry-after': /^\d+$/ }, name);
+    if (status >= 500) t.equal(problem.cause, error, `${name}: kept for the log`);
+  }
+  t.end();
+});
+
+t.test('errors of Fastify and plugins', (t) => {
+  const thrown = (statusCode: number, code = 'FST_ERR_X') =>
+    Object.assign(new Error('inside'), { statusCode, code });
+  t.match(toProblem(thrown(415, 'FST_ERR_CTP_INVALID_MEDIA_TYPE')), { status: 415 });
+  t.match(toProblem(thrown(413)), { status: 413, message: /cannot be served/ });
+  t.match(toProblem(thrown(418)), { status: 400 });
+  t.match(toProblem(thrown(500)), { status: 500 });
+  t.match(toProblem(thrown(503, 'FST_ERR_HANDLER_TIMEOUT')), { status: 503 });
+  t.end();
+});
+
+t.test('errors of schemas name field and reason', (t) => {
+  const of = (keyword: string, params: object, instancePath = '') =>
+    toFieldError(
+      {
+        keyword,
+        params: params as Record<string, unknown>,
+        instancePath,
+        schemaPath: '',
+        message: 'm',
+      },
+      'body',
+    );
+  t.same(of('additionalProperties', { additionalProperty: 'a/b~c' }, '/x'), {
+    in: 'body',
+    pointer: '/x/a~1b~0c',
+    detail: 'is not a field that is known here',
+  });
+  t.match(of('required', { missingProperty: 'name' }), { pointer: '/name', detail: 'is required' });
+  t.match(of('enum', { allowedValues: ['a', null] }, '/k'), {
+    pointer: '/k',
+    detail: 'must be one of "a", null',
+  });
+  t.match(of('maximum', {}, '/n'), { pointer: '/n', detail: 'm' });
+  t.end();
+});

@@ -1,0 +1,162 @@
+/**
+ * Makes a `Problem` of whatever was thrown while a request was served: by our own code, by Fastify (schemas, body
+ * parsing, routing), or by the database. What it does not recognise is an internal error.
+ */
+import type { FastifyError, FastifySchemaValidationError } from 'fastify';
+import {
+  Problem,
+  PROBLEMS,
+  RETRY_AFTER_S,
+  type FieldError,
+  type ProblemCode,
+  type RequestPart,
+} from './problem.ts';
+
+/** Causes of causes that are looked through for a database error. */
+const CAUSE_DEPTH_MAX = 5;
+
+/** Never throws. The original stays the `cause` where the problem is the server's. */
+export function toProblem(error: unknown): Problem {
+  if (error instanceof Problem) return error;
+  return fromFastify(error) ?? fromDatabase(error) ?? internal(error);
+}
+
+function internal(cause: unknown): Problem {
+  return new Problem('internal', 'the failure has been logged under the request id', { cause });
+}
+
+function unavailable(cause: unknown): Problem {
+  const headers = { 'retry-after': String(RETRY_AFTER_S) };
+  return new Problem('unavailable', 'try again in a few seconds', { headers, cause });
+}
+
+const PARTS: Record<string, RequestPart> = {
+  body: 'body',
+  querystring: 'query',
+  params: 'path',
+  headers: 'header',
+};
+
+const FASTIFY_CODES: Record<string, readonly [ProblemCode, string]> = {
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: ['unsupported_media_type', 'send application/json'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['payload_too_large', 'the body is larger than this server takes'],
+  FST_ERR_CTP_EMPTY_JSON_BODY: ['malformed_request', 'the body is empty'],
+  FST_ERR_CTP_INVALID_JSON_BODY: ['malformed_request', 'the body is not valid JSON'],
+  FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['malformed_request', 'the body ended early or late'],
+  FST_ERR_BAD_URL: ['malformed_request', 'the address is not valid percent-encoding'],
+  FST_ERR_MAX_PARAM_LENGTH: ['uri_too_long', 'a part of the path is too long'],
+  FST_ERR_NOT_FOUND: ['not_found', 'there is nothing at this address'],
+};
+
+function fromFastify(error: unknown): Problem | null {
+  if (!(error instanceof Error)) return null;
+  const { validation, validationContext, code, statusCode } = error as FastifyError;
+  if (validation) {
+    const errors = validation.map((one) =>
+      toFieldError(one, PARTS[validationContext ?? ''] ?? 'body'),
+    );
+    const detail = errors.map((one) => `${one.pointer || one.in}: ${one.detail}`).join('; ');
+    return new Problem('invalid_request', detail, { errors });
+  }
+  const known = FASTIFY_CODES[code];
+  if (known) return new Problem(...known);
+  if (code === 'FST_ERR_HANDLER_TIMEOUT') return unavailable(error);
+  return statusCode !== undefined && statusCode >= 400 && statusCode < 500
+    ? ofStatus(statusCode)
+    : null;
+}
+
+// A refusal of Fastify or of a plugin that has no words of ours: its own may tell of the inside.
+function ofStatus(status: number): Problem {
+  const codes = Object.keys(PROBLEMS) as ProblemCode[];
+  const code = codes.find((one) => PROBLEMS[one][0] === status) ?? 'malformed_request';
+  return new Problem(code, 'the request cannot be served like this');
+}
+
+/** Ajv's error in words that name the field, the reason, and where it helps what would be right. */
+export function toFieldError(error: FastifySchemaValidationError, at: RequestPart): FieldError {
+  const { instancePath, keyword, params, message } = error;
+  const inField = (name: unknown, detail: string) => ({
+    in: at,
+    pointer: `${instancePath}/${escapePointer(String(name))}`,
+    detail,
+  });
+  switch (keyword) {
+    case 'additionalProperties':
+      return inField(params['additionalProperty'], 'is not a field that is known here');
+    case 'required':
+      return inField(params['missingProperty'], 'is required');
+    case 'enum': {
+      const allowed = (params['allowedValues'] as unknown[]).map((value) => JSON.stringify(value));
+      return { in: at, pointer: instancePath, detail: `must be one of ${allowed.join(', ')}` };
+    }
+    case 'pattern':
+      return { in: at, pointer: instancePath, detail: 'contains characters that are not allowed' };
+    default:
+      return { in: at, pointer: instancePath, detail: message ?? 'is not valid' };
+  }
+}
+
+function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+interface DatabaseError {
+  readonly code: string;
+  readonly detail?: string;
+  readonly message: string;
+}
+
+// Connections refused, lost or not let in, servers that start or stop, no room, locks or statements that took too long.
+const PASSING =
+  /^(08...|28...|3D000|53...|55000|57P0[1-5]|57014|55P03|40001|40P01|25P03|ECONN\w+|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|DB_ROLE_NOT_APPLIED)$/;
+const PASSING_MESSAGE =
+  /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout|Client has encountered)/;
+
+function fromDatabase(error: unknown): Problem | null {
+  const found = findDatabaseError(error);
+  if (!found) return null;
+  const { code } = found;
+  if (PASSING.test(code) || PASSING_MESSAGE.test(found.message)) return unavailable(error);
+  switch (code) {
+    case '23505':
+      return ofKey('conflict', found, 'is taken already');
+    case '23503':
+      return found.detail?.includes('still referenced')
+        ? new Problem('conflict', 'something else still refers to it')
+        : ofKey('unprocessable', found, 'refers to nothing that exists');
+    case '42501':
+      return found.message.includes('row-level security')
+        ? new Problem('forbidden', 'this row is not within your accounts')
+        : internal(error);
+    case '23514':
+    case '23502':
+      return new Problem('unprocessable', 'this combination of values is not allowed', {
+        cause: error,
+      });
+    default:
+      return code.startsWith('22')
+        ? new Problem('unprocessable', 'a value cannot be stored', { cause: error })
+        : internal(error);
+  }
+}
+
+function findDatabaseError(error: unknown): DatabaseError | null {
+  let current = error;
+  for (let depth = 0; depth < CAUSE_DEPTH_MAX && current instanceof Error; depth++) {
+    const { code, message } = current as Error & { code?: unknown };
+    if (typeof code === 'string' && !code.startsWith('FST_'))
+      return current as DatabaseError & Error;
+    if (PASSING_MESSAGE.test(message)) return { code: '', message };
+    current = current.cause;
+  }
+  return null;
+}
+
+// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in …
+function ofKey(code: ProblemCode, { detail }: DatabaseError, why: string): Problem {
+  const columns = /^Key \(([^)]*)\)=/.exec(detail ?? '')?.[1]?.split(', ') ?? [];
+  const fields = columns.filter((column) => column !== 'customer_id');
+  const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
+  return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
+}
