@@ -84,14 +84,7 @@ async function startInOrder(
 ): Promise<Milepost> {
   const applied = await migrate(config.databaseUrl, (message) => log.info(message));
   log.info({ applied: applied.length }, 'database is migrated');
-  const pool = createPool({
-    connectionString: config.databaseApiUrl,
-    role: 'milepost_api',
-    max: API_CONNECTIONS_MAX,
-    applicationName: 'milepost-api',
-    statementTimeoutMs: API_STATEMENT_TIMEOUT_MS,
-    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
-  });
+  const pool = apiPool(config, log);
   running.pool = () => pool.end();
   const principals = createPrincipals({ pool });
   const verifier = createVerifier({
@@ -150,6 +143,17 @@ async function startInOrder(
   };
   log.info(urls, 'Milepost is running');
   return { urls, summary: () => ingest.summary(), stop: () => stopAll(running) };
+}
+
+function apiPool(config: Config, log: Logger): ReturnType<typeof createPool> {
+  return createPool({
+    connectionString: config.databaseApiUrl,
+    role: 'milepost_api',
+    max: API_CONNECTIONS_MAX,
+    applicationName: 'milepost-api',
+    statementTimeoutMs: API_STATEMENT_TIMEOUT_MS,
+    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
+  });
 }
 
 function openLive(config: Config, hub: Hub, log: Logger): Promise<RunningLive> {
