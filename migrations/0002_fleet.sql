@@ -152,8 +152,9 @@ $$;
 create policy account on equipment_has_iot_device as restrictive
   using (exists (select from equipment e where e.equipment_id = equipment_has_iot_device.equipment_id));
 
-grant select on customer, account, user_role, "user", equipment, equipment_has_iot_device,
-  iot_device_vendor_lookup, uom_lookup to milepost_api, milepost_ingest;
+grant select on customer, account, equipment, equipment_has_iot_device, iot_device_vendor_lookup, uom_lookup
+  to milepost_api, milepost_ingest;
+grant select on user_role, "user" to milepost_api;
 grant select (iot_device_id, customer_id, iot_device_vendor_lookup_id, device_identifier, device_type,
   device_installation_date, battery_health, status, created_at, updated_at) on iot_device to milepost_api;
 grant select on iot_device, gateway_token to milepost_ingest;
@@ -172,3 +173,5 @@ create function auth_user_by_subject(subject text)
   $$;
 revoke execute on function auth_user_by_subject from public;
 grant execute on function auth_user_by_subject to milepost_api;
+grant select on customer, user_role, "user" to milepost_definer;
+call step_over_tenants('auth_user_by_subject(text)');

@@ -38,6 +38,8 @@ insert into geofence_event_type_lookup (event_name, event_category, description)
 insert into alert_category_lookup (category_name) values
   ('Driving'), ('Cargo'), ('Power'), ('Tyres'), ('Access'), ('Position'), ('Connection');
 
+-- Rows of no customer are for migrations alone: the policies let nobody write them, not even the owner.
+alter table alert_type_lookup no force row level security;
 insert into alert_type_lookup
   (alert_category_lookup_id, event_name, event_type, operation_type, metric_code, uom_lookup_id)
 select c.alert_category_lookup_id, t.event_name, 'metric', t.operation_type, t.metric_code, u.uom_lookup_id
@@ -56,3 +58,4 @@ from (values
 ) as t (category_name, event_name, operation_type, metric_code, uom_code)
 join alert_category_lookup c using (category_name)
 join uom_lookup u using (uom_code);
+alter table alert_type_lookup force row level security;

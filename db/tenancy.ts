@@ -1,0 +1,103 @@
+/**
+ * Work done in the name of one tenant: a transaction in which row-level security shows that tenant's rows and no
+ * others. States of one call: open (between BEGIN and COMMIT or ROLLBACK), then closed; a connection in
+ * any other state, or in doubt, is thrown away rather than handed to the next tenant.
+ */
+import assert from 'node:assert/strict';
+import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
+import type pg from 'pg';
+import * as schema from './schema.ts';
+
+/** Whose rows are seen. `accountIds` null is every account of the tenant; an empty list only rows without account. */
+export interface Tenant {
+  readonly customerId: number;
+  readonly accountIds: readonly number[] | null;
+}
+
+export type TenantDb = NodePgDatabase<typeof schema>;
+
+/** Most accounts that one person may be limited to. */
+export const TENANT_ACCOUNT_IDS_MAX = 1_000;
+
+/**
+ * Runs `work` in one transaction as `tenant` and commits it; whatever `work` throws rolls back and is thrown on. The pool
+ * must have been made with the role `milepost_api` (or another without BYPASSRLS). `db` and `client` are
+ * dead once the transaction is over: a query by one who kept them rejects with `TENANT_CLOSED`, so it cannot run
+ * as the next tenant. A transaction that had failed inside but was not reported rejects with `TENANT_NOT_COMMITTED`.
+ * Two round trips beside those of `work`.
+ */
+export async function withTenant<T>(
+  pool: pg.Pool,
+  tenant: Tenant,
+  work: (db: TenantDb, client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const opening = openingSql(tenant);
+  const client = await pool.connect();
+  const lease = leaseClient(client);
+  try {
+    await client.query(opening);
+    const result = await work(drizzle(lease.client, { schema }), lease.client);
+    lease.close();
+    // COMMIT of a transaction that had failed is answered ROLLBACK, without an error.
+    const ended = await client.query('commit');
+    if (ended.command !== 'COMMIT') {
+      throw codedError('TENANT_NOT_COMMITTED', 'a statement had failed, so nothing was committed');
+    }
+    client.release();
+    return result;
+  } catch (error) {
+    lease.close();
+    client.release(await rollbackFailed(client, error));
+    throw error;
+  }
+}
+
+// One simple query: BEGIN and the two settings share a round trip. Only checked integers are written into it.
+function openingSql({ customerId, accountIds }: Tenant): string {
+  assert(isId(customerId), 'customerId is a positive integer');
+  assert(accountIds === null || accountIds.length <= TENANT_ACCOUNT_IDS_MAX, 'too many accounts');
+  assert(accountIds === null || accountIds.every(isId), 'accountIds are positive integers');
+  const accounts = accountIds === null ? '' : `{${accountIds.join(',')}}`;
+  return `begin; select set_config('app.customer_id', '${customerId}', true), set_config('app.account_ids', '${accounts}', true)`;
+}
+
+function isId(value: number): boolean {
+  return Number.isSafeInteger(value) && value > 0;
+}
+
+// Gives an Error when the connection must not be used again.
+async function rollbackFailed(client: pg.PoolClient, cause: unknown): Promise<Error | undefined> {
+  // After pg has given up waiting, the connection still carries the old statement.
+  if (cause instanceof Error && cause.message === 'Query read timeout') return cause;
+  try {
+    await client.query('rollback');
+    return undefined;
+  } catch (error) {
+    return error as Error;
+  }
+}
+
+function leaseClient(client: pg.PoolClient): { client: pg.PoolClient; close: () => void } {
+  let open = true;
+  const send = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const query = (...args: unknown[]) => {
+    if (!open) {
+      return Promise.reject(codedError('TENANT_CLOSED', 'the transaction of this tenant is over'));
+    }
+    return send(...args);
+  };
+  const release = () => assert.fail('withTenant releases the connection itself');
+  const leased = new Proxy(client, {
+    get(target, property) {
+      if (property === 'query') return query;
+      if (property === 'release') return release;
+      const value = Reflect.get(target, property, target) as unknown;
+      return typeof value === 'function' ? (value.bind(target) as unknown) : value;
+    },
+  });
+  return { client: leased, close: () => (open = false) };
+}
+
+function codedError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { code });
+}

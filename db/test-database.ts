@@ -1,0 +1,61 @@
+/**
+ * Databases for tests: each test file gets its own, cloned from a migrated template on the server under test. The
+ * server, embedded or TimescaleDB, is started by `scripts/test.ts`, which tells where in TEST_DATABASE_URL.
+ */
+import { randomBytes } from 'node:crypto';
+import pg from 'pg';
+
+/** The migrated database that is cloned. It takes no connections, for a database in use cannot be cloned. */
+export const TEMPLATE_DATABASE = 'milepost_template';
+
+export interface TestDatabase {
+  /** Signs in as the owner of the tables, a superuser. Pools for other roles are made from it by `createPool`. */
+  readonly ownerUrl: string;
+}
+
+/**
+ * Clones a fresh database and drops it, with whoever is still connected, at the teardown of `t`. Roles belong to the
+ * server and are shared by all test databases. Costs about 50 ms. Rejects, saying how tests are run, when there is no server
+ * under test.
+ */
+export async function createTestDatabase(t: {
+  teardown(work: () => Promise<unknown>): unknown;
+}): Promise<TestDatabase> {
+  const serverUrl = testServerUrl();
+  const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
+  await administer(serverUrl, `create database ${name} template ${TEMPLATE_DATABASE}`);
+  t.teardown(() => administer(serverUrl, `drop database if exists ${name} with (force)`));
+  return { ownerUrl: databaseUrl(serverUrl, name) };
+}
+
+/**
+ * The server under test, as a connection string to its administrative database. Throws, saying how tests are run, when
+ * there is none.
+ */
+export function testServerUrl(): string {
+  // eslint-disable-next-line no-restricted-properties -- handed over by the test runner, no setting of Milepost
+  const url = process.env['TEST_DATABASE_URL'];
+  if (url !== undefined && url !== '') return url;
+  throw new Error(
+    'This test needs a database server. Run it as `npm test -- path/to/the.test.ts`, ' +
+      'or on TimescaleDB as `npm run test:timescale -- path/to/the.db.test.ts`.',
+  );
+}
+
+/** The same server and user, another database. */
+export function databaseUrl(serverUrl: string, name: string): string {
+  const url = new URL(serverUrl);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
+/** Runs one statement on a connection of its own. */
+export async function administer(connectionString: string, statement: string): Promise<void> {
+  const client = new pg.Client({ connectionString });
+  await client.connect();
+  try {
+    await client.query(statement);
+  } finally {
+    await client.end();
+  }
+}
