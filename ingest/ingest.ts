@@ -110,6 +110,9 @@ export function createIngest(options: IngestOptions): Ingest {
     notReady() {
       const reasons: string[] = [];
       if (phase !== 'running') reasons.push(`ingest is ${phase}`);
+      if (partitions.some((partition) => partition.isHolding)) {
+        reasons.push('the database does not take batches now; they are held');
+      }
       if (intake.isFull) reasons.push('the ingest queue is full');
       return reasons;
     },

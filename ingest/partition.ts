@@ -68,11 +68,17 @@ export class Partition {
   private running: Promise<void> | null = null;
   private stopping = false;
   private readonly giveUp = new AbortController();
+  private holding = false;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
   private repeating = false;
 
   constructor(options: PartitionOptions) {
     this.options = options;
+  }
+
+  /** True while a batch is held because the database does not take it. */
+  get isHolding(): boolean {
+    return this.holding;
   }
 
   start(): void {
@@ -208,6 +214,7 @@ export class Partition {
       if (this.giveUp.signal.aborted) throw new Abandoned();
       try {
         const result = await this.tryCommit(work, staged);
+        this.holding = false;
         tally.committed(work.batch, result);
         return null;
       } catch (error) {

@@ -153,6 +153,10 @@ create table engine_state (
 call isolate_tenant('telematics');
 call isolate_account('telematics');
 call isolate_tenant('ingest_reject');
+-- A refused payload may speak of any unit; users held to accounts see those of devices on units they see.
+create policy account on ingest_reject as restrictive
+  using ((select app_account_ids()) is null or exists (
+    select from equipment_has_iot_device h where h.iot_device_id = ingest_reject.iot_device_id));
 call isolate_tenant('engine_state');
 
 grant select, update on telematics to milepost_definer;
