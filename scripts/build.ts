@@ -34,7 +34,7 @@ async function copyAssets(): Promise<void> {
 try {
   await compile(projectDir);
   const web: string[] = await readdir(webDir).catch(() => []);
-  if (web.includes('tsconfig.json')) await compile(webDir);
+  if (web.length > 0) await compile(join(webDir, 'tsconfig.build.json'));
   if (web.length > 0) await copyAssets();
 } catch (error) {
   console.error((error as Error).message);
