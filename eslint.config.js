@@ -16,7 +16,12 @@ const roomRules = Object.entries(rooms).map(([room, forbidden]) => ({
   rules: {
     'no-restricted-imports': [
       'error',
-      { patterns: forbidden.map((name) => ({ group: [`**/../${name}/**`], message: `${room}/ may not import ${name}/` })) },
+      {
+        patterns: forbidden.map((name) => ({
+          group: [`**/../${name}/**`],
+          message: `${room}/ may not import ${name}/`,
+        })),
+      },
     ],
   },
 }));
@@ -47,8 +52,16 @@ export default tseslint.config(
         'error',
         {
           allowForKnownSafeCalls: [
-            { from: 'package', package: '@tapjs/test', name: ['test', 'before', 'after', 'teardown'] },
-            { from: 'package', package: '@tapjs/core', name: ['test', 'before', 'after', 'teardown'] },
+            {
+              from: 'package',
+              package: '@tapjs/test',
+              name: ['test', 'before', 'after', 'teardown'],
+            },
+            {
+              from: 'package',
+              package: '@tapjs/core',
+              name: ['test', 'before', 'after', 'teardown'],
+            },
           ],
         },
       ],
@@ -58,7 +71,10 @@ export default tseslint.config(
       ],
     },
   },
-  { files: ['config.ts', '**/*.test.ts', 'scripts/**', 'bench/**'], rules: { 'no-restricted-properties': 'off' } },
+  {
+    files: ['config.ts', '**/*.test.ts', 'scripts/**', 'bench/**'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
   {
     files: ['**/*.test.ts'],
     rules: { 'max-lines': 'off', 'max-lines-per-function': 'off' },

@@ -5,7 +5,7 @@
  * States: starting → running → stopping → stopped. A failure while starting stops what had started.
  */
 import { createHash, randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AddressInfo } from 'node:net';
@@ -339,6 +339,9 @@ function projectDir(): string {
   return existsSync(join(here, 'package.json')) ? here : dirname(here);
 }
 
+/** Ctrl-C comes twice when a package manager passes the terminal's signal on: sooner than this it is the same one. */
+const SAME_SIGNAL_MS = 500;
+
 async function main(): Promise<void> {
   const read = readConfig();
   if (!read.ok) {
@@ -348,10 +351,12 @@ async function main(): Promise<void> {
   const { config } = read;
   const log = pino({ level: config.logLevel });
   const milepost = await startMilepost(config, { log });
-  let stopping = false;
+  let stoppingSinceMs = NaN;
   const stop = (signal: NodeJS.Signals): void => {
-    if (stopping) process.exit(130);
-    stopping = true;
+    const nowMs = performance.now();
+    if (nowMs - stoppingSinceMs < SAME_SIGNAL_MS) return;
+    if (!Number.isNaN(stoppingSinceMs)) process.exit(130);
+    stoppingSinceMs = nowMs;
     log.info({ signal }, 'stopping; a second signal ends at once');
     milepost.stop().then(
       () => process.exit(0),
@@ -365,7 +370,14 @@ async function main(): Promise<void> {
   process.on('SIGTERM', stop);
 }
 
-if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+/** Also when started by a path with a symbolic link in it, as deployments like to. */
+function isStartedDirectly(): boolean {
+  const [, path] = process.argv;
+  if (path === undefined || !existsSync(path)) return false;
+  return import.meta.url === pathToFileURL(realpathSync(path)).href;
+}
+
+if (isStartedDirectly()) {
   main().catch((error: unknown) => {
     console.error(error instanceof Error ? error.message : error);
     process.exit(1);
