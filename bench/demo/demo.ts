@@ -23,9 +23,10 @@ import { migrate } from '../../migrations/run.ts';
 import { LOG_FILE, openDemoLog } from './demo-log.ts';
 import { subjectOf, USERS } from './people.ts';
 import { planVehicles } from './plan.ts';
+import { ENV_FILE, writeDemoEnv } from './demo-env.ts';
 import { liveLine, Screen } from './screen.ts';
 import { deviceToken, loadSecrets, tokenHash, type DemoSecrets } from './secrets.ts';
-import { seed } from './seed.ts';
+import { seed, SPARE_VEHICLE } from './seed.ts';
 import { startSimulation, type Simulation } from './simulation.ts';
 import { watchStopSignals } from './stop-signal.ts';
 import { welcome } from './welcome.ts';
@@ -109,6 +110,9 @@ async function run(demo: Demo): Promise<void> {
     lastSeen: seeded.lastSeen,
   });
   stops.push(() => stopSimulation(simulation, screen));
+  const spare = SPARE_VEHICLE.deviceIdentifier;
+  const facts = { device: spare, token: tokenOf(spare), password: secrets.password };
+  await writeDemoEnv(dataDir, { ...milepost.urls, ...facts });
   screen.say(
     welcome({
       urls: milepost.urls,
@@ -116,6 +120,7 @@ async function run(demo: Demo): Promise<void> {
       vehicleCount: plans.length,
       dataDir,
       logFile: join(dataDir, LOG_FILE),
+      envFile: join(dataDir, ENV_FILE),
       databasePort: database.port,
       isNew: seeded.isNew,
     }),

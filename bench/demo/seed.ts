@@ -30,6 +30,22 @@ export interface Seeded {
   readonly feedId: number;
 }
 
+/** A unit with its device, as it goes into the database. */
+type SeedVehicle = Pick<VehiclePlan, 'customer' | 'region' | 'unitNumber' | 'deviceIdentifier'> & {
+  readonly description: string;
+  readonly specifications: object;
+};
+
+/** Not simulated: the device that people try the protocol with. */
+export const SPARE_VEHICLE: SeedVehicle = {
+  customer: 'northline',
+  region: 'midwest',
+  unitNumber: 'NL-SPARE',
+  deviceIdentifier: 'demo-device',
+  description: 'Spare unit, for trying the protocol by hand',
+  specifications: {},
+};
+
 /** Two starts on one database take turns. Any number will do. */
 const SEED_LOCK = 5_146_290_178;
 
@@ -49,7 +65,8 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
     await client.query('select pg_advisory_xact_lock($1)', [SEED_LOCK]);
     const isNew = (await readCustomers(client)).size === 0;
     if (isNew) for (const customer of CUSTOMERS) await addCustomer(client, customer);
-    const vehiclesAdded = await addVehicles(client, plans, tokenHashOf);
+    const vehiclesAdded = await addVehicles(client, plans.map(vehicleOf), tokenHashOf);
+    await addVehicles(client, [SPARE_VEHICLE], tokenHashOf);
     const lastSeen = await readLastSeen(client);
     const { rows } = await client.query<{ id: number }>(
       'select coalesce(max(activity_feed_id), 0) as id from activity_feed',
@@ -217,26 +234,26 @@ async function addRules(
 // Gives how many there were not before. A token that is not the installation's any more is replaced.
 async function addVehicles(
   client: pg.Client,
-  plans: readonly VehiclePlan[],
+  vehicles: readonly SeedVehicle[],
   tokenHashOf: (deviceIdentifier: string) => Buffer,
 ): Promise<number> {
   const customers = await readCustomers(client);
-  const rows = plans.map((plan) => {
-    const seed = CUSTOMERS.find(({ key }) => key === plan.customer)!;
-    const hasRegion = seed.accounts.some(({ key }) => key === plan.region);
-    const account = seed.accounts.find(({ key }) => key === (hasRegion ? plan.region : 'all'))!;
+  const rows = vehicles.map((vehicle) => {
+    const seed = CUSTOMERS.find(({ key }) => key === vehicle.customer)!;
+    const hasRegion = seed.accounts.some(({ key }) => key === vehicle.region);
+    const account = seed.accounts.find(({ key }) => key === (hasRegion ? vehicle.region : 'all'))!;
     return {
-      customer_id: customers.get(plan.customer)!,
+      customer_id: customers.get(vehicle.customer)!,
       account_number: account.account_number,
-      unit_number: plan.unitNumber,
-      description: describe(plan),
-      specifications: { duty: plan.duty, cargo: plan.cargo },
-      device_identifier: plan.deviceIdentifier,
-      token_hex: tokenHashOf(plan.deviceIdentifier).toString('hex'),
+      unit_number: vehicle.unitNumber,
+      description: vehicle.description,
+      specifications: vehicle.specifications,
+      device_identifier: vehicle.deviceIdentifier,
+      token_hex: tokenHashOf(vehicle.deviceIdentifier).toString('hex'),
     };
   });
   // `with ordinality` keeps the order, and with it the ids, the same everywhere.
-  const vehicles = `
+  const input = `
     with vehicle as (
       select v.* from rows from (jsonb_to_recordset($1::jsonb) as (
         customer_id bigint, account_number text, unit_number text, description text,
@@ -245,7 +262,7 @@ async function addVehicles(
                               specifications, device_identifier, token_hex, place))`;
   const parameters = [JSON.stringify(rows)];
   const { rowCount } = await client.query(
-    `${vehicles}
+    `${input}
      insert into equipment (customer_id, account_id, unit_number, description, specifications)
      select v.customer_id, a.account_id, v.unit_number, v.description, v.specifications
        from vehicle v join account a using (customer_id, account_number) order by place
@@ -253,7 +270,7 @@ async function addVehicles(
     parameters,
   );
   await client.query(
-    `${vehicles}
+    `${input}
      insert into iot_device (customer_id, iot_device_vendor_lookup_id, device_identifier, device_type,
                              device_installation_date, token_hash)
      select v.customer_id, l.iot_device_vendor_lookup_id, v.device_identifier, 'gps_tracker',
@@ -264,7 +281,7 @@ async function addVehicles(
     parameters,
   );
   await client.query(
-    `${vehicles}
+    `${input}
      insert into equipment_has_iot_device (customer_id, equipment_id, iot_device_id)
      select customer_id, e.equipment_id, d.iot_device_id
        from vehicle v
@@ -276,6 +293,11 @@ async function addVehicles(
     parameters,
   );
   return rowCount ?? 0;
+}
+
+function vehicleOf(plan: VehiclePlan): SeedVehicle {
+  const { duty, cargo } = plan;
+  return { ...plan, description: describe(plan), specifications: { duty, cargo } };
 }
 
 function describe({ cargo, duty, cityKey }: VehiclePlan): string {

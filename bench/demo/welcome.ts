@@ -9,6 +9,8 @@ export interface WelcomeFacts {
   readonly vehicleCount: number;
   readonly dataDir: string;
   readonly logFile: string;
+  /** Of `writeDemoEnv`. */
+  readonly envFile: string;
   readonly databasePort: number;
   readonly isNew: boolean;
 }
@@ -41,6 +43,8 @@ export function welcome(facts: WelcomeFacts): string {
     `  TOKEN=$(curl -s ${at(DEMO_SIGN_IN_PATH)} -H 'content-type: application/json' \\`,
     `    -d '${body}' | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')`,
     `  curl -s '${at('/v1/activity-feed?limit=5')}' -H "authorization: Bearer $TOKEN"`,
+    '',
+    `Addresses, a user and a spare device for a shell, as README.md uses them: . ${facts.envFile}`,
     '',
     'Ctrl-C stops everything and keeps the data; a second one does not wait.',
     '',
