@@ -25,6 +25,8 @@ t.test('bad values are named with what they want, secrets are not repeated', (t)
     INGEST_PARTITIONS: 'many',
     LIVE_TRANSPORT: 'smoke',
     CURSOR_SECRET: 'short',
+    LIVE_PUBLIC_URL: 'live.example',
+    LIVE_ALLOWED_ORIGINS: 'https://map.example/page',
   });
   t.equal(read.ok, false);
   const told = read.ok ? '' : read.problems.join('\n');
@@ -34,6 +36,8 @@ t.test('bad values are named with what they want, secrets are not repeated', (t)
     'INGEST_PARTITIONS',
     'LIVE_TRANSPORT',
     'CURSOR_SECRET',
+    'LIVE_PUBLIC_URL',
+    'LIVE_ALLOWED_ORIGINS',
   ]) {
     t.match(told, name);
   }
@@ -55,6 +59,9 @@ t.test('the rest has defaults; roles share the database unless told otherwise', 
     },
   });
   t.match(readDemoConfig({}), { ok: true, config: { server: { http: { host: '127.0.0.1' } } } });
+  t.match(readConfig({ ...complete, LIVE_ALLOWED_ORIGINS: 'https://map.example/, http://x:1' }), {
+    config: { live: { allowedOrigins: ['https://map.example', 'http://x:1'] } },
+  });
   t.match(readConfig({ ...complete, TRUST_PROXY: '10.0.0.0/8, 192.168.0.0/16' }), {
     config: { http: { trustProxy: ['10.0.0.0/8', '192.168.0.0/16'] } },
   });

@@ -15,7 +15,7 @@ export interface Config {
     readonly port: number;
     readonly transport: 'auto' | 'uws' | 'ws';
     readonly allowedOrigins: string[];
-    /** What browsers are told to connect to; empty: this host's name with the live port. */
+    /** What browsers are told to connect to; empty: `localhost` with the live port, which serves this machine only. */
     readonly publicUrl: string;
   };
   readonly cursorSecret: string;
@@ -92,8 +92,8 @@ function readServer(read: Reader, host: string): DemoConfig['server'] {
       host: read.text('LIVE_HOST', host),
       port: read.port('LIVE_PORT', 8081),
       transport: read.choice('LIVE_TRANSPORT', ['auto', 'uws', 'ws'], 'auto'),
-      allowedOrigins: read.list('LIVE_ALLOWED_ORIGINS'),
-      publicUrl: read.text('LIVE_PUBLIC_URL', ''),
+      allowedOrigins: read.origins('LIVE_ALLOWED_ORIGINS'),
+      publicUrl: read.webSocketUrl('LIVE_PUBLIC_URL'),
     },
     cursorSecret: read.secret('CURSOR_SECRET'),
     ingest: {
@@ -142,6 +142,22 @@ class Reader {
       .split(',')
       .map((item) => item.trim())
       .filter((item) => item !== '');
+  }
+
+  /** Origins as browsers write them. */
+  origins(name: string): string[] {
+    return this.list(name).map((text) => {
+      const origin = URL.canParse(text) ? new URL(text).origin : 'null';
+      if (origin === 'null' || new URL(text).pathname !== '/') {
+        this.problems.push(`${name} must hold origins such as https://map.example`);
+      }
+      return origin;
+    });
+  }
+
+  /** Empty when it is not set. */
+  webSocketUrl(name: string): string {
+    return this.url(name, ['ws:', 'wss:'], 'wss://live.example/v1/live', '');
   }
 
   integer(name: string, fallback: number, min: number, max: number): number {

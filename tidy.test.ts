@@ -558,6 +558,8 @@ function settingOf(method: string, args: readonly (ts.Expression | undefined)[])
           .replaceAll(/ +/g, ' '),
       );
     case 'list':
+    case 'origins':
+    case 'webSocketUrl':
     case 'secret':
       return both('none');
     default:
