@@ -339,8 +339,11 @@ function projectDir(): string {
   return existsSync(join(here, 'package.json')) ? here : dirname(here);
 }
 
+/** Beyond `STOP_MS_MAX`, for everything but the flush. */
+const STOP_GRACE_MS = 10_000;
+
 /** Ctrl-C comes twice when a package manager passes the terminal's signal on: sooner than this it is the same one. */
-const SAME_SIGNAL_MS = 500;
+const SAME_SIGNAL_MS = 1_000;
 
 async function main(): Promise<void> {
   const read = readConfig();
@@ -358,6 +361,11 @@ async function main(): Promise<void> {
     if (!Number.isNaN(stoppingSinceMs)) process.exit(130);
     stoppingSinceMs = nowMs;
     log.info({ signal }, 'stopping; a second signal ends at once');
+    const overdue = setTimeout(() => {
+      log.error('stopping took too long; what was not acknowledged will be sent again');
+      process.exit(1);
+    }, config.stopMsMax + STOP_GRACE_MS);
+    overdue.unref();
     milepost.stop().then(
       () => process.exit(0),
       (error: unknown) => {

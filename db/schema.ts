@@ -221,6 +221,7 @@ export const telematics = pgTable('telematics', {
 /** Input that was refused; `customer_id` null where the tenant could not be known. */
 export const ingestReject = pgTable('ingest_reject', {
   ingest_reject_id: identity().primaryKey(),
+  reject_key: uuid().notNull().unique().defaultRandom(),
   customer_id: id(),
   iot_device_id: id(),
   device_identifier: text(),

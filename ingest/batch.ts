@@ -8,6 +8,8 @@ import type { DecodedFix, DecodedReading } from './decode/decoded.ts';
 
 /** A record that is kept as refused; becomes a row of `ingest_reject`. */
 export interface Reject {
+  /** Names the reject, so that a second try at the same batch writes it once. */
+  readonly key: string;
   readonly tenantId: number | null;
   readonly iotDeviceId: number | null;
   readonly deviceName: string | null;

@@ -20,7 +20,7 @@ export interface CommitWork {
   readonly evaluation: Evaluation;
   readonly fixes: Buffer | null;
   readonly readings: Buffer | null;
-  readonly positions: readonly LatestPosition[];
+  positions: readonly LatestPosition[];
   /** `activity_feed_id` of each event; taken from the sequence at the first try, and anew when that is long ago. */
   eventIds: readonly number[] | null;
   eventIdsTakenMs: number;
@@ -206,7 +206,8 @@ const LATEST_SQL = `
       from (values (excluded.temperature, excluded.temperature_at),
                    (telematics.temperature, telematics.temperature_at)) as r (temperature, temperature_at)
       order by r.temperature_at desc nulls last limit 1)
-  where telematics.recorded_at < excluded.recorded_at`;
+  where telematics.recorded_at < excluded.recorded_at
+  returning equipment_id, temperature`;
 
 /** Readings that came without a newer fix. */
 const TEMPERATURE_SQL = `
@@ -218,7 +219,7 @@ const TEMPERATURE_SQL = `
 async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> {
   const p = work.positions;
   if (p.length > 0) {
-    await client.query({
+    const { rows } = await client.query<{ equipment_id: number; temperature: number | null }>({
       name: 'latest',
       text: LATEST_SQL,
       values: [
@@ -238,6 +239,12 @@ async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> 
         p.map((row) => row.temperatureC),
         p.map((row) => row.temperatureMs),
       ],
+    });
+    // What watchers are told is what the table says: a late reading has not replaced a newer one there.
+    const temperatureOf = new Map(rows.map((row) => [row.equipment_id, row.temperature]));
+    work.positions = p.map((row) => {
+      const temperatureC = temperatureOf.get(row.link.equipmentId);
+      return temperatureC === undefined ? row : { ...row, temperatureC };
     });
   }
   const t = latestTemperatures(work.batch);
@@ -293,13 +300,14 @@ async function writeRejects(client: ClientBase, rejects: readonly Reject[]): Pro
   if (rejects.length === 0) return;
   await client.query({
     name: 'rejects',
-    text: `insert into ingest_reject (customer_id, iot_device_id, device_identifier, source, topic, reason, detail, payload,
+    text: `insert into ingest_reject (reject_key, customer_id, iot_device_id, device_identifier, source, topic, reason, detail, payload,
         payload_bytes, received_at)
-      select r.customer_id, r.iot_device_id, r.device_identifier, r.source, r.topic, r.reason, r.detail, r.payload,
+      select r.reject_key, r.customer_id, r.iot_device_id, r.device_identifier, r.source, r.topic, r.reason, r.detail, r.payload,
         r.payload_bytes, to_timestamp(r.received_ms / 1000)
       from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
-        $9::integer[], $10::float8[]) as r (customer_id, iot_device_id, device_identifier, source, topic, reason,
-        detail, payload, payload_bytes, received_ms)`,
+        $9::integer[], $10::float8[], $11::uuid[]) as r (customer_id, iot_device_id, device_identifier, source, topic, reason,
+        detail, payload, payload_bytes, received_ms, reject_key)
+      on conflict (reject_key) do nothing`,
     values: [
       rejects.map((r) => r.tenantId),
       rejects.map((r) => r.iotDeviceId),
@@ -311,6 +319,7 @@ async function writeRejects(client: ClientBase, rejects: readonly Reject[]): Pro
       rejects.map((r) => r.payload),
       rejects.map((r) => r.payloadBytes),
       rejects.map((r) => r.receivedMs),
+      rejects.map((r) => r.key),
     ],
   });
 }

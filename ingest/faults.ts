@@ -15,7 +15,7 @@ export function faultOf(error: unknown): Fault {
   const code = sqlState(error);
   if (code === null) return 'transient';
   if (code === '23505') return 'duplicate';
-  if (code === '23514' && !hasConstraint(error)) return 'transient'; // no partition for the row
+  if (isPartitionMissing(error)) return 'transient';
   if (code.startsWith('22') || code.startsWith('23')) return 'data';
   return 'transient';
 }
@@ -30,6 +30,21 @@ export function isConnectionError(error: unknown): boolean {
 export function sqlState(error: unknown): string | null {
   if (!(error instanceof Error) || !('code' in error) || !('severity' in error)) return null;
   return typeof error.code === 'string' && error.code.length === 5 ? error.code : null;
+}
+
+/** The statement took too long: perhaps because the batch is too large for this database now. */
+export function isTimeout(error: unknown): boolean {
+  return sqlState(error) === '57014';
+}
+
+/** The day's partition is not there: it was made, and then dropped by somebody. */
+export function isPartitionMissing(error: unknown): boolean {
+  return sqlState(error) === '23514' && !hasConstraint(error);
+}
+
+/** A key that points to what was deleted while the batch was worked out: evaluated anew, the batch may pass. */
+export function isStaleReference(error: unknown): boolean {
+  return sqlState(error) === '23503';
 }
 
 function hasConstraint(error: unknown): boolean {

@@ -115,8 +115,7 @@ async function handle(
     reply.header('retry-after', RETRY_AFTER_S);
     return problem(reply, 503, 'queue_full', 'the server cannot take more now; nothing was stored');
   }
-  const payload = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
-  const decoded = await decodeBody(payload, request, receivedMs);
+  const { payload, decoded } = await decodeBody(request, receivedMs);
   const outcome = await submit(intake, { sender, payload, decoded, receivedMs });
   if (outcome === null || !outcome.stored) {
     metrics.refused('http', 'commit_pending');
@@ -139,29 +138,30 @@ function senderOf(registry: Registry, authorization: string | undefined): Sender
 }
 
 async function decodeBody(
-  payload: Buffer,
   request: FastifyRequest,
   nowMs: number,
-): Promise<Decoded> {
+): Promise<{ payload: Buffer; decoded: Decoded }> {
+  let payload = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+  const refused = (reason: string, detail: string): { payload: Buffer; decoded: Decoded } => ({
+    payload,
+    decoded: refusedWhole(reason, detail),
+  });
   const encoding = request.headers['content-encoding'] ?? 'identity';
-  let body = payload;
   if (encoding === 'gzip') {
     try {
-      body = await unzip(payload, { maxOutputLength: TELEMETRY_UNZIPPED_BYTES_MAX });
+      payload = await unzip(payload, { maxOutputLength: TELEMETRY_UNZIPPED_BYTES_MAX });
     } catch (error) {
       const tooLarge = (error as { code?: string }).code === 'ERR_BUFFER_TOO_LARGE';
-      const reason = tooLarge ? 'body_too_large' : 'gzip_malformed';
-      return refusedWhole(
-        reason,
-        tooLarge ? 'the unzipped body is too large' : 'the body is not gzip',
-      );
+      if (tooLarge) return refused('body_too_large', 'the unzipped body is too large');
+      return refused('gzip_malformed', 'the body is not gzip');
     }
   } else if (encoding !== 'identity') {
-    return refusedWhole('encoding_unknown', 'content-encoding must be gzip or absent');
+    return refused('encoding_unknown', 'content-encoding must be gzip or absent');
   }
-  if (body.length === 0) return refusedWhole('body_empty', 'a body is required');
+  if (payload.length === 0) return refused('body_empty', 'a body is required');
   const isNdjson = /ndjson/i.test(request.headers['content-type'] ?? '');
-  return isNdjson ? decodeNdjson(body, nowMs) : decodeNative(body, 'any', nowMs);
+  const decoded = isNdjson ? decodeNdjson(payload, nowMs) : decodeNative(payload, 'any', nowMs);
+  return { payload, decoded };
 }
 
 function refusedWhole(reason: string, detail: string): Decoded {

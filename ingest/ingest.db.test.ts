@@ -34,7 +34,7 @@ async function openHouse(t: Test, ownerUrl: string, fleet: TestFleet): Promise<H
     waiting = waiting.filter((one) => !done.includes(one));
     for (const one of done) one.resolve();
   };
-  const log = { info: () => undefined, warn: () => undefined, error: () => undefined };
+  const log = { info: () => undefined, warn: () => look(), error: () => undefined };
   const ingest = createIngest({
     connectionString: ownerUrl,
     mqtt: { host: '127.0.0.1', port: 0, packetBytesMax: 262_144 },
@@ -244,6 +244,58 @@ t.test('a row that the database refuses is found; the others are stored', async 
   );
   t.equal(rows.length, 1);
   t.match(rows[0]?.detail, /no_13/);
+});
+
+t.test('many rows that the database refuses hold nobody up', async (t) => {
+  const house = await newHouse(t);
+  await post(house, fix(2, 0));
+  await house.owner.query(
+    'alter table equipment_gps_location add constraint no_13 check (satellites <> 13)',
+  );
+  const bad = Array.from({ length: 150 }, (_, i) => fix(1, i, { satellites: 13 }));
+  const [refused, good] = await Promise.all([post(house, bad), post(house, fix(1, 500))]);
+  t.equal(refused.body.rejected.length, 150);
+  t.equal(good.body.accepted, 1);
+  t.equal(await count(house, 'ingest_reject'), 150);
+});
+
+t.test('a refused row does not change what the rows beside it cause', async (t) => {
+  const house = await newHouse(t, 1);
+  await house.owner.query(
+    'alter table equipment_gps_location add constraint no_13 check (satellites <> 13)',
+  );
+  await house.owner.query(
+    `insert into geofence (customer_id, geofence_name, shape_type, center_lat, center_lng, radius_m, exit_fix_count)
+       values ($1, 'Yard', 'circle', 41.5, -87.5, 500, 1)`,
+    [house.fleet.customerId],
+  );
+  // In force once a reload has been through; the second house begins with it.
+  await house.stop();
+  const again = await openHouse(t, house.ownerUrl, house.fleet);
+  const newestFirst = Array.from({ length: 9 }, (_, i) => {
+    const second = 9 - i;
+    return fix(1, second, {
+      lat: second % 2 === 0 ? 41.5 : 41.6,
+      ...(second === 9 && { satellites: 13 }),
+    });
+  });
+  const { body } = await post(again, newestFirst);
+  t.equal(body.accepted, 8);
+  t.equal(await count(again, 'activity_feed'), 7, 'in at 2, out at 3 … in at 8');
+});
+
+t.test('while a batch is held, readiness says so', async (t) => {
+  const house = await newHouse(t, 1);
+  await post(house, fix(1, 0));
+  t.same(house.ingest.notReady(), []);
+  await house.owner.query('alter table engine_state rename to engine_state_away');
+  await house.owner.query('alter table telematics rename to telematics_away');
+  const answer = post(house, fix(1, 1));
+  await house.until(() => house.ingest.notReady().length > 0);
+  await house.owner.query('alter table telematics_away rename to telematics');
+  await house.owner.query('alter table engine_state_away rename to engine_state');
+  t.equal((await answer).body.accepted, 1, 'and then it goes in');
+  t.same(house.ingest.notReady(), []);
 });
 
 t.test('fences and rules: events once, state across a restart, edits while running', async (t) => {

@@ -151,7 +151,7 @@ function buildRoom(options: IngestOptions) {
         log,
         onConnect: (client) => leader.admit(client),
         onCommitted: options.onCommitted,
-        onTaken: (rows, bytes) => intake.taken(rows, bytes),
+        onReleased: (rows, bytes) => intake.released(rows, bytes),
       }),
   );
   const intake: Intake = new Intake({

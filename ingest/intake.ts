@@ -10,7 +10,8 @@ import type {
   ResolvedReading,
   RowRefusal,
 } from './batch.ts';
-import type { Decoded, Refusal } from './decode/decoded.ts';
+import { randomUUID } from 'node:crypto';
+import type { Decoded, DecodedFix, DecodedReading, Refusal } from './decode/decoded.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { Partition } from './partition.ts';
 import type { Link, Registry, Sender } from './registry.ts';
@@ -24,6 +25,8 @@ export interface IntakeLimits {
 
 /** Bytes of a refused message that are kept. */
 export const REJECT_PAYLOAD_BYTES_MAX = 4096;
+/** Characters of a device name that nobody has checked. */
+const DEVICE_NAME_CHARS_MAX = 64;
 /** Memory charged for one row that waits: its decoded object and its share of the queue. */
 const ROW_BYTES = 400;
 
@@ -87,14 +90,15 @@ export class Intake {
     else resume();
   }
 
-  /** To be called by partitions when they take rows from their queue. */
-  taken(rows: number, bytes: number): void {
+  /** To be called by partitions when rows have been answered, committed or not. */
+  released(rows: number, bytes: number): void {
     this.rows -= rows;
     this.bytes -= bytes;
-    if (this.isFull || this.waiting.length === 0) return;
-    const waiting = this.waiting;
-    this.waiting = [];
-    for (const resume of waiting) resume();
+    while (!this.isFull) {
+      const resume = this.waiting.shift();
+      if (resume === undefined) return;
+      resume();
+    }
   }
 
   /** Takes the message in any case; `done` is called once, after the commit of all its rows. */
@@ -106,17 +110,21 @@ export class Intake {
     const refused = spread.refused;
     for (const refusal of refused) this.metrics.rejected(refusal.reason);
     const parts = spread.parts();
+    // Nothing that waits may hold on to the message: its payload would stay in memory uncharged.
+    const { receivedMs } = message;
     const answer = gather(parts.length, refused, (outcome) => {
-      if (outcome.stored) this.metrics.acknowledged(Date.now() - message.receivedMs);
+      if (outcome.stored) this.metrics.acknowledged(Date.now() - receivedMs);
       done(outcome);
     });
     if (parts.length === 0) return answer.empty();
     for (const { partition, ...rows } of parts) {
       const count = rows.fixes.length + rows.readings.length + rows.rejects.length;
-      const bytes = count * ROW_BYTES + spread.rejectBytes(rows.rejects);
+      const rowBytes = count * ROW_BYTES + spread.rejectBytes(rows.rejects);
+      // A request keeps its body until it is answered.
+      const bytes = Math.max(rowBytes, Math.ceil(message.payload.length / parts.length));
       this.rows += count;
       this.bytes += bytes;
-      const part: Part = { ...rows, bytes, receivedMs: message.receivedMs, settle: answer.settle };
+      const part: Part = { ...rows, bytes, receivedMs, settle: answer.settle };
       this.partitions[partition]!.submit(part);
     }
   }
@@ -135,26 +143,31 @@ export class Intake {
     };
     let refusedIndex = -1;
     const refuseOnce = (
-      index: number,
-      device: string | null,
+      row: DecodedFix | DecodedReading,
       why: { reason: string; detail: string },
     ): void => {
+      const { index, device } = row;
       if (index === refusedIndex) return;
       refusedIndex = index;
-      spread.refuse({ index, device, payload: null, reason: why.reason, detail: why.detail });
+      spread.refuse({
+        index,
+        device,
+        payload: JSON.stringify(row),
+        reason: why.reason,
+        detail: why.detail,
+      });
     };
     for (const fix of decoded.fixes) {
       const found = resolve(fix.device);
       if (found.ok) spread.fix({ link: found.link, fix });
-      else refuseOnce(fix.index, fix.device, found);
+      else refuseOnce(fix, found);
     }
     for (const reading of decoded.readings) {
       const found = resolve(reading.device);
       if (found.ok) {
         const uomId = reading.uomCode === null ? null : this.unitId(reading.uomCode);
         spread.reading({ link: found.link, reading, uomId });
-      } else if (!spread.hasRefused(reading.index))
-        refuseOnce(reading.index, reading.device, found);
+      } else if (!spread.hasRefused(reading.index)) refuseOnce(reading, found);
     }
     for (const refusal of decoded.refusals) spread.refuse(refusal);
   }
@@ -225,14 +238,21 @@ class Spread {
     return rows;
   }
 
+  private deviceName(claimed: string | null): string | null {
+    const { sender } = this.message;
+    if (claimed !== null) return claimed.slice(0, DEVICE_NAME_CHARS_MAX);
+    return sender.kind === 'device' ? sender.device.deviceName : null;
+  }
+
   private reject(refusal: Refusal): Reject {
     const { message } = this;
     const { sender } = message;
     const whole = refusal.payload === null ? message.payload : Buffer.from(refusal.payload);
     return {
+      key: randomUUID(),
       tenantId: sender.kind === 'device' ? sender.device.tenantId : sender.gateway.tenantId,
       iotDeviceId: sender.kind === 'device' ? sender.device.iotDeviceId : null,
-      deviceName: refusal.device ?? (sender.kind === 'device' ? sender.device.deviceName : null),
+      deviceName: this.deviceName(refusal.device),
       source: message.source,
       topic: message.topic,
       reason: refusal.reason,

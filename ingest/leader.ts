@@ -23,6 +23,9 @@ export class Leader {
   private readonly onLost: () => void;
   private readonly stopped = new AbortController();
   private client: PoolClient | null = null;
+  private backendPid = 0;
+  /** How many processes had led when this one began: one more, and its memory is out of date. */
+  private epoch = 0;
   private leading: Promise<void> | null = null;
 
   /** @param onLost another process has taken over; this one must end. */
@@ -38,10 +41,22 @@ export class Leader {
     await this.leading;
   }
 
-  /** To be run on each partition's new connection: resolves once it may write. */
+  /**
+   * To be run on each partition's new connection: resolves once it may write. Rejects, to be tried again, when the
+   * server no longer knows this process as the leader though its connection has not noticed yet.
+   */
   async admit(client: PoolClient): Promise<void> {
     await this.leading;
     await client.query('select pg_advisory_lock_shared($1)', [WRITERS]);
+    const { rows } = await client.query<{ leads: boolean }>(
+      `select exists (select from pg_locks where locktype = 'advisory' and granted and classid = 0
+         and objid = $1 and pid = $2
+         and database = (select oid from pg_database where datname = current_database())) as leads`,
+      [LEADER, this.backendPid],
+    );
+    if (rows[0]!.leads) return;
+    if (this.client !== null) this.lost(this.client);
+    throw new Error('this process does not lead; its writer waits until it does again');
   }
 
   stop(): void {
@@ -76,6 +91,7 @@ export class Leader {
         return false;
       }
       if (first) await client.query('select pg_advisory_unlock($1)', [WRITERS]);
+      await this.checkEpoch(client, first);
     } catch (error) {
       client.release(true);
       throw error;
@@ -84,6 +100,17 @@ export class Leader {
     client.once('end', () => this.lost(client));
     client.once('error', () => this.lost(client));
     return true;
+  }
+
+  private async checkEpoch(client: PoolClient, first: boolean): Promise<void> {
+    const sql = first
+      ? `select nextval('ingest_leader_epoch') as epoch, pg_backend_pid() as pid`
+      : 'select last_value as epoch, pg_backend_pid() as pid from ingest_leader_epoch';
+    const { rows } = await client.query<{ epoch: number; pid: number }>(sql);
+    const { epoch, pid } = rows[0]!;
+    if (first) this.epoch = epoch;
+    else if (epoch !== this.epoch) this.onLost();
+    this.backendPid = pid;
   }
 
   private lost(client: PoolClient): void {

@@ -6,6 +6,8 @@
  * committing ⇄ backing off while the database is away, holding the batch and acknowledging nothing. `stop` lets the
  * queue run empty until its deadline, then gives up what is left, unacknowledged.
  */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Engine } from '../engine/engine.ts';
@@ -20,7 +22,14 @@ import {
   type CommitWork,
 } from './commit.ts';
 import { halves, rowCount, withoutRows } from './divide.ts';
-import { faultOf, isConnectionError, sqlState } from './faults.ts';
+import {
+  faultOf,
+  isConnectionError,
+  isPartitionMissing,
+  isStaleReference,
+  isTimeout,
+  sqlState,
+} from './faults.ts';
 import type { LatestPosition } from './latest.ts';
 import type { Logger } from './logger.ts';
 import type { IngestMetrics } from './metrics.ts';
@@ -33,8 +42,11 @@ export interface PartitionLimits {
   readonly lingerMs: number;
 }
 
-/** Rows of one batch that the database may refuse before the fault is taken to be ours and not the data's. */
-export const POISON_ROWS_MAX = 100;
+/** Times that a batch of several rows may run into the statement timeout before it is tried in halves. */
+const TIMEOUTS_MAX = 2;
+/** Times that a batch is evaluated anew because something it points to was deleted meanwhile. */
+const STALE_TRIES_MAX = 5;
+const STALE_PAUSE_MS = 200;
 
 /** What a committed batch means to those who watch. */
 export interface Committed {
@@ -53,8 +65,8 @@ export interface PartitionOptions {
   /** Run on each new connection before it is used. */
   readonly onConnect: (client: PoolClient) => Promise<void>;
   readonly onCommitted: (committed: Committed) => void;
-  /** The queue has become shorter by this much. */
-  readonly onTaken: (rows: number, bytes: number) => void;
+  /** So much has been answered and is held no longer. */
+  readonly onReleased: (rows: number, bytes: number) => void;
 }
 
 class Abandoned extends Error {}
@@ -97,7 +109,11 @@ export class Partition {
   /** Stores what is queued, until the signal aborts; resolves when everything is answered. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.stopping = true;
-    const abandon = (): void => this.giveUp.abort();
+    const abandon = (): void => {
+      this.giveUp.abort();
+      // A server that does not answer would hold us for longer than we may wait.
+      cutConnection(this.client);
+    };
     if (deadline.aborted) abandon();
     deadline.addEventListener('abort', abandon, { once: true });
     this.wake?.();
@@ -134,29 +150,27 @@ export class Partition {
   private take(): Part[] {
     let count = 0;
     let rows = 0;
-    let bytes = 0;
     while (count < this.queue.length) {
       const next = partRows(this.queue[count]!);
       if (count > 0 && rows + next > this.options.limits.batchRowsMax) break;
       rows += next;
-      bytes += this.queue[count]!.bytes;
       count++;
     }
     const parts = this.queue.slice(0, count);
     this.queue = this.queue.slice(count);
     this.queuedRows -= rows;
-    this.options.onTaken(rows, bytes);
     return parts;
   }
 
   private async process(parts: readonly Part[]): Promise<void> {
     const tally = new Tally(parts);
     const startedMs = performance.now();
+    let stored = false;
     try {
       const batch = buildBatch(parts);
       await this.store(batch, tally);
       this.options.metrics.batchCommitted(tally, batch, performance.now() - startedMs);
-      tally.settle();
+      stored = true;
     } catch (error) {
       if (!(error instanceof Abandoned)) {
         this.options.log.error(
@@ -164,35 +178,49 @@ export class Partition {
           'a batch could not be processed; it is not acknowledged',
         );
       }
-      tally.abandon();
     }
+    if (stored) tally.settle();
+    else tally.abandon();
+    const rows = parts.reduce((sum, part) => sum + partRows(part), 0);
+    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+    this.options.onReleased(rows, bytes);
   }
 
   /** Stores a batch whole, or in halves until the rows that the database refuses stand alone. */
-  private async store(batch: Batch, tally: Tally): Promise<void> {
+  private async store(batch: Batch, tally: Tally, staleTries = 0): Promise<void> {
     const { engine, metrics } = this.options;
-    const evaluation = engine.evaluate(batch);
-    let work: CommitWork;
     let refusal: Error | null;
     try {
-      work = commitWork(batch, evaluation);
+      const evaluation = engine.evaluate(batch);
+      const work = commitWork(batch, evaluation);
       refusal = await this.commit(work, tally);
+      if (refusal === null) {
+        engine.commit();
+        metrics.evaluated(evaluation);
+        this.publish(work);
+        return;
+      }
     } catch (error) {
       engine.rollback();
       throw error;
     }
-    if (refusal === null) {
-      engine.commit();
-      metrics.evaluated(evaluation);
-      this.publish(work);
-      return;
-    }
     engine.rollback();
+    if (isStaleReference(refusal) && staleTries < STALE_TRIES_MAX) {
+      // The change feed brings the deletion within this time, and the evaluation then knows of it.
+      await wait(STALE_PAUSE_MS, undefined, { signal: this.giveUp.signal }).catch(() => undefined);
+      return this.store(batch, tally, staleTries + 1);
+    }
     await this.storeDivided(batch, tally, refusal);
   }
 
   private async storeDivided(batch: Batch, tally: Tally, refusal: Error): Promise<void> {
-    if (rowCount(batch) === 1) {
+    const rows = rowCount(batch);
+    if (rows === 0) {
+      const lost = batch.rejects.length;
+      this.options.log.error({ err: refusal, lost }, 'refused records could not be kept');
+      return;
+    }
+    if (rows === 1 && batch.rejects.length === 0) {
       const { part, index } = onlyRow(batch);
       const detail = `the database refused the row: ${refusal.message}`;
       tally.refused(part, { index, reason: 'storage_refused', detail });
@@ -205,11 +233,12 @@ export class Partition {
     await this.store(second, tally);
   }
 
-  /** Commits; the error when the data is at fault; waits out everything else. */
+  /** Commits. Gives the error when the batch must be divided; waits out everything else. */
   private async commit(work: CommitWork, tally: Tally): Promise<Error | null> {
     const { metrics, log } = this.options;
     const backoff = new Backoff();
     let staged = this.repeating && work.evaluation.lateCount > 0;
+    let timeouts = 0;
     for (;;) {
       if (this.giveUp.signal.aborted) throw new Abandoned();
       try {
@@ -224,13 +253,15 @@ export class Partition {
           staged = true;
           continue;
         }
-        const divisible = rowCount(work.batch) > 0 && tally.poisoned < POISON_ROWS_MAX;
-        if (fault !== 'transient' && divisible) return error as Error;
-        if (isConnectionError(error)) {
+        if (isTimeout(error)) timeouts++;
+        const isTooLarge = timeouts >= TIMEOUTS_MAX && rowCount(work.batch) > 1;
+        if (fault !== 'transient' || isTooLarge) return error as Error;
+        if (isConnectionError(error) || isPartitionMissing(error)) {
           this.dropClient(error as Error);
           // COMMIT may have arrived: the rows may be there.
           staged = true;
         }
+        this.holding = true;
         log.warn(
           { err: error, rows: rowCount(work.batch) },
           'commit failed; the batch is held and tried again',
@@ -254,11 +285,16 @@ export class Partition {
   private publish(work: CommitWork): void {
     const { positions, evaluation } = work;
     if (positions.length === 0 && evaluation.events.length === 0) return;
-    this.options.onCommitted({
-      positions,
-      events: evaluation.events,
-      eventIds: work.eventIds ?? [],
-    });
+    try {
+      this.options.onCommitted({
+        positions,
+        events: evaluation.events,
+        eventIds: work.eventIds ?? [],
+      });
+    } catch (error) {
+      // The batch is committed: whoever watches may fail, its devices must still be answered.
+      this.options.log.error({ err: error }, 'a watcher of committed batches failed');
+    }
   }
 
   private async connection(): Promise<PoolClient> {
@@ -281,6 +317,12 @@ export class Partition {
   }
 }
 
+/** Ends the connection at once; what waits for an answer on it is rejected. */
+function cutConnection(client: PoolClient | null): void {
+  const inner = client as unknown as { connection?: { stream?: { destroy(): void } } } | null;
+  inner?.connection?.stream?.destroy();
+}
+
 function onlyRow(batch: Batch): { part: number; index: number } {
   const rows = batch.fixes.count === 1 ? batch.fixes : batch.readings;
   return { part: rows.part[0]!, index: rows.index[0]! };
@@ -299,6 +341,7 @@ function rejectOfRow(batch: Batch, detail: string): Reject {
       : { time: readings.timeMs[0], metric: readings.metricCode[0], value: readings.value[0] };
   const payload = Buffer.from(JSON.stringify(row).slice(0, ROW_CHARS_MAX));
   return {
+    key: randomUUID(),
     tenantId: link.tenantId,
     iotDeviceId: link.iotDeviceId,
     deviceName: link.deviceName,

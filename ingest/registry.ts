@@ -66,9 +66,10 @@ export class Registry {
     const device = this.byId.get(iotDeviceId);
     if (device === undefined) return;
     this.byId.delete(iotDeviceId);
-    this.byName.delete(device.deviceName);
-    if (device.link !== null) this.byLink.delete(device.link.deviceId);
-    if (device.tokenHash !== null) this.byToken.delete(device.tokenHash.toString('hex'));
+    // Another device may have taken over its name, link or token in the meantime.
+    forget(this.byName, device.deviceName, device);
+    if (device.link !== null) forget(this.byLink, device.link.deviceId, device);
+    if (device.tokenHash !== null) forget(this.byToken, device.tokenHash.toString('hex'), device);
   }
 
   putGateway(gateway: Gateway): void {
@@ -81,7 +82,7 @@ export class Registry {
     const gateway = this.gateways.get(gatewayTokenId);
     if (gateway === undefined) return;
     this.gateways.delete(gatewayTokenId);
-    this.gatewayByToken.delete(gateway.tokenHash.toString('hex'));
+    forget(this.gatewayByToken, gateway.tokenHash.toString('hex'), gateway);
   }
 
   get gatewayIds(): Iterable<number> {
@@ -161,6 +162,10 @@ export class Registry {
     }
     return mounted(named);
   }
+}
+
+function forget<K, V>(map: Map<K, V>, key: K, value: V): void {
+  if (map.get(key) === value) map.delete(key);
 }
 
 const NOBODY = Buffer.alloc(32);

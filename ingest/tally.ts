@@ -6,8 +6,6 @@ export class Tally {
   fixesStored = 0;
   readingsStored = 0;
   duplicates = 0;
-  /** Rows that the database itself refused. */
-  poisoned = 0;
   private readonly parts: readonly Part[];
   private readonly outcomes: { accepted: number; duplicates: number; refused: RowRefusal[] }[];
 
@@ -34,8 +32,8 @@ export class Tally {
     }
   }
 
+  /** A row that the database itself refused. */
   refused(part: number, refusal: RowRefusal): void {
-    this.poisoned++;
     this.outcomes[part]!.refused.push(refusal);
   }
 

@@ -81,6 +81,8 @@ const rows: [string, unknown, string[]][] = [
   ['metric value text', { time: AT, metric: 'x', value: 'hot' }, ['refused 0 value_type']],
   ['metric code', { time: AT, metric: 'a b', value: 1 }, ['refused 0 metric_code']],
   ['unit unknown', { time: AT, metric: 'x', value: 1, unit: 'furlong' }, ['refused 0 unit_unknown']],
+  ['tiny speed is none', { time: AT, lat: 1, lon: 2, speed_mps: 1e-50 }, [`fix ${at} latDeg=1 lonDeg=2 speedMps=0`]],
+  ['out of range in its unit', { time: AT, metric: 'p', value: 1e308, unit: 'bar' }, ['refused 0 value_range']],
   ['nothing in it', { time: AT }, ['refused 0 metric_missing']],
   ['prototype key', JSON.parse(`{"time":"${AT}","lat":1,"lon":2,"__proto__":{"lat":5}}`), [`fix ${at} latDeg=1 lonDeg=2`, 'ignored unknown_key ×1']],
   [
@@ -113,6 +115,14 @@ t.test('messages that are no JSON are refused whole', (t) => {
   t.end();
 });
 
+t.test('UTF-8, with or without a byte order mark', (t) => {
+  const good = JSON.stringify({ time: AT, metric: 'x', value: 1 });
+  t.same(told(decodeNative(Buffer.from(`\ufeff${good}`), 'any', NOW_MS)), ['reading x=1']);
+  const broken = Buffer.concat([Buffer.from(good), Buffer.from([0xff])]);
+  t.same(told(decodeNative(broken, 'any', NOW_MS)), ['refused -1 utf8_invalid']);
+  t.end();
+});
+
 t.test('NDJSON: a malformed line costs that line only', (t) => {
   const good = JSON.stringify({ time: AT, lat: 1, lon: 2 });
   const decoded = decodeNdjson(Buffer.from(`${good}\n{"lat":\n\n${good}\n`), NOW_MS);
@@ -127,6 +137,11 @@ t.test('NDJSON: a malformed line costs that line only', (t) => {
 });
 
 t.test('limits', (t) => {
+  const lines = decodeNdjson(Buffer.from('x\n'.repeat(1_000_000)), NOW_MS);
+  t.same(told(lines), ['refused -1 records_max'], 'a million lines are not read');
+  const wide = Object.fromEntries(Array.from({ length: 100 }, (_, i) => [`m${i}`, i]));
+  const rows = decode(Array.from({ length: 201 }, () => ({ time: AT, metrics: wide })));
+  t.same(told(rows), ['refused -1 rows_max']);
   const many = decode(Array.from({ length: RECORDS_MAX + 1 }, () => 0));
   t.same(told(many), ['refused -1 records_max']);
   const metrics = Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`m${i}`, i]));

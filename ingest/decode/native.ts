@@ -2,12 +2,15 @@
  * The native JSON format (`docs/protocol.md`): an object, an array of them, or NDJSON, each a fix, a metric, or both.
  * Knows this one wire format; refuses to know who sent it or whether the device exists.
  */
+import { isUtf8 } from 'node:buffer';
 import { readTime } from './time.ts';
 import { toKeptUnit } from './units.ts';
 import { emptyDecoded, ignore, refuseMessage, type Decoded, type DecodedFix } from './decoded.ts';
 
 /** Records in one message; more are refused as a whole, because a part cannot be acknowledged. */
 export const RECORDS_MAX = 10_000;
+/** Fixes and readings of one message together: what goes into one batch whole. */
+export const MESSAGE_ROWS_MAX = 20_000;
 /** Readings in one record. */
 export const RECORD_METRICS_MAX = 100;
 /** Characters of an `event`. */
@@ -40,9 +43,11 @@ const NAMED_METRIC_UOM: ReadonlyMap<string, string> = new Map([
  */
 export function decodeNative(payload: Buffer, kind: RecordKind, nowMs: number): Decoded {
   const decoded = emptyDecoded();
+  const text = textOf(payload, decoded);
+  if (text === null) return decoded;
   let parsed: unknown;
   try {
-    parsed = JSON.parse(payload.toString('utf8'));
+    parsed = JSON.parse(text);
   } catch (error) {
     refuseMessage(decoded, 'json_malformed', `the payload is not JSON: ${messageOf(error)}`);
     return decoded;
@@ -54,10 +59,11 @@ export function decodeNative(payload: Buffer, kind: RecordKind, nowMs: number): 
 /** Decodes NDJSON: one record a line, empty lines skipped. A malformed line costs that line only. */
 export function decodeNdjson(payload: Buffer, nowMs: number): Decoded {
   const decoded = emptyDecoded();
+  const text = textOf(payload, decoded);
+  if (text === null) return decoded;
   const records: unknown[] = [];
-  const lines = payload.toString('utf8').split('\n');
-  for (const line of lines) {
-    if (line.trim() === '') continue;
+  // One line more than is allowed is enough to know: a body may hold millions of them.
+  for (const line of nonEmptyLines(text, RECORDS_MAX + 1)) {
     try {
       records.push(JSON.parse(line));
     } catch (error) {
@@ -84,8 +90,7 @@ function decodeRecords(
   nowMs: number,
 ): void {
   if (records.length > RECORDS_MAX) {
-    const detail = `${records.length} records in one message; the limit is ${RECORDS_MAX}`;
-    refuseMessage(decoded, 'records_max', detail);
+    refuseMessage(decoded, 'records_max', `more than ${RECORDS_MAX} records in one message`);
     return;
   }
   for (let index = 0; index < records.length; index++) {
@@ -101,6 +106,12 @@ function decodeRecords(
       continue;
     }
     const refusal = decodeRecord(decoded, record, index, kind, nowMs);
+    if (decoded.fixes.length + decoded.readings.length > MESSAGE_ROWS_MAX) {
+      for (const rows of [decoded.fixes, decoded.readings, decoded.refusals]) rows.length = 0;
+      const detail = `more than ${MESSAGE_ROWS_MAX} fixes and readings in one message`;
+      refuseMessage(decoded, 'rows_max', detail);
+      return;
+    }
     if (refusal === null) continue;
     decoded.refusals.push({
       index,
@@ -135,8 +146,7 @@ function decodeRecord(
   const time = readTime(record['time'], nowMs);
   if (!time.ok) return time;
   const hasPosition = record['lat'] !== undefined || record['lon'] !== undefined;
-  const isFix =
-    kind === 'fix' || (kind === 'any' && hasPosition) || (kind === 'metric' && hasPosition);
+  const isFix = kind === 'fix' || hasPosition;
   const readingsFrom = decoded.readings.length;
   const refusal =
     readMetrics(decoded, record, { index, device, timeMs: time.timeMs, isFix }) ??
@@ -162,10 +172,11 @@ function readFix(decoded: Decoded, record: JsonObject, head: RecordHead): Reason
     timeMs: head.timeMs,
     latDeg: lat,
     lonDeg: lon,
-    altitudeM: optional(decoded, record, 'altitude_m', -12_000, 100_000),
-    speedMps: speed(decoded, record),
-    headingDeg: optional(decoded, record, 'heading_deg', 0, 360) % 360,
-    accuracyM: optional(decoded, record, 'accuracy_m', 0, 40_000_000),
+    altitudeM: Math.fround(optional(decoded, record, 'altitude_m', -12_000, 100_000)),
+    // Rounded to what the database keeps, so that a tiny number is 0 there and here.
+    speedMps: Math.fround(speed(decoded, record)),
+    headingDeg: Math.fround(optional(decoded, record, 'heading_deg', 0, 360)) % 360,
+    accuracyM: Math.fround(optional(decoded, record, 'accuracy_m', 0, 40_000_000)),
     odometerM: optional(decoded, record, 'odometer_m', 0, 1e11),
     satellites: Math.trunc(optional(decoded, record, 'satellites', 0, 255)),
     ignition: flag(decoded, record, 'ignition'),
@@ -319,6 +330,9 @@ function push(decoded: Decoded, head: RecordHead, metric: RawMetric): Reason | n
         detail: `unit ${JSON.stringify(metric.unit.slice(0, 20))} is not known`,
       };
     }
+    if (!Number.isFinite(kept.value)) {
+      return { reason: 'value_range', detail: `the value of ${metric.key} is out of range` };
+    }
     value = kept.value;
     uomCode = kept.uomCode;
   }
@@ -338,6 +352,28 @@ function excerpt(record: unknown): string | null {
 
 function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The payload as text without a byte order mark; `null`, and a refusal, when it is not UTF-8. */
+function textOf(payload: Buffer, decoded: Decoded): string | null {
+  if (!isUtf8(payload)) {
+    refuseMessage(decoded, 'utf8_invalid', 'the payload is not UTF-8');
+    return null;
+  }
+  const text = payload.toString('utf8');
+  return text.startsWith('\ufeff') ? text.slice(1) : text;
+}
+
+function* nonEmptyLines(text: string, linesMax: number): Generator<string> {
+  let at = 0;
+  for (let count = 0; at < text.length && count < linesMax;) {
+    const end = text.indexOf('\n', at);
+    const line = text.slice(at, end === -1 ? text.length : end);
+    at = end === -1 ? text.length : end + 1;
+    if (line.trim() === '') continue;
+    count++;
+    yield line;
+  }
 }
 
 function messageOf(error: unknown): string {
