@@ -4,6 +4,10 @@ import { createPool } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
 import { Leader } from './leader.ts';
 
+/** pg_locks shows the whole server: other tests hold locks in their databases. */
+const HERE = `where locktype = 'advisory'
+  and database = (select oid from pg_database where datname = current_database())`;
+
 function poolOf(t: Test, connectionString: string): Pool {
   const pool = createPool({
     connectionString,
@@ -60,11 +64,11 @@ t.test('a leader whose connection breaks leads again, and lets writers in only t
     statementTimeoutMs: 5_000,
   });
   t.teardown(() => owner.end());
-  await owner.query(`select pg_terminate_backend(pid) from pg_locks where locktype = 'advisory'`);
+  await owner.query(`select pg_terminate_backend(pid) from pg_locks ${HERE}`);
   const writer = await pool.connect();
   await leader.admit(writer);
   const { rows } = await owner.query<{ n: number }>(
-    `select count(*)::int as n from pg_locks where locktype = 'advisory' and granted`,
+    `select count(*)::int as n from pg_locks ${HERE} and granted`,
   );
   t.equal(rows[0]?.n, 2, 'the leader and its writer');
   writer.release(true);
