@@ -234,6 +234,12 @@ export const ingestReject = pgTable('ingest_reject', {
   received_at: instant().notNull(),
 });
 
+/** One row: how many processes have led ingestion. */
+export const ingestLeader = pgTable('ingest_leader', {
+  is_only: boolean().primaryKey().default(true),
+  epoch: id().notNull(),
+});
+
 /** What the engine remembers of a device; `state` is the engine's own to read. */
 export const engineState = pgTable('engine_state', {
   equipment_has_iot_device_id: id().primaryKey(),

@@ -13,6 +13,7 @@ type Test = Parameters<typeof createTestDatabase>[0];
 const HOT_TABLES = ['equipment_gps_location', 'iot_device_metric'];
 // The same for everyone.
 const SHARED_TABLES = [
+  'ingest_leader',
   'alert_category_lookup',
   'geofence_event_type_lookup',
   'iot_device_vendor_lookup',
@@ -124,7 +125,13 @@ t.test('the roles hold what they need and no more', async (t) => {
   const writing = 'insert, update, delete, truncate, references, trigger';
   t.same(await touchable('milepost_api', writing), ['geofence', 'telematic_alert']);
   const readable = await touchable('milepost_api', 'select');
-  const closed = [...HOT_TABLES, 'engine_state', 'gateway_token', 'schema_migration'];
+  const closed = [
+    ...HOT_TABLES,
+    'engine_state',
+    'gateway_token',
+    'ingest_leader',
+    'schema_migration',
+  ];
   t.same(
     readable,
     (await names(owner, `${TABLES} union select unnest($1::text[]) order by 1`, [VIEWS]))
@@ -141,6 +148,7 @@ t.test('the roles hold what they need and no more', async (t) => {
     'activity_feed',
     'engine_state',
     ...HOT_TABLES.slice(0, 1),
+    'ingest_leader',
     'ingest_reject',
     ...HOT_TABLES.slice(1),
     'telematics',

@@ -73,3 +73,38 @@ t.test('a leader whose connection breaks leads again, and lets writers in only t
   t.equal(rows[0]?.n, 2, 'the leader and its writer');
   writer.release(true);
 });
+
+t.test('a leader that was replaced while it was cut off does not lead again', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const pool = poolOf(t, ownerUrl);
+  let told: () => void = () => undefined;
+  const lost = new Promise<void>((resolve) => (told = resolve));
+  const log = { info: () => undefined, error: () => undefined, warn: () => undefined };
+  const leader = new Leader(pool, log, told);
+  t.teardown(() => leader.stop());
+  await leader.lead();
+  const owner = createPool({
+    connectionString: ownerUrl,
+    role: 'owner',
+    max: 1,
+    applicationName: 'owner',
+    statementTimeoutMs: 5_000,
+  });
+  t.teardown(() => owner.end());
+  // As another process does when it begins.
+  await owner.query('update ingest_leader set epoch = epoch + 1');
+  await owner.query(`select pg_terminate_backend(pid) from pg_locks ${HERE}`);
+  await lost;
+  let admitted = false;
+  const writer = await pool.connect();
+  const admitting = leader.admit(writer).then(
+    () => (admitted = true),
+    () => undefined,
+  );
+  await owner.query('select 1');
+  t.equal(admitted, false, 'and admits no writer');
+  leader.stop();
+  await admitting;
+  t.equal(admitted, false);
+  writer.release(true);
+});

@@ -102,14 +102,18 @@ export class Leader {
     return true;
   }
 
+  /** The first time, counts this process in; after that, rejects once another has been counted. */
   private async checkEpoch(client: PoolClient, first: boolean): Promise<void> {
     const sql = first
-      ? `select nextval('ingest_leader_epoch') as epoch, pg_backend_pid() as pid`
-      : 'select last_value as epoch, pg_backend_pid() as pid from ingest_leader_epoch';
+      ? 'update ingest_leader set epoch = epoch + 1 returning epoch, pg_backend_pid() as pid'
+      : 'select epoch, pg_backend_pid() as pid from ingest_leader';
     const { rows } = await client.query<{ epoch: number; pid: number }>(sql);
     const { epoch, pid } = rows[0]!;
-    if (first) this.epoch = epoch;
-    else if (epoch !== this.epoch) this.onLost();
+    if (!first && epoch !== this.epoch) {
+      this.onLost();
+      throw new Error('another process has led meanwhile; what this one remembers is out of date');
+    }
+    this.epoch = epoch;
     this.backendPid = pid;
   }
 

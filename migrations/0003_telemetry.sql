@@ -143,9 +143,14 @@ create table ingest_reject (
 );
 create index ingest_reject_tenant on ingest_reject (customer_id, ingest_reject_id);
 
--- Counts the processes that have led ingestion; see ingest/leader.ts.
-create sequence ingest_leader_epoch;
-grant usage, select on ingest_leader_epoch to milepost_ingest;
+-- Counts the processes that have led ingestion; see ingest/leader.ts. A row and not a sequence: a sequence skips numbers
+-- when the server crashes.
+create table ingest_leader (
+  is_only boolean primary key default true check (is_only),
+  epoch bigint not null
+);
+insert into ingest_leader (epoch) values (0);
+grant select, update on ingest_leader to milepost_ingest;
 
 -- What the engine remembers of a device besides its last fix: fences it is inside, counts towards a transition,
 -- rules that fired.
