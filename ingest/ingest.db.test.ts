@@ -284,6 +284,33 @@ t.test('a refused row does not change what the rows beside it cause', async (t) 
   t.equal(await count(again, 'activity_feed'), 7, 'in at 2, out at 3 … in at 8');
 });
 
+t.test('an account that is deleted under a batch costs the batch nothing', async (t) => {
+  const seeded = await newHouse(t, 1);
+  await seeded.owner.query(
+    `insert into geofence (customer_id, geofence_name, shape_type, center_lat, center_lng, radius_m)
+       values ($1, 'Yard', 'circle', 41.5, -87.5, 500)`,
+    [seeded.fleet.customerId],
+  );
+  await seeded.stop();
+  const house = await openHouse(t, seeded.ownerUrl, seeded.fleet);
+  const locker = await house.owner.connect();
+  await locker.query('begin; lock table equipment_gps_location in exclusive mode');
+  const answer = post(house, fix(1, 0));
+  for (;;) {
+    const { rows } = await house.owner.query<{ n: number }>(
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'milepost-ingest' and wait_event_type = 'Lock'`,
+    );
+    if (rows[0]!.n > 0) break;
+  }
+  await house.owner.query('update equipment set account_id = null');
+  await house.owner.query('delete from account');
+  await locker.query('commit');
+  locker.release();
+  t.same((await answer).body, { accepted: 1, duplicates: 0, rejected: [] });
+  const { rows } = await house.owner.query('select event_type, account_id from activity_feed');
+  t.same(rows, [{ event_type: 'geofence_enter', account_id: null }]);
+});
+
 t.test('while a batch is held, readiness says so', async (t) => {
   const house = await newHouse(t, 1);
   await post(house, fix(1, 0));
