@@ -9,7 +9,11 @@ export interface Config {
   readonly databaseApiUrl: string;
   readonly auth: { readonly issuer: string; readonly audience: string; readonly jwksUrl: string };
   readonly http: { readonly host: string; readonly port: number; readonly trustProxy: string[] };
-  readonly mqtt: { readonly host: string; readonly port: number; readonly packetBytesMax: number };
+  readonly mqtt: MqttConfig;
+  /** An external broker to consume from; `null`: none. */
+  readonly broker: BrokerConfig | null;
+  /** The Teltonika listener; `null`: off. */
+  readonly teltonika: { readonly host: string; readonly port: number } | null;
   readonly live: {
     readonly host: string;
     readonly port: number;
@@ -26,9 +30,44 @@ export interface Config {
     readonly queueRowsMax: number;
     readonly queueBytesMax: number;
     readonly rejectRowsMax: number;
+    readonly deviceEventRowsMax: number;
+    readonly knockingRowsMax: number;
   };
   readonly logLevel: string;
   readonly stopMsMax: number;
+}
+
+export interface MqttConfig {
+  readonly host: string;
+  readonly port: number;
+  /** MQTT over TLS, over WebSocket, and over WebSocket over TLS; `null`: off. */
+  readonly tlsPort: number | null;
+  readonly webSocketPort: number | null;
+  readonly webSocketTlsPort: number | null;
+  /** PEM files; `null` where no port asks for TLS. */
+  readonly tls: {
+    readonly certFile: string;
+    readonly keyFile: string;
+    /** Certificate authorities of devices; `null`: devices show no certificates. */
+    readonly clientCaFile: string | null;
+  } | null;
+  readonly packetBytesMax: number;
+  readonly connectionsMax: number;
+  readonly tenantConnectionsMax: number;
+  readonly deviceMessagesPerSMax: number;
+  readonly tenantMessagesPerSMax: number;
+  /** How long the session of a device that is away is kept. */
+  readonly sessionExpirySMax: number;
+}
+
+export interface BrokerConfig {
+  /** `mqtt://user:password@host:1883` or `mqtts://`. */
+  readonly url: string;
+  readonly topics: readonly string[];
+  /** `$share` group; empty: a persistent session of one client. */
+  readonly shareGroup: string;
+  readonly clientId: string;
+  readonly inFlightMax: number;
 }
 
 /** What `npm run demo` needs; it starts its own database and issuer. */
@@ -60,7 +99,7 @@ export function readConfig(env: Environment = process.env): ConfigResult<Config>
       audience: read.text('AUTH_AUDIENCE'),
       jwksUrl: read.httpUrl('AUTH_JWKS_URL'),
     },
-    ...readServer(read, '0.0.0.0'),
+    ...readServer(read, '0.0.0.0', null),
   });
 }
 
@@ -72,22 +111,24 @@ export function readDemoConfig(env: Environment = process.env): ConfigResult<Dem
     databasePort: read.integer('DEMO_DATABASE_PORT', 0, 0, 65_535),
     vehicleCount: read.integer('DEMO_VEHICLES', 200, 1, 5_000),
     fixIntervalS: read.integer('DEMO_FIX_INTERVAL_S', 2, 1, 3_600),
-    server: readServer(read, '127.0.0.1'),
+    server: readServer(read, '127.0.0.1', 5027),
   });
 }
 
-function readServer(read: Reader, host: string): DemoConfig['server'] {
+function readServer(
+  read: Reader,
+  host: string,
+  teltonikaPort: number | null,
+): DemoConfig['server'] {
   return {
     http: {
       host: read.text('HTTP_HOST', host),
       port: read.port('HTTP_PORT', 8080),
       trustProxy: read.list('TRUST_PROXY'),
     },
-    mqtt: {
-      host: read.text('MQTT_HOST', host),
-      port: read.port('MQTT_PORT', 1883),
-      packetBytesMax: read.integer('MQTT_PACKET_BYTES_MAX', 262_144, 1_024, 16_777_216),
-    },
+    mqtt: readMqtt(read, host),
+    broker: readBroker(read),
+    teltonika: readTeltonika(read, host, teltonikaPort),
     live: {
       host: read.text('LIVE_HOST', host),
       port: read.port('LIVE_PORT', 8081),
@@ -103,6 +144,8 @@ function readServer(read: Reader, host: string): DemoConfig['server'] {
       queueRowsMax: read.integer('INGEST_QUEUE_ROWS_MAX', 100_000, 1_000, 10_000_000),
       queueBytesMax: read.integer('INGEST_QUEUE_BYTES_MAX', 134_217_728, 1_048_576, 17_179_869_184),
       rejectRowsMax: read.integer('INGEST_REJECT_ROWS_MAX', 100_000, 100, 100_000_000),
+      deviceEventRowsMax: read.integer('INGEST_DEVICE_EVENT_ROWS_MAX', 1_000_000, 100, 1e9),
+      knockingRowsMax: read.integer('INGEST_KNOCKING_ROWS_MAX', 10_000, 10, 10_000_000),
     },
     logLevel: read.choice(
       'LOG_LEVEL',
@@ -112,6 +155,57 @@ function readServer(read: Reader, host: string): DemoConfig['server'] {
     stopMsMax: read.integer('STOP_MS_MAX', 20_000, 100, 600_000),
   };
 }
+
+function readMqtt(read: Reader, host: string): MqttConfig {
+  const ports = {
+    port: read.port('MQTT_PORT', 1883),
+    tlsPort: read.portOrOff('MQTT_TLS_PORT', null),
+    webSocketPort: read.portOrOff('MQTT_WS_PORT', null),
+    webSocketTlsPort: read.portOrOff('MQTT_WSS_PORT', null),
+  };
+  const wantsTls = ports.tlsPort !== null || ports.webSocketTlsPort !== null;
+  return {
+    host: read.text('MQTT_HOST', host),
+    ...ports,
+    tls: wantsTls
+      ? {
+          certFile: read.text('MQTT_TLS_CERT_FILE'),
+          keyFile: read.text('MQTT_TLS_KEY_FILE'),
+          clientCaFile: read.text('MQTT_TLS_CLIENT_CA_FILE', '') || null,
+        }
+      : null,
+    packetBytesMax: read.integer('MQTT_PACKET_BYTES_MAX', 262_144, 1_024, 16_777_216),
+    connectionsMax: read.integer('MQTT_CONNECTIONS_MAX', 50_000, 1, 1_000_000),
+    tenantConnectionsMax: read.integer('MQTT_TENANT_CONNECTIONS_MAX', 50_000, 1, 1_000_000),
+    deviceMessagesPerSMax: read.integer('MQTT_DEVICE_MESSAGES_PER_S_MAX', 1_000, 1, 1_000_000),
+    tenantMessagesPerSMax: read.integer('MQTT_TENANT_MESSAGES_PER_S_MAX', 100_000, 1, 10_000_000),
+    sessionExpirySMax: read.integer('MQTT_SESSION_EXPIRY_S_MAX', 604_800, 0, 31_536_000),
+  };
+}
+
+function readBroker(read: Reader): BrokerConfig | null {
+  const url = read.mqttUrl('MQTT_URL');
+  if (url === '') return null;
+  const topics = read.list('MQTT_URL_TOPICS');
+  return {
+    url,
+    topics: topics.length > 0 ? topics : BROKER_TOPICS,
+    shareGroup: read.text('MQTT_URL_SHARE_GROUP', ''),
+    clientId: read.text('MQTT_URL_CLIENT_ID', 'milepost'),
+    inFlightMax: read.integer('MQTT_URL_IN_FLIGHT_MAX', 10_000, 1, 65_535),
+  };
+}
+
+function readTeltonika(
+  read: Reader,
+  host: string,
+  fallback: number | null,
+): { host: string; port: number } | null {
+  const port = read.portOrOff('TELTONIKA_PORT', fallback);
+  return port === null ? null : { host: read.text('TELTONIKA_HOST', host), port };
+}
+
+const BROKER_TOPICS = ['v1/devices/+/fixes', 'v1/devices/+/metrics', 'owntracks/#'];
 
 /** Shortest secret for signing cursors. */
 const SECRET_CHARS_MIN = 16;
@@ -175,12 +269,23 @@ class Reader {
     return this.integer(name, fallback, 0, 65_535);
   }
 
+  /** `off`: no port at all. */
+  portOrOff(name: string, fallback: number | null): number | null {
+    const text = this.text(name, fallback === null ? 'off' : String(fallback));
+    return text === 'off' ? null : this.port(name, fallback ?? 0);
+  }
+
   choice<T extends string>(name: string, choices: readonly T[], fallback: T): T {
     const text = this.text(name, fallback);
     const found = choices.find((choice) => choice === text);
     if (found !== undefined) return found;
     this.problems.push(`${name} must be one of ${choices.join(', ')}, not ${JSON.stringify(text)}`);
     return fallback;
+  }
+
+  /** Empty when it is not set. */
+  mqttUrl(name: string): string {
+    return this.url(name, ['mqtt:', 'mqtts:'], 'mqtt://user:password@broker.example:1883', '');
   }
 
   httpUrl(name: string): string {

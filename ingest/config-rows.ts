@@ -16,6 +16,9 @@ interface DeviceRow {
   device_identifier: string;
   customer_id: number;
   token_hash: Buffer | null;
+  previous_token_hash: Buffer | null;
+  previous_token_until_ms: number | null;
+  sign_in_by_name: boolean;
   equipment_has_iot_device_id: number | null;
   equipment_id: number;
   account_id: number | null;
@@ -25,7 +28,9 @@ interface DeviceRow {
 /** Active devices of active customers, each with the unit it is mounted on now. */
 export async function readDevices(pool: Pool, ids: Ids): Promise<RegisteredDevice[]> {
   const { rows } = await pool.query<DeviceRow>(
-    `select d.iot_device_id, d.device_identifier, d.customer_id, d.token_hash,
+    `select d.iot_device_id, d.device_identifier, d.customer_id, d.token_hash, d.sign_in_by_name,
+            d.previous_token_hash,
+            (extract(epoch from d.previous_token_until) * 1000)::double precision as previous_token_until_ms,
             h.equipment_has_iot_device_id, h.equipment_id, e.account_id, e.unit_number
        from iot_device d
        join customer c on c.customer_id = d.customer_id and c.status = 'active'
@@ -39,6 +44,11 @@ export async function readDevices(pool: Pool, ids: Ids): Promise<RegisteredDevic
     deviceName: row.device_identifier,
     tenantId: row.customer_id,
     tokenHash: row.token_hash,
+    previousToken:
+      row.previous_token_hash === null
+        ? null
+        : { hash: row.previous_token_hash, untilMs: row.previous_token_until_ms ?? 0 },
+    signInByName: row.sign_in_by_name,
     link:
       row.equipment_has_iot_device_id === null
         ? null

@@ -247,9 +247,9 @@ export class ConfigSync {
     if (before?.link && before.link.deviceId !== device.link?.deviceId) {
       edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
     }
-    const secretChanged = before !== undefined && !sameSecret(before, device);
+    const isRevoked = before !== undefined && !stillOpens(before, device);
     registry.put(device);
-    if (secretChanged) target.deviceRevoked(device.iotDeviceId);
+    if (isRevoked) target.deviceRevoked(device.iotDeviceId);
     if (device.link === null) return;
     const { deviceId, tenantId, accountId, equipmentId } = device.link;
     edits.push({ type: 'device_put', device: { deviceId, tenantId, accountId, equipmentId } });
@@ -265,9 +265,18 @@ export class ConfigSync {
   }
 }
 
-function sameSecret(a: RegisteredDevice, b: RegisteredDevice): boolean {
-  if (a.tokenHash === null || b.tokenHash === null) return a.tokenHash === b.tokenHash;
-  return a.tokenHash.equals(b.tokenHash) && a.deviceName === b.deviceName;
+/** Whether a connection that `before` opened may stay: its secret still opens the door, as current or as previous. */
+function stillOpens(before: RegisteredDevice, now: RegisteredDevice): boolean {
+  if (before.deviceName !== now.deviceName || before.tenantId !== now.tenantId) return false;
+  if (before.signInByName && !now.signInByName) return false;
+  const hash = before.tokenHash;
+  if (hash === null) return true;
+  return (
+    (now.tokenHash?.equals(hash) ?? false) ||
+    (now.previousToken !== null &&
+      now.previousToken.untilMs > Date.now() &&
+      now.previousToken.hash.equals(hash))
+  );
 }
 
 function idsOf(round: Round, changed: ReadonlySet<number>): Ids {

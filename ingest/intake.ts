@@ -14,7 +14,7 @@ import { randomUUID } from 'node:crypto';
 import type { Decoded, DecodedFix, DecodedReading, Refusal } from './decode/decoded.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { Partition } from './partition.ts';
-import type { Link, Registry, Sender } from './registry.ts';
+import { tenantOf, type Link, type Registry, type Sender } from './registry.ts';
 
 export interface IntakeLimits {
   /** Rows that may wait for a batch, all partitions together, before sources are slowed. */
@@ -30,9 +30,12 @@ const DEVICE_NAME_CHARS_MAX = 64;
 /** Memory charged for one row that waits: its decoded object and its share of the queue. */
 const ROW_BYTES = 400;
 
+/** The wires, as they are named in metrics and rejects. */
+export type Source = 'mqtt' | 'http' | 'osmand' | 'owntracks' | 'flespi' | 'teltonika' | 'broker';
+
 /** A message as a wire hands it over. */
 export interface IntakeMessage {
-  readonly source: 'mqtt' | 'http';
+  readonly source: Source;
   readonly topic: string | null;
   readonly sender: Sender;
   readonly payload: Buffer;
@@ -250,7 +253,7 @@ class Spread {
     const whole = refusal.payload === null ? message.payload : Buffer.from(refusal.payload);
     return {
       key: randomUUID(),
-      tenantId: sender.kind === 'device' ? sender.device.tenantId : sender.gateway.tenantId,
+      tenantId: tenantOf(sender),
       iotDeviceId: sender.kind === 'device' ? sender.device.iotDeviceId : null,
       deviceName: this.deviceName(refusal.device),
       source: message.source,

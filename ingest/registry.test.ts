@@ -13,7 +13,15 @@ function device(iotDeviceId: number, deviceName: string, token = deviceName): Re
     unitNumber: deviceName,
   };
   const tokenHash = createHash('sha256').update(token).digest();
-  return { iotDeviceId, deviceName, tenantId: 1, tokenHash, link };
+  return {
+    iotDeviceId,
+    deviceName,
+    tenantId: 1,
+    tokenHash,
+    previousToken: null,
+    signInByName: false,
+    link,
+  };
 }
 
 t.test('two devices swap names and tokens', (t) => {

@@ -22,6 +22,10 @@ export interface RegisteredDevice {
   readonly tenantId: number;
   /** SHA-256 of the device's token; `null`: it has none and cannot sign in by itself. */
   readonly tokenHash: Buffer | null;
+  /** The token before the last rotation, and until when it opens the door. */
+  readonly previousToken: { readonly hash: Buffer; readonly untilMs: number } | null;
+  /** Whether wires that carry no secret may speak for it (Teltonika, OsmAnd). */
+  readonly signInByName: boolean;
   /** `null` while the device is mounted on no unit. */
   readonly link: Link | null;
 }
@@ -34,10 +38,20 @@ export interface Gateway {
   readonly iotDeviceIds: ReadonlySet<number> | null;
 }
 
-/** Who sent a message, by its credential. */
+/**
+ * Who sent a message, by its credential. A relay is an external broker that the operator trusts: it has checked its
+ * devices itself and speaks for every device of every tenant.
+ */
 export type Sender =
   | { readonly kind: 'device'; readonly device: RegisteredDevice }
-  | { readonly kind: 'gateway'; readonly gateway: Gateway };
+  | { readonly kind: 'gateway'; readonly gateway: Gateway }
+  | { readonly kind: 'relay' };
+
+/** The tenant behind a sender, where its credential says one. */
+export function tenantOf(sender: Sender): number | null {
+  if (sender.kind === 'device') return sender.device.tenantId;
+  return sender.kind === 'gateway' ? sender.gateway.tenantId : null;
+}
 
 /** Longer secrets are refused before they are hashed. */
 export const TOKEN_BYTES_MAX = 512;
@@ -59,7 +73,7 @@ export class Registry {
     this.byId.set(device.iotDeviceId, device);
     this.byName.set(device.deviceName, device);
     if (device.link !== null) this.byLink.set(device.link.deviceId, device);
-    if (device.tokenHash !== null) this.byToken.set(device.tokenHash.toString('hex'), device);
+    for (const digest of tokenDigests(device)) this.byToken.set(digest, device);
   }
 
   remove(iotDeviceId: number): void {
@@ -69,7 +83,7 @@ export class Registry {
     // Another device may have taken over its name, link or token in the meantime.
     forget(this.byName, device.deviceName, device);
     if (device.link !== null) forget(this.byLink, device.link.deviceId, device);
-    if (device.tokenHash !== null) forget(this.byToken, device.tokenHash.toString('hex'), device);
+    for (const digest of tokenDigests(device)) forget(this.byToken, digest, device);
   }
 
   putGateway(gateway: Gateway): void {
@@ -117,9 +131,20 @@ export class Registry {
     const device = this.byName.get(deviceName);
     const given = sha256(secret);
     const same = timingSafeEqual(given, device?.tokenHash ?? NOBODY);
+    const previous = device === undefined ? null : previousHash(device);
+    const sameAsPrevious = timingSafeEqual(given, previous ?? NOBODY);
     if (device === undefined) return { ok: false, reason: 'unknown_device' };
-    if (device.tokenHash === null || !same) return { ok: false, reason: 'bad_secret' };
-    return { ok: true, device };
+    const holds = (device.tokenHash !== null && same) || (previous !== null && sameAsPrevious);
+    return holds ? { ok: true, device } : { ok: false, reason: 'bad_secret' };
+  }
+
+  /** The device of a wire that carries a name and no secret, where the device is marked for it. */
+  checkName(
+    deviceName: string,
+  ): { ok: true; device: RegisteredDevice } | { ok: false; reason: string } {
+    const device = this.byName.get(deviceName);
+    if (device === undefined) return { ok: false, reason: 'unknown_device' };
+    return device.signInByName ? { ok: true, device } : { ok: false, reason: 'secret_required' };
   }
 
   /** The device or gateway that owns this bearer token. Looked up by digest, so timing tells nothing of the token. */
@@ -127,7 +152,10 @@ export class Registry {
     if (Buffer.byteLength(token) > TOKEN_BYTES_MAX) return null;
     const digest = sha256(Buffer.from(token)).toString('hex');
     const device = this.byToken.get(digest);
-    if (device !== undefined) return { kind: 'device', device };
+    if (device !== undefined) {
+      const isCurrent = device.tokenHash?.toString('hex') === digest;
+      return isCurrent || previousHash(device) !== null ? { kind: 'device', device } : null;
+    }
     const gateway = this.gatewayByToken.get(digest);
     return gateway === undefined ? null : { kind: 'gateway', gateway };
   }
@@ -152,6 +180,10 @@ export class Registry {
       return refusal('device_missing', 'device is required with a gateway token');
     }
     const named = this.byName.get(deviceName);
+    if (sender.kind === 'relay') {
+      if (named !== undefined) return mounted(named);
+      return refusal('unknown_device', 'no device of this name is registered');
+    }
     const { tenantId, iotDeviceIds } = sender.gateway;
     if (
       named === undefined ||
@@ -169,6 +201,17 @@ function forget<K, V>(map: Map<K, V>, key: K, value: V): void {
 }
 
 const NOBODY = Buffer.alloc(32);
+
+/** The hash of the token before the last rotation, while it still holds. */
+function previousHash({ previousToken }: RegisteredDevice): Buffer | null {
+  return previousToken !== null && Date.now() < previousToken.untilMs ? previousToken.hash : null;
+}
+
+function tokenDigests(device: RegisteredDevice): string[] {
+  return [device.tokenHash, device.previousToken?.hash ?? null].flatMap((hash) =>
+    hash === null ? [] : [hash.toString('hex')],
+  );
+}
 
 function sha256(secret: Buffer): Buffer {
   return createHash('sha256').update(secret).digest();

@@ -36,6 +36,36 @@ export interface DecodedReading {
   readonly uomCode: string | null;
 }
 
+/**
+ * What a device said of itself that is neither fix nor reading: a region entered, a waypoint, its last will. Kept as
+ * it was said.
+ */
+export interface DecodedEvent {
+  readonly index: number;
+  readonly device: string | null;
+  /** One of {@link DEVICE_EVENT_KINDS}. */
+  readonly kind: DeviceEventKind;
+  readonly timeMs: number;
+  /** NaN where the event has no place, or one that cannot be trusted. */
+  readonly latDeg: number;
+  readonly lonDeg: number;
+  /** The message's own fields; at most {@link EVENT_DETAIL_BYTES_MAX} as JSON. */
+  readonly detail: Readonly<Record<string, unknown>>;
+}
+
+/**
+ * `disconnected` (a will of the MQTT listener), `last_will` (told by a foreign broker), `region_enter` and
+ * `region_leave` (the device's own regions), `waypoint`, `status`, `card` and the rest of OwnTracks' side messages.
+ */
+export const DEVICE_EVENT_KINDS = [
+  'disconnected', 'last_will', 'region_enter', 'region_leave', 'waypoint', 'status', 'card', 'steps', 'beacon', 'dump',
+  'command_reply',
+] as const; // prettier-ignore
+export type DeviceEventKind = (typeof DEVICE_EVENT_KINDS)[number];
+
+/** Bytes of an event's detail as JSON; a larger one is refused. */
+export const EVENT_DETAIL_BYTES_MAX = 16 * 1024;
+
 /** A record that was refused. `reason` is a short stable code, `detail` a sentence for people. */
 export interface Refusal {
   /** Position of the record in its message; −1 when the message as a whole was refused. */
@@ -51,13 +81,26 @@ export interface Refusal {
 export interface Decoded {
   readonly fixes: DecodedFix[];
   readonly readings: DecodedReading[];
+  readonly events: DecodedEvent[];
   readonly refusals: Refusal[];
   /** Optional fields that were left out because they made no sense: name → how often. */
   readonly ignored: Map<string, number>;
 }
 
 export function emptyDecoded(): Decoded {
-  return { fixes: [], readings: [], refusals: [], ignored: new Map() };
+  return { fixes: [], readings: [], events: [], refusals: [], ignored: new Map() };
+}
+
+export function addFix(decoded: Decoded, fix: DecodedFix): void {
+  decoded.fixes.push(fix);
+}
+
+export function addReading(decoded: Decoded, reading: DecodedReading): void {
+  decoded.readings.push(reading);
+}
+
+export function addEvent(decoded: Decoded, event: DecodedEvent): void {
+  decoded.events.push(event);
 }
 
 /** Counts one ignored field. */
