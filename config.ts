@@ -99,7 +99,7 @@ export function readConfig(env: Environment = process.env): ConfigResult<Config>
       audience: read.text('AUTH_AUDIENCE'),
       jwksUrl: read.httpUrl('AUTH_JWKS_URL'),
     },
-    ...readServer(read, '0.0.0.0', null),
+    ...readServer(read, '0.0.0.0', 'off'),
   });
 }
 
@@ -111,15 +111,11 @@ export function readDemoConfig(env: Environment = process.env): ConfigResult<Dem
     databasePort: read.integer('DEMO_DATABASE_PORT', 0, 0, 65_535),
     vehicleCount: read.integer('DEMO_VEHICLES', 200, 1, 5_000),
     fixIntervalS: read.integer('DEMO_FIX_INTERVAL_S', 2, 1, 3_600),
-    server: readServer(read, '127.0.0.1', 5027),
+    server: readServer(read, '127.0.0.1', '5027'),
   });
 }
 
-function readServer(
-  read: Reader,
-  host: string,
-  teltonikaPort: number | null,
-): DemoConfig['server'] {
+function readServer(read: Reader, host: string, teltonikaPort: string): DemoConfig['server'] {
   return {
     http: {
       host: read.text('HTTP_HOST', host),
@@ -144,7 +140,12 @@ function readServer(
       queueRowsMax: read.integer('INGEST_QUEUE_ROWS_MAX', 100_000, 1_000, 10_000_000),
       queueBytesMax: read.integer('INGEST_QUEUE_BYTES_MAX', 134_217_728, 1_048_576, 17_179_869_184),
       rejectRowsMax: read.integer('INGEST_REJECT_ROWS_MAX', 100_000, 100, 100_000_000),
-      deviceEventRowsMax: read.integer('INGEST_DEVICE_EVENT_ROWS_MAX', 1_000_000, 100, 1e9),
+      deviceEventRowsMax: read.integer(
+        'INGEST_DEVICE_EVENT_ROWS_MAX',
+        1_000_000,
+        100,
+        1_000_000_000,
+      ),
       knockingRowsMax: read.integer('INGEST_KNOCKING_ROWS_MAX', 10_000, 10, 10_000_000),
     },
     logLevel: read.choice(
@@ -159,50 +160,54 @@ function readServer(
 function readMqtt(read: Reader, host: string): MqttConfig {
   const ports = {
     port: read.port('MQTT_PORT', 1883),
-    tlsPort: read.portOrOff('MQTT_TLS_PORT', null),
-    webSocketPort: read.portOrOff('MQTT_WS_PORT', null),
-    webSocketTlsPort: read.portOrOff('MQTT_WSS_PORT', null),
+    tlsPort: read.portOrOff('MQTT_TLS_PORT', 'off'),
+    webSocketPort: read.portOrOff('MQTT_WS_PORT', 'off'),
+    webSocketTlsPort: read.portOrOff('MQTT_WSS_PORT', 'off'),
   };
   const wantsTls = ports.tlsPort !== null || ports.webSocketTlsPort !== null;
+  const tls = {
+    certFile: read.textIf('MQTT_TLS_CERT_FILE', wantsTls),
+    keyFile: read.textIf('MQTT_TLS_KEY_FILE', wantsTls),
+    clientCaFile: read.text('MQTT_TLS_CLIENT_CA_FILE', '') || null,
+  };
   return {
     host: read.text('MQTT_HOST', host),
     ...ports,
-    tls: wantsTls
-      ? {
-          certFile: read.text('MQTT_TLS_CERT_FILE'),
-          keyFile: read.text('MQTT_TLS_KEY_FILE'),
-          clientCaFile: read.text('MQTT_TLS_CLIENT_CA_FILE', '') || null,
-        }
-      : null,
+    tls: wantsTls ? tls : null,
     packetBytesMax: read.integer('MQTT_PACKET_BYTES_MAX', 262_144, 1_024, 16_777_216),
     connectionsMax: read.integer('MQTT_CONNECTIONS_MAX', 50_000, 1, 1_000_000),
     tenantConnectionsMax: read.integer('MQTT_TENANT_CONNECTIONS_MAX', 50_000, 1, 1_000_000),
     deviceMessagesPerSMax: read.integer('MQTT_DEVICE_MESSAGES_PER_S_MAX', 1_000, 1, 1_000_000),
-    tenantMessagesPerSMax: read.integer('MQTT_TENANT_MESSAGES_PER_S_MAX', 100_000, 1, 10_000_000),
-    sessionExpirySMax: read.integer('MQTT_SESSION_EXPIRY_S_MAX', 604_800, 0, 31_536_000),
+    tenantMessagesPerSMax: read.integer(
+      'MQTT_TENANT_MESSAGES_PER_S_MAX',
+      1_000_000,
+      1,
+      100_000_000,
+    ),
+    sessionExpirySMax: read.integer('MQTT_SESSION_EXPIRY_S_MAX', 604_800, 1, 31_536_000),
   };
 }
 
 function readBroker(read: Reader): BrokerConfig | null {
-  const url = read.mqttUrl('MQTT_URL');
-  if (url === '') return null;
   const topics = read.list('MQTT_URL_TOPICS');
-  return {
-    url,
+  const broker = {
+    url: read.mqttUrl('MQTT_URL'),
     topics: topics.length > 0 ? topics : BROKER_TOPICS,
     shareGroup: read.text('MQTT_URL_SHARE_GROUP', ''),
     clientId: read.text('MQTT_URL_CLIENT_ID', 'milepost'),
     inFlightMax: read.integer('MQTT_URL_IN_FLIGHT_MAX', 10_000, 1, 65_535),
   };
+  return broker.url === '' ? null : broker;
 }
 
 function readTeltonika(
   read: Reader,
   host: string,
-  fallback: number | null,
+  teltonikaPort: string,
 ): { host: string; port: number } | null {
-  const port = read.portOrOff('TELTONIKA_PORT', fallback);
-  return port === null ? null : { host: read.text('TELTONIKA_HOST', host), port };
+  const port = read.portOrOff('TELTONIKA_PORT', teltonikaPort);
+  const listener = { host: read.text('TELTONIKA_HOST', host) };
+  return port === null ? null : { ...listener, port };
 }
 
 const BROKER_TOPICS = ['v1/devices/+/fixes', 'v1/devices/+/metrics', 'owntracks/#'];
@@ -270,9 +275,20 @@ class Reader {
   }
 
   /** `off`: no port at all. */
-  portOrOff(name: string, fallback: number | null): number | null {
-    const text = this.text(name, fallback === null ? 'off' : String(fallback));
-    return text === 'off' ? null : this.port(name, fallback ?? 0);
+  portOrOff(name: string, fallback: string): number | null {
+    const text = this.text(name, fallback);
+    if (text === 'off') return null;
+    const port = Number(text);
+    if (Number.isInteger(port) && port >= 0 && port <= 65_535) return port;
+    this.problems.push(
+      `${name} must be off or a port from 0 to 65535, not ${JSON.stringify(text)}`,
+    );
+    return null;
+  }
+
+  /** A text that is required under a condition. */
+  textIf(name: string, isRequired: boolean): string {
+    return isRequired ? this.text(name) : this.text(name, '');
   }
 
   choice<T extends string>(name: string, choices: readonly T[], fallback: T): T {

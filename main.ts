@@ -25,11 +25,25 @@ import type { LiveBatch } from './api/live/wire.ts';
 import { readConfig, type Config } from './config.ts';
 import { createChangeFeed, type ChangeFeed } from './db/change-feed.ts';
 import { createPool } from './db/pools.ts';
-import { createIngest, type Committed, type Ingest, type IngestSummary } from './ingest/ingest.ts';
+import {
+  createIngest,
+  DoorError,
+  type Committed,
+  type DoorName,
+  type DoorPorts,
+  type Ingest,
+  type IngestSummary,
+} from './ingest/ingest.ts';
 import { migrate } from './migrations/run.ts';
 
 export interface Milepost {
-  readonly urls: { readonly http: string; readonly live: string; readonly mqtt: string };
+  readonly urls: {
+    readonly http: string;
+    readonly live: string;
+    readonly mqtt: string;
+    /** Only where the settings open them: MQTT's further transports, and Teltonika. */
+    readonly [door: string]: string;
+  };
   summary(): IngestSummary;
   /** Closes the doors, commits and acknowledges what was taken in, then ends everything. */
   stop(): Promise<void>;
@@ -97,7 +111,7 @@ async function startInOrder(
   collectDefaultMetrics({ register: prometheus });
   const ingest = createIngest({
     connectionString: config.databaseIngestUrl,
-    mqtt: config.mqtt,
+    doors: { mqtt: config.mqtt, broker: config.broker, teltonika: config.teltonika },
     ...config.ingest,
     prometheus,
     log,
@@ -133,16 +147,54 @@ async function startInOrder(
   const changeFeed = watchChanges({ config, principals, hub, ingest, log });
   running.changeFeed = () => changeFeed.stop();
   await changeFeed.start();
-  const { mqttPort } = await listen('MQTT_PORT', config.mqtt.port, () => ingest.start());
+  const ports = await ingest.start().catch((error: unknown) => {
+    throw error instanceof DoorError ? closedDoor(error) : error;
+  });
 
   const { port } = app.server.address() as AddressInfo;
   const urls = {
     http: `http://${named(config.http.host)}:${port}`,
     live: liveUrl,
-    mqtt: `mqtt://${named(config.mqtt.host)}:${mqttPort}`,
+    mqtt: `mqtt://${named(config.mqtt.host)}:${ports.mqtt}`,
+    ...furtherUrls(config, ports),
   };
   log.info(urls, 'Milepost is running');
   return { urls, summary: () => ingest.summary(), stop: () => stopAll(running) };
+}
+
+/** Where the doors are that the settings have opened beside MQTT's own. */
+function furtherUrls(config: Config, ports: DoorPorts): Record<string, string> {
+  const mqttHost = named(config.mqtt.host);
+  const teltonikaHost = named(config.teltonika?.host ?? '');
+  const urls = {
+    mqttTls: `mqtts://${mqttHost}:${ports.mqttTls}`,
+    mqttWebSocket: `ws://${mqttHost}:${ports.mqttWebSocket}/mqtt`,
+    mqttWebSocketTls: `wss://${mqttHost}:${ports.mqttWebSocketTls}/mqtt`,
+    teltonika: `tcp://${teltonikaHost}:${ports.teltonika}`,
+  };
+  return Object.fromEntries(
+    Object.entries(urls).filter(([door]) => ports[door as DoorName] !== undefined),
+  );
+}
+
+const PORT_SETTINGS: Readonly<Record<DoorName, string>> = {
+  mqtt: 'MQTT_PORT',
+  mqttTls: 'MQTT_TLS_PORT',
+  mqttWebSocket: 'MQTT_WS_PORT',
+  mqttWebSocketTls: 'MQTT_WSS_PORT',
+  teltonika: 'TELTONIKA_PORT',
+};
+
+/** Names the setting of a door that could not be opened. */
+function closedDoor(error: DoorError): Error {
+  const { door, port, cause } = error;
+  const isTaken = (cause as NodeJS.ErrnoException).code === 'EADDRINUSE';
+  if (isTaken) return portTaken(port, PORT_SETTINGS[door], cause);
+  return new Error(`${PORT_SETTINGS[door]}: ${String(cause)}`, { cause });
+}
+
+function portTaken(port: number, setting: string, cause: unknown): Error {
+  return new Error(`port ${port} is taken: choose another with ${setting}`, { cause });
 }
 
 function apiPool(config: Config, log: Logger): ReturnType<typeof createPool> {
@@ -314,7 +366,7 @@ async function listen<T>(setting: string, port: number, start: () => Promise<T>)
     return await start();
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw error;
-    throw new Error(`port ${port} is taken: choose another with ${setting}`, { cause: error });
+    throw portTaken(port, setting, error);
   }
 }
 

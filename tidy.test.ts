@@ -9,6 +9,7 @@ import ts from 'typescript';
 import { liveLimits } from './api/live/limits.ts';
 import { closeCode } from './api/live/wire.ts';
 import { readConfig, readDemoConfig } from './config.ts';
+import { HTTP_FORMATS } from './ingest/decode/formats.ts';
 import { decodeNative } from './ingest/decode/native.ts';
 import { toKeptUnit } from './ingest/decode/units.ts';
 import { MQTT_LIMITS_DEFAULT } from './ingest/mqtt/limits.ts';
@@ -64,6 +65,8 @@ const ENVIRONMENT_READERS: Readonly<Record<string, string>> = {
 
 /** Names that readServer is given in place of values. */
 const HOSTS = { start: '0.0.0.0', demo: '127.0.0.1' };
+const TELTONIKA_PORTS = { start: 'off', demo: '5027' };
+const PORT_OR_OFF = 'off 0…65535';
 
 /** Calls whose argument at this place is a reason. */
 const REASON_ARGUMENTS: Readonly<Record<string, number>> = {
@@ -262,6 +265,7 @@ t.test('the README lists the routes', (t) => {
       routes.set(path!, known.add(method!.toUpperCase()));
     }
   }
+  for (const { http } of HTTP_FORMATS) routes.set(http.path, new Set(http.methods));
   const told = tableOf('README.md', 'The protocol in short', 2).map(
     ([path, methods]) => `${code(path!).replaceAll(/\{(\w+)\}/g, ':$1')} ${plain(methods!)}`,
   );
@@ -557,10 +561,15 @@ function settingOf(method: string, args: readonly (ts.Expression | undefined)[])
           .trim()
           .replaceAll(/ +/g, ' '),
       );
+    case 'portOrOff':
+      if (second!.getText() === 'teltonikaPort') return { ...TELTONIKA_PORTS, form: PORT_OR_OFF };
+      return both(value(second!), PORT_OR_OFF);
     case 'list':
     case 'origins':
     case 'webSocketUrl':
+    case 'mqttUrl':
     case 'secret':
+    case 'textIf':
       return both('none');
     default:
       if (second === undefined) return both('required');

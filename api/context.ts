@@ -9,9 +9,19 @@ import { toPage, type CursorScope, type Cursors, type Page, type Position } from
 export interface Quotas {
   readonly geofencesPerTenantMax: number;
   readonly alertsPerTenantMax: number;
+  readonly devicesPerTenantMax: number;
+  readonly gatewayTokensPerTenantMax: number;
+  /** Commands of one device that are neither delivered nor over. */
+  readonly openCommandsPerDeviceMax: number;
 }
 
-export const QUOTAS: Quotas = { geofencesPerTenantMax: 50_000, alertsPerTenantMax: 10_000 };
+export const QUOTAS: Quotas = {
+  geofencesPerTenantMax: 50_000,
+  alertsPerTenantMax: 10_000,
+  devicesPerTenantMax: 1_000_000,
+  gatewayTokensPerTenantMax: 1_000,
+  openCommandsPerDeviceMax: 100,
+};
 
 export interface ApiContext {
   /** Connections of the role `milepost_api`. */

@@ -37,6 +37,10 @@ export interface RateLimits {
   readonly perTenantMax: number;
   /** Attempts to sign in at the local issuer, by address. */
   readonly signInPerAddressMax: number;
+  /** Names of devices that a tenant may try in looking up and claiming those that nobody vouched for. */
+  readonly knockNamesPerTenantMax: number;
+  /** Devices that a tenant may try to register. */
+  readonly registrationsPerTenantMax: number;
   /** Addresses, users or tenants that are counted at once; the longest silent are forgotten first. */
   readonly countersMax: number;
 }
@@ -47,6 +51,8 @@ export const RATE_LIMITS: RateLimits = {
   perUserMax: 3_000,
   perTenantMax: 12_000,
   signInPerAddressMax: 60,
+  knockNamesPerTenantMax: 60,
+  registrationsPerTenantMax: 1_000,
   countersMax: 20_000,
 };
 
@@ -72,11 +78,7 @@ export async function installGuard(app: FastifyInstance, options: GuardOptions):
     timeWindow,
     keyGenerator: ({ principal }) => principal!.userId,
   });
-  const byTenant = app.createRateLimit({
-    max: perTenantMax,
-    timeWindow,
-    keyGenerator: ({ principal }) => principal!.tenant.customerId,
-  });
+  const byTenant = createTenantLimiter(app, rateLimits, perTenantMax);
 
   collectRoutes(app);
   app.decorateRequest('principal', null);
@@ -100,6 +102,19 @@ export function createAddressLimiter(
   max: number,
 ): Limiter {
   return app.createRateLimit({ max, timeWindow: windowMs, ipv6Subnet: IPV6_NETWORK_BITS });
+}
+
+/** A limiter with counters of its own, by the caller's tenant; not for public routes. */
+export function createTenantLimiter(
+  app: FastifyInstance,
+  { windowMs }: RateLimits,
+  max: number,
+): Limiter {
+  return app.createRateLimit({
+    max,
+    timeWindow: windowMs,
+    keyGenerator: ({ principal }) => principal!.tenant.customerId,
+  });
 }
 
 function collectRoutes(app: FastifyInstance): void {

@@ -25,6 +25,14 @@ const methodOf = ({ method }: RouteOptions) => String(method) as 'GET';
 const PATCH_BODIES: Record<string, object> = {
   '/v1/geofences/:id': { geofence_name: 'taken over' },
   '/v1/telematic-alerts/:id': { alert_name: 'taken over' },
+  '/v1/iot-devices/:id': { device_type: 'taken over' },
+  '/v1/gateway-tokens/:id': { name: 'taken over' },
+};
+const BODIES: Record<string, object> = {
+  'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
+  'POST /v1/iot-devices/:id/token': {},
+  'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
+  'POST /v1/gateway-tokens/:id/token': {},
 };
 
 t.test('every route declares itself', (t) => {
@@ -44,7 +52,8 @@ t.test('every route declares itself', (t) => {
     t.ok(schema?.tags?.length && schema.summary, `${name} is put somewhere`);
     t.equal(config?.public === true, config?.permission === undefined, `${name} has one guard`);
     if (/:/.test(url)) t.ok(schema?.params, `${name} describes its path`);
-    if (method === 'POST' || method === 'PATCH') t.ok(schema?.body, `${name} describes its body`);
+    if (['POST', 'PATCH', 'PUT'].includes(String(method)))
+      t.ok(schema?.body, `${name} describes its body`);
     if (method === 'PATCH') {
       t.notMatch(JSON.stringify(schema?.body), /"default":/, `${name} fills in nothing`);
     }
@@ -54,7 +63,7 @@ t.test('every route declares itself', (t) => {
     ['/healthz', '/readyz', '/metrics', '/demo/.well-known/jwks.json', '/demo/sign-in'],
     'these and no others are public',
   );
-  t.equal(guarded().filter(({ method }) => method !== 'HEAD').length, 21);
+  t.equal(guarded().filter(({ method }) => method !== 'HEAD').length, 41);
   t.end();
 });
 
@@ -128,14 +137,21 @@ t.test('what belongs to another tenant is not there', async (t) => {
     [/^\/v1\/equipment\//, seed.foreign.equipmentIds[0]],
     [/^\/v1\/geofences\//, seed.foreign.geofenceIds[0]],
     [/^\/v1\/telematic-alerts\//, seed.foreign.alertIds[0]],
+    [/^\/v1\/iot-devices\//, seed.foreign.iotDeviceIds[0]],
+    [/^\/v1\/gateway-tokens\//, seed.foreign.gatewayTokenId],
   ];
   const withId = guarded().filter(({ url }) => url.includes(':id'));
-  t.equal(withId.length, 14);
+  t.equal(withId.length, 30);
   for (const route of withId) {
     const id = ids.find(([prefix]) => prefix.test(route.url))![1];
     const method = methodOf(route);
-    const url = route.url.replace(':id', String(id));
-    const payload = method === ('PATCH' as string) ? PATCH_BODIES[route.url]! : undefined;
+    const url = route.url
+      .replace(':id', String(id))
+      .replace(':command_id', String(seed.foreign.commandIds[0]));
+    const payload =
+      method === ('PATCH' as string)
+        ? PATCH_BODIES[route.url]!
+        : BODIES[`${String(method)} ${route.url}`];
     for (const who of ['admin', 'held'] as const) {
       const answer = await portal.as(who, { method, url, ...(payload && { payload }) });
       t.equal(answer.status, 404, `${method} ${url}`);
@@ -143,22 +159,44 @@ t.test('what belongs to another tenant is not there', async (t) => {
   }
   const fence = await portal.as('foreign', { url: `/v1/geofences/${seed.foreign.geofenceIds[0]}` });
   t.match(fence.body, { geofence_name: `${CANARY} fence 0`, version: 1 }, 'and is untouched');
+  const [deviceId] = seed.foreign.iotDeviceIds;
+  const device = await portal.as('foreign', { url: `/v1/iot-devices/${deviceId}` });
+  t.match(device.body, { version: 1, equipment_id: seed.foreign.equipmentIds[0] });
+  const commands = await portal.as('foreign', { url: `/v1/iot-devices/${deviceId}/commands` });
+  t.match(commands.body.data, [{ payload: `${CANARY} report`, status: 'queued' }]);
 });
 
 t.test('lists hold rows of the own tenant only, and of the own accounts', async (t) => {
   const { mine } = seed;
-  const lists: [string, 'equipment_id' | 'geofence_id' | 'telematic_alert_id', number[]][] = [
+  const lists: [
+    string,
+    'equipment_id' | 'geofence_id' | 'telematic_alert_id' | 'iot_device_id',
+    number[],
+  ][] = [
     ['/v1/equipment', 'equipment_id', mine.equipmentIds],
     ['/v1/telematics', 'equipment_id', mine.equipmentIds],
     ['/v1/geofences', 'geofence_id', mine.geofenceIds],
     ['/v1/telematic-alerts', 'telematic_alert_id', mine.alertIds],
+    ['/v1/iot-devices', 'iot_device_id', mine.iotDeviceIds],
+    ['/v1/device-events', 'iot_device_id', mine.iotDeviceIds],
   ];
   for (const [url, field, ids] of lists) {
     const idsOf = async (who: 'admin' | 'held') =>
-      (await portal.as(who, { url })).body.data.map((row) => row[field]);
+      (await portal.as(who, { url })).body.data.map((row) => row[field]).sort((a, b) => a - b);
     t.same(await idsOf('admin'), ids, url);
     t.same(await idsOf('held'), [ids[0], ids[2]], `${url}, held to one account`);
   }
+  const names = async (who: 'admin' | 'held') =>
+    (await portal.as(who, { url: '/v1/knocking-devices' })).body.data.map(
+      (row) => row.device_identifier,
+    );
+  t.same(await names('admin'), ['acme-knock-2', 'acme-knock-1']);
+  t.same(await names('held'), [], 'nobody knows whose unit it is');
+  const gateways = await portal.as('admin', { url: '/v1/gateway-tokens' });
+  t.same(
+    gateways.body.data.map((row) => row.gateway_token_id),
+    [mine.gatewayTokenId],
+  );
   const rejects = async (who: 'admin' | 'held') =>
     (await portal.as(who, { url: '/v1/ingest-rejects' })).body.data;
   t.equal((await rejects('admin')).length, 3);
@@ -532,7 +570,7 @@ t.test('the description of the interface', async (t) => {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
-  t.equal(operations.length, 26);
+  t.equal(operations.length, 46);
   const tags = new Set(document.tags.map(({ name }) => name));
   for (const { path, method, operation } of operations) {
     const name = `${method} ${path}`;

@@ -53,6 +53,14 @@ export interface TestRow {
   readonly telematic_alert_id: number;
   readonly alert_type_lookup_id: number;
   readonly activity_feed_id: number;
+  readonly iot_device_id: number;
+  readonly iot_device_event_id: number;
+  readonly iot_device_command_id: number;
+  readonly gateway_token_id: number;
+  readonly knocking_device_id: number;
+  readonly device_identifier: string;
+  readonly token: string;
+  readonly status: string;
   readonly latitude: number;
   readonly metric_value: number;
   readonly metric_code: string;
@@ -82,6 +90,10 @@ export interface TenantSeed {
   /** Of north, of south, of no account. */
   readonly equipmentIds: [number, number, number];
   readonly deviceIds: [number, number, number];
+  /** The devices themselves, where `deviceIds` are their mounts. */
+  readonly iotDeviceIds: [number, number, number];
+  readonly commandIds: [number, number, number];
+  readonly gatewayTokenId: number;
   readonly geofenceIds: [number, number, number];
   readonly alertIds: [number, number, number];
 }
@@ -242,7 +254,14 @@ async function makeTenant(owner: pg.Pool, word: string, key: string): Promise<Te
       ),
     );
   }
-  const seed = { equipmentIds: [], deviceIds: [], geofenceIds: [], alertIds: [] } as {
+  const seed = {
+    equipmentIds: [],
+    deviceIds: [],
+    iotDeviceIds: [],
+    commandIds: [],
+    geofenceIds: [],
+    alertIds: [],
+  } as {
     [name: string]: number[];
   };
   for (const [i, accountId] of [accountIds[0]!, accountIds[1]!, null].entries()) {
@@ -254,11 +273,51 @@ async function makeTenant(owner: pg.Pool, word: string, key: string): Promise<Te
       [customerId, accountId, `${word} ${i}`, `${key}-vin-${i}`],
     );
     seed['equipmentIds']!.push(equipmentId);
-    seed['deviceIds']!.push(await makeDevice({ ...row, equipmentId, key: `${key}-${i}` }));
+    const device = await makeDevice({ ...row, equipmentId, key: `${key}-${i}` });
+    seed['deviceIds']!.push(device.deviceId);
+    seed['iotDeviceIds']!.push(device.iotDeviceId);
+    seed['commandIds']!.push(await makeDeviceWords(row, device.iotDeviceId, equipmentId));
     seed['geofenceIds']!.push(await makeGeofence(row));
     seed['alertIds']!.push(await makeAlert(row));
   }
-  return { customerId, accountIds, ...seed } as unknown as TenantSeed;
+  const gatewayTokenId = await makeGateway(owner, customerId, word);
+  return { customerId, accountIds, gatewayTokenId, ...seed } as unknown as TenantSeed;
+}
+
+/** A gateway, and two devices that it vouches for. */
+async function makeGateway(owner: pg.Pool, customerId: number, word: string): Promise<number> {
+  await owner.query(
+    `insert into knocking_device (customer_id, protocol, device_identifier, first_seen_at, last_seen_at, knock_count,
+       last_payload, last_payload_bytes, remote_address)
+     select $1, 'http', $2 || '-knock-' || n, $3, $3, n, $4, 2, '192.0.2.1' from generate_series(1, 2) n`,
+    [customerId, word, new Date(NOW_MS), Buffer.from('{}')],
+  );
+  return insert(
+    owner,
+    `insert into gateway_token (customer_id, name, token_hash) values ($1, $2::text, sha256($2::text::bytea))
+     returning gateway_token_id`,
+    [customerId, `${word} gateway`],
+  );
+}
+
+/** What a device said, and what it is to be told; gives the id of the latter. */
+async function makeDeviceWords(
+  { owner, customerId, word }: RowSeed,
+  iotDeviceId: number,
+  equipmentId: number,
+): Promise<number> {
+  await owner.query(
+    `insert into iot_device_event (event_key, customer_id, iot_device_id, equipment_id, event_kind, recorded_at,
+       received_at, latitude, longitude, detail)
+     values (gen_random_uuid(), $1, $2, $3, 'region_enter', $4, $4, 50, 10, $5)`,
+    [customerId, iotDeviceId, equipmentId, new Date(NOW_MS), JSON.stringify({ desc: word })],
+  );
+  return insert(
+    owner,
+    `insert into iot_device_command (customer_id, iot_device_id, payload, expires_at)
+     values ($1, $2, $3, now() + interval '1 day') returning iot_device_command_id`,
+    [customerId, iotDeviceId, `${word} report`],
+  );
 }
 
 interface RowSeed {
@@ -269,7 +328,9 @@ interface RowSeed {
   i: number;
 }
 
-async function makeDevice(row: RowSeed & { equipmentId: number; key: string }): Promise<number> {
+async function makeDevice(
+  row: RowSeed & { equipmentId: number; key: string },
+): Promise<{ deviceId: number; iotDeviceId: number }> {
   const { owner, customerId, equipmentId } = row;
   const iotDeviceId = await insert(
     owner,
@@ -295,7 +356,7 @@ async function makeDevice(row: RowSeed & { equipmentId: number; key: string }): 
        payload_bytes, received_at) values ($1, $2, $3, 'mqtt', 'lat_range', $4, 2, $5)`,
     [customerId, iotDeviceId, `${row.word}-${row.key}`, Buffer.from('{}'), at],
   );
-  return deviceId;
+  return { deviceId, iotDeviceId };
 }
 
 function makeGeofence({ owner, customerId, accountId, word, i }: RowSeed): Promise<number> {

@@ -11,14 +11,17 @@ export interface Figure {
 export type Report = (figure: Figure) => void;
 
 export function createReport(json: boolean, write: (line: string) => void): Report {
-  let told = '';
+  let toldParams = '';
+  let toldScenario = '';
   return (figure) => {
     if (json) return write(JSON.stringify(figure));
     const params = Object.entries(figure.params)
       .map(([name, value]) => `${name}=${value}`)
       .join(' ');
-    if (params !== told) write(`${figure.scenario}: ${params}`);
-    told = params;
+    if (params !== toldParams) write(params);
+    if (params !== toldParams || figure.scenario !== toldScenario) write(`${figure.scenario}:`);
+    toldParams = params;
+    toldScenario = figure.scenario;
     write(`  ${figure.metric.padEnd(24)} ${format(figure.value)} ${figure.unit}`);
   };
 }

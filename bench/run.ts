@@ -6,7 +6,8 @@ import { runBench as runEngineBench } from '../engine/engine.bench.ts';
 import { benchIngest, INGEST_PARAMS, INGEST_PARAMS_TINY } from './ingest/bench.ts';
 import { createReport, type Report } from './report.ts';
 
-type Params = Record<string, number>;
+/** Whole numbers, and lists of them. */
+type Params = Record<string, number | readonly number[]>;
 
 interface Scenario {
   readonly normal: Params;
@@ -33,7 +34,7 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     run(params, report) {
       const p = params as unknown as Parameters<typeof runEngineBench>[0];
       const { fixesPerS, turfFixesPerS, events, hash } = runEngineBench(p);
-      const told = { ...params, hash };
+      const told = { ...p, hash };
       const figure = (metric: string, value: number, unit: string): void =>
         report({ scenario: 'engine', metric, value, unit, params: told });
       figure('fixes_per_s', fixesPerS, 'fixes/s');
@@ -56,18 +57,24 @@ async function main(args: readonly string[]): Promise<void> {
   for (let i = 1; i < args.length; i++) {
     const name = args[i]!.replace(/^--/, '');
     if (name === 'json' || name === 'tiny') continue;
-    const value = Number(args[++i]);
-    if (!(name in params) || !Number.isInteger(value) || value < 0) {
-      throw new Error(
-        `--${name} is not a parameter with a whole number; there are ${Object.keys(params).join(', ')}`,
-      );
-    }
-    params[name] = value;
+    params[name] = readParam(params, name, args[++i] ?? '');
   }
   await scenario.run(
     params,
     createReport(args.includes('--json'), (line) => console.log(line)),
   );
+}
+
+/** A whole number, or a list of them with commas where the parameter is one; an empty list is `none`. */
+function readParam(params: Params, name: string, text: string): number | number[] {
+  const isList = Array.isArray(params[name]);
+  const values = isList && text === 'none' ? [] : text.split(',').map(Number);
+  const isGood = values.every((value) => Number.isInteger(value) && value >= 0);
+  if (!(name in params) || !isGood || text === '' || (!isList && values.length !== 1)) {
+    const names = Object.keys(params).join(', ');
+    throw new Error(`--${name} is not a parameter with a whole number; there are ${names}`);
+  }
+  return isList ? values : values[0]!;
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -11,6 +11,7 @@ import {
   customType,
   date,
   doublePrecision,
+  inet,
   integer,
   jsonb,
   numeric,
@@ -108,7 +109,10 @@ export const iotDeviceVendorLookup = pgTable('iot_device_vendor_lookup', {
   status: text().notNull().default('active'),
 });
 
-/** Devices. The API's role cannot read `token_hash`: it must select the other columns by name. */
+/**
+ * Devices. The API's role cannot read `token_hash` and `previous_token_hash`: it must select the other columns by name.
+ * Setting `token_hash` moves the one before aside until the `previous_token_until` of the same statement.
+ */
 export const iotDevice = pgTable('iot_device', {
   iot_device_id: identity().primaryKey(),
   customer_id: id().notNull(),
@@ -121,9 +125,17 @@ export const iotDevice = pgTable('iot_device', {
   status: text().notNull().default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
+  sign_in_by_name: boolean().notNull().default(false),
+  previous_token_hash: bytea(),
+  previous_token_until: instant(),
+  token_changed_at: instant(),
+  version: integer().notNull().default(1),
 });
 
-/** Tokens that speak for many devices of one tenant; `iot_device_ids` null means all of them. */
+/**
+ * Tokens that speak for many devices of one tenant; `iot_device_ids` null means all of them. The API's role cannot read
+ * `token_hash`.
+ */
 export const gatewayToken = pgTable('gateway_token', {
   gateway_token_id: identity().primaryKey(),
   customer_id: id().notNull(),
@@ -133,6 +145,7 @@ export const gatewayToken = pgTable('gateway_token', {
   status: text().notNull().default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
 });
 
 /** Which device is or was mounted on which equipment; `removed_at` null means now. */
@@ -144,6 +157,50 @@ export const equipmentHasIotDevice = pgTable('equipment_has_iot_device', {
   assigned_at: instantNow(),
   removed_at: instant(),
   updated_at: instantNow(),
+});
+
+/** What devices said of themselves that is neither fix nor reading. */
+export const iotDeviceEvent = pgTable('iot_device_event', {
+  iot_device_event_id: identity().primaryKey(),
+  event_key: uuid().notNull(),
+  customer_id: id().notNull(),
+  iot_device_id: id().notNull(),
+  equipment_id: id(),
+  event_kind: text().notNull(),
+  recorded_at: instant().notNull(),
+  received_at: instant().notNull(),
+  latitude: doublePrecision(),
+  longitude: doublePrecision(),
+  detail: jsonb().$type<Record<string, unknown>>().notNull().default({}),
+});
+
+/** What is to be told to devices, and how far it got. */
+export const iotDeviceCommand = pgTable('iot_device_command', {
+  iot_device_command_id: identity().primaryKey(),
+  customer_id: id().notNull(),
+  iot_device_id: id().notNull(),
+  payload: text().notNull(),
+  status: text().notNull().default('queued'),
+  created_by: id(),
+  created_at: instantNow(),
+  updated_at: instantNow(),
+  expires_at: instant().notNull(),
+  sent_at: instant(),
+  delivered_at: instant(),
+});
+
+/** Devices that spoke and are not known; `customer_id` null where no gateway vouched for them. */
+export const knockingDevice = pgTable('knocking_device', {
+  knocking_device_id: identity().primaryKey(),
+  customer_id: id(),
+  protocol: text().notNull(),
+  device_identifier: text().notNull(),
+  first_seen_at: instant().notNull(),
+  last_seen_at: instant().notNull(),
+  knock_count: id().notNull(),
+  last_payload: bytea(),
+  last_payload_bytes: integer(),
+  remote_address: inet(),
 });
 
 /** Units of measurement. */

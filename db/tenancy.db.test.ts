@@ -74,7 +74,7 @@ t.test('every table is either closed by row-level security or named here', async
      order by 1`,
   );
   t.same(closed, await tenantTables(owner));
-  t.equal(closed.length, 15);
+  t.equal(closed.length, 18);
 
   const openViews = await names(
     owner,
@@ -123,15 +123,16 @@ t.test('the roles hold what they need and no more', async (t) => {
       [role, privileges],
     );
   const writing = 'insert, update, delete, truncate, references, trigger';
-  t.same(await touchable('milepost_api', writing), ['geofence', 'telematic_alert']);
-  const readable = await touchable('milepost_api', 'select');
-  const closed = [
-    ...HOT_TABLES,
-    'engine_state',
+  t.same(await touchable('milepost_api', writing), [
+    'equipment_has_iot_device',
     'gateway_token',
-    'ingest_leader',
-    'schema_migration',
-  ];
+    'geofence',
+    'iot_device',
+    'iot_device_command',
+    'telematic_alert',
+  ]);
+  const readable = await touchable('milepost_api', 'select');
+  const closed = [...HOT_TABLES, 'engine_state', 'ingest_leader', 'schema_migration'];
   t.same(
     readable,
     (await names(owner, `${TABLES} union select unnest($1::text[]) order by 1`, [VIEWS]))
@@ -139,18 +140,27 @@ t.test('the roles hold what they need and no more', async (t) => {
       .map((name) => (name === 'user' ? '"user"' : name))
       .sort(),
   );
-  const { rows: columns } = await owner.query(
-    `select has_column_privilege('milepost_api', 'iot_device', 'token_hash', 'select') as hash,
-            has_column_privilege('milepost_api', 'iot_device', 'device_identifier', 'select') as name`,
+  const hidden = await names(
+    owner,
+    `select a.attrelid::regclass || '.' || a.attname as name from pg_attribute a
+     where a.attrelid in ('iot_device'::regclass, 'gateway_token'::regclass) and a.attnum > 0
+       and not has_column_privilege('milepost_api', a.attrelid, a.attnum, 'select') order by 1`,
   );
-  t.same(columns, [{ hash: false, name: true }]);
+  t.same(hidden, [
+    'gateway_token.token_hash',
+    'iot_device.previous_token_hash',
+    'iot_device.token_hash',
+  ]);
   t.same(await touchable('milepost_ingest', writing), [
     'activity_feed',
     'engine_state',
     ...HOT_TABLES.slice(0, 1),
     'ingest_leader',
     'ingest_reject',
+    'iot_device_command',
+    'iot_device_event',
     ...HOT_TABLES.slice(1),
+    'knocking_device',
     'telematics',
   ]);
 });
@@ -255,6 +265,7 @@ t.test('people of some accounts see those, and what belongs to no account', asyn
   const relations = [
     'equipment',
     'equipment_has_iot_device',
+    'iot_device_event',
     'telematics',
     'activity_feed',
     ...VIEWS,
@@ -268,10 +279,12 @@ t.test('people of some accounts see those, and what belongs to no account', asyn
         const seen = rows.map((row) => row.equipment_id);
         t.same(seen, expected, `${relation} for ${JSON.stringify(accountIds)}`);
       }
-      for (const relation of ['geofence', 'telematic_alert']) {
+      for (const relation of ['geofence', 'telematic_alert', 'iot_device', 'iot_device_command']) {
         const { rowCount } = await client.query(`select from ${relation}`);
         t.equal(rowCount, expected.length, `${relation} for ${JSON.stringify(accountIds)}`);
       }
+      const knocks = await client.query('select from knocking_device');
+      t.equal(knocks.rowCount, accountIds === null ? 3 : 0, 'knocks belong to no account');
     });
   }
   const fence = (account_id: number | null) => ({
@@ -421,4 +434,77 @@ t.test('a subject is known before its tenant is', async (t) => {
   await t.rejects(open('milepost_ingest').query(`select auth_user_by_subject('x')`), {
     code: '42501',
   });
+});
+
+t.test(
+  'a device is seen with its unit, on the shelf by all, and so is what belongs to it',
+  async (t) => {
+    const { owner, open } = await openDatabase(t);
+    const ours = await seedTenant(owner, 'ours');
+    const pool = open('milepost_api');
+    const held: Tenant = { customerId: ours.customerId, accountIds: [ours.firstAccountId] };
+    const seen = (relation: string) =>
+      withTenant(pool, held, async (_db, client) => {
+        const { rows } = await client.query<{ iot_device_id: number }>(
+          `select iot_device_id from ${relation} order by 1`,
+        );
+        return rows.map((row) => row.iot_device_id);
+      });
+    const { rows } = await owner.query<{ id: string }>(
+      `select iot_device_id as id from equipment_has_iot_device h
+     where h.customer_id = $1 order by array_position($2::bigint[], h.equipment_id)`,
+      [ours.customerId, ours.equipmentIds],
+    );
+    const [first, second, common] = rows.map((row) => Number(row.id)) as [number, number, number];
+    await owner.query(`update iot_device_event set equipment_id = null`);
+    for (const relation of ['iot_device', 'iot_device_command', 'iot_device_event']) {
+      t.same(await seen(relation), [first, common], relation);
+    }
+    await owner.query(
+      'update equipment_has_iot_device set removed_at = now() where iot_device_id = $1',
+      [second],
+    );
+    for (const relation of ['iot_device', 'iot_device_command', 'iot_device_event']) {
+      t.same(await seen(relation), [first, second, common], `${relation}, taken off`);
+    }
+  },
+);
+
+t.test('a token that is set moves the one before aside for as long as is said', async (t) => {
+  const { owner, open } = await openDatabase(t);
+  const ours = await seedTenant(owner, 'ours');
+  const pool = open('milepost_api');
+  const set = async (assignments: string) => {
+    await withTenant(pool, all(ours), (_db, client) =>
+      client.query(`update iot_device set ${assignments} where device_identifier = 'ours-0'`),
+    );
+    const { rows } = await owner.query<Record<string, unknown>>(
+      `select (select n from unnest(array['a', 'b', 'c']) n where token_hash = sha256(n::bytea)) as now,
+              (select n from unnest(array['a', 'b', 'c']) n where previous_token_hash = sha256(n::bytea)) as before,
+              previous_token_until is not null as until, token_changed_at is not null as changed, version
+       from iot_device where device_identifier = 'ours-0'`,
+    );
+    return rows[0];
+  };
+  const hash = (name: string) => `token_hash = sha256('${name}')`;
+  const soon = `previous_token_until = now() + interval '1 hour'`;
+  const none = 'previous_token_until = null';
+  const state = (now: string | null, before: string | null, version: number) => ({
+    now,
+    before,
+    until: before !== null,
+    changed: now !== null,
+    version,
+  });
+  t.same(await set(`status = 'active'`), state(null, null, 2), 'nothing to do with tokens');
+  t.same(await set(`${hash('a')}, ${soon}`), state('a', null, 3), 'the first has none before it');
+  t.same(await set(`${hash('b')}, ${soon}`), state('b', 'a', 4), 'both hold');
+  t.same(await set(`status = 'active'`), state('b', 'a', 5));
+  t.same(await set(`${hash('c')}, ${soon}`), state('c', 'b', 6), 'the first of three is gone');
+  t.same(await set(hash('a')), state('a', null, 7), 'what was said before is not said again');
+  const past = `previous_token_until = now() - interval '1 second'`;
+  t.same(await set(`${hash('b')}, ${past}`), state('b', null, 8), 'the past is at once');
+  t.same(await set(`${hash('c')}, ${soon}`), state('c', 'b', 9));
+  t.same(await set(`token_hash = null, ${none}`), state(null, null, 10), 'taken away with all');
+  await t.rejects(set(`previous_token_hash = sha256('a')`), { code: '42501' });
 });

@@ -105,6 +105,18 @@ async function addTelemetry(client: pg.ClientBase, customerId: number, unit: str
        insert into ingest_reject
          (customer_id, iot_device_id, source, reason, payload_bytes, received_at)
        select customer_id, iot_device_id, 'mqtt', 'lat_range', 0, now() from mounted
+     ), event as (
+       insert into iot_device_event
+         (event_key, customer_id, iot_device_id, equipment_id, event_kind, recorded_at, received_at)
+       select gen_random_uuid(), customer_id, iot_device_id, equipment_id, 'status', now(), now()
+       from mounted
+     ), command as (
+       insert into iot_device_command (customer_id, iot_device_id, payload, expires_at)
+       select customer_id, iot_device_id, 'report', now() + interval '1 day' from mounted
+     ), knock as (
+       insert into knocking_device
+         (customer_id, protocol, device_identifier, first_seen_at, last_seen_at, knock_count)
+       select customer_id, 'http', 'knocking ' || $2, now(), now(), 1 from mounted
      )
      insert into telematics
        (customer_id, account_id, equipment_id, unit_number, equipment_has_iot_device_id,

@@ -10,6 +10,7 @@ import { from as copyFrom } from 'pg-copy-streams';
 import type { Evaluation } from '../engine/types.ts';
 import type { Batch, Reject } from './batch.ts';
 import { encodeFixes, encodeReadings, FIX_COLUMNS, READING_COLUMNS } from './copy-encode.ts';
+import { feedCount, writeDeviceEvents, writeDeviceFeed, type FeedRows } from './device-events.ts';
 import { encodeEvents, eventKey, EVENT_COLUMNS } from './events.ts';
 import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
@@ -21,10 +22,17 @@ export interface CommitWork {
   readonly fixes: Buffer | null;
   readonly readings: Buffer | null;
   positions: readonly LatestPosition[];
-  /** `activity_feed_id` of each event; taken from the sequence at the first try, and anew when that is long ago. */
+  /**
+   * `activity_feed_id` of the engine's events and then of what devices said of themselves; taken from the sequence at the
+   * first try, and anew when that is long ago.
+   */
   eventIds: readonly number[] | null;
   eventIdsTakenMs: number;
+  /** What devices said of themselves, as the feed has it. */
+  deviceFeed: FeedRows;
 }
+
+const NO_FEED: FeedRows = { events: [], ids: [] };
 
 /**
  * Those who follow the feed by id trust that an id appears soon after it was taken (see `api/live/event-cursor.ts`), so a
@@ -36,6 +44,7 @@ const EVENT_IDS_AGE_MS_MAX = 30_000;
 export interface CommitResult {
   readonly fixDuplicate: Uint8Array | null;
   readonly readingDuplicate: Uint8Array | null;
+  readonly eventDuplicate: Uint8Array | null;
 }
 
 const SESSION_SQL = `
@@ -60,7 +69,16 @@ export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
     positions: latestPositions(batch, evaluation),
     eventIds: null,
     eventIdsTakenMs: 0,
+    deviceFeed: NO_FEED,
   };
+}
+
+/** The rows that committed work put into the feed, with their ids. */
+export function feedOf({ evaluation, eventIds, deviceFeed }: CommitWork): FeedRows {
+  const { events } = evaluation;
+  const ids = eventIds?.slice(0, events.length) ?? [];
+  if (deviceFeed.events.length === 0) return { events, ids };
+  return { events: [...events, ...deviceFeed.events], ids: [...ids, ...deviceFeed.ids] };
 }
 
 /**
@@ -79,9 +97,10 @@ export async function commitBatch(
     await writeLatest(client, work);
     await writeState(client, work.evaluation, work.batch);
     await writeEvents(client, work, staged);
+    const eventDuplicate = await writeWhatDevicesSaid(client, work);
     await writeRejects(client, work.batch.rejects);
     await client.query('commit');
-    return result;
+    return { ...result, eventDuplicate };
   } catch (error) {
     if (!isConnectionError(error)) await client.query('rollback').catch(() => undefined);
     throw error;
@@ -89,7 +108,7 @@ export async function commitBatch(
 }
 
 async function takeEventIds(client: ClientBase, work: CommitWork): Promise<void> {
-  const { length } = work.evaluation.events;
+  const length = work.evaluation.events.length + feedCount(work.batch.events);
   const nowMs = performance.now();
   const isFresh = work.eventIds !== null && nowMs - work.eventIdsTakenMs < EVENT_IDS_AGE_MS_MAX;
   if (length === 0 || isFresh) return;
@@ -118,7 +137,9 @@ async function copy(
   });
 }
 
-async function writeOptimistic(client: ClientBase, work: CommitWork): Promise<CommitResult> {
+type RowResult = Omit<CommitResult, 'eventDuplicate'>;
+
+async function writeOptimistic(client: ClientBase, work: CommitWork): Promise<RowResult> {
   if (work.fixes !== null) {
     await copy(client, 'equipment_gps_location', FIX_COLUMNS, work.fixes);
   }
@@ -134,7 +155,7 @@ interface InsertedRow {
   ms: number;
 }
 
-async function writeStaged(client: ClientBase, work: CommitWork): Promise<CommitResult> {
+async function writeStaged(client: ClientBase, work: CommitWork): Promise<RowResult> {
   const { fixes, readings } = work.batch;
   let fixDuplicate: Uint8Array | null = null;
   let readingDuplicate: Uint8Array | null = null;
@@ -260,8 +281,12 @@ async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> 
 async function writeState(client: ClientBase, evaluation: Evaluation, batch: Batch): Promise<void> {
   if (evaluation.changed.size === 0) return;
   const tenantOf = new Map<number, number>();
-  for (const link of batch.fixes.link) tenantOf.set(link.deviceId, link.tenantId);
-  for (const link of batch.readings.link) tenantOf.set(link.deviceId, link.tenantId);
+  for (const { link, count } of [batch.fixes, batch.readings]) {
+    for (let i = 0; i < count; i++) {
+      const { deviceId, tenantId } = link[i]!;
+      if (evaluation.changed.has(deviceId)) tenantOf.set(deviceId, tenantId);
+    }
+  }
   const changed = [...evaluation.changed].sort(([a], [b]) => a - b);
   await client.query({
     name: 'state',
@@ -277,8 +302,8 @@ async function writeState(client: ClientBase, evaluation: Evaluation, batch: Bat
 }
 
 async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean): Promise<void> {
-  if (work.eventIds === null) return;
   const { events } = work.evaluation;
+  if (work.eventIds === null || events.length === 0) return;
   const data = encodeEvents(events, work.eventIds, work.batch);
   if (!staged) return copy(client, 'activity_feed', EVENT_COLUMNS, data);
   await copy(client, 'event_staging', EVENT_COLUMNS, data);
@@ -291,9 +316,24 @@ async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean
       where event_key in (select event_key from event_staging)`,
   );
   const idOf = new Map(rows.map((row) => [row.key.toString('hex'), row.id]));
-  work.eventIds = events.map(
-    (event, i) => idOf.get(eventKey(event).toString('hex')) ?? work.eventIds![i]!,
+  const { eventIds } = work;
+  work.eventIds = eventIds.map((id, i) =>
+    i < events.length ? (idOf.get(eventKey(events[i]!).toString('hex')) ?? id) : id,
   );
+}
+
+/** Stores device events and shows those that people watch for; which of them were there already. */
+async function writeWhatDevicesSaid(
+  client: ClientBase,
+  work: CommitWork,
+): Promise<Uint8Array | null> {
+  const { batch, evaluation, eventIds } = work;
+  if (batch.events.length === 0) return null;
+  const duplicate = await writeDeviceEvents(client, batch.events);
+  const { length } = evaluation.events;
+  if (eventIds === null || eventIds.length === length) return duplicate;
+  work.deviceFeed = await writeDeviceFeed(client, batch.events, eventIds.slice(length));
+  return duplicate;
 }
 
 async function writeRejects(client: ClientBase, rejects: readonly Reject[]): Promise<void> {

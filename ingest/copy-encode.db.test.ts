@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import t from 'tap';
 import { valueTypes } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
-import { buildBatch, type Part } from './batch.ts';
+import { FillingBatch } from './batch.ts';
 import { encodeFixes, encodeReadings, FIX_COLUMNS, READING_COLUMNS } from './copy-encode.ts';
 import type { DecodedFix } from './decode/decoded.ts';
 import type { Link } from './registry.ts';
@@ -68,40 +68,24 @@ t.test('what is encoded is what the database holds', async (t) => {
     },
     { ...nothing, timeMs: NOW_MS + 2, ignition: 0, motion: 1, seq: 0, event: '' },
   ];
-  const part: Part = {
-    fixes: fixes.map((fix) => ({ link: linkOf(Number.MAX_SAFE_INTEGER), fix })),
-    readings: [
-      {
-        link: linkOf(7),
-        reading: {
-          index: 0,
-          device: null,
-          timeMs: NOW_MS,
-          metricCode: 'a#1',
-          value: -1.5e300,
-          uomCode: null,
-        },
-        uomId: null,
-      },
-      {
-        link: linkOf(7),
-        reading: {
-          index: 0,
-          device: null,
-          timeMs: NOW_MS,
-          metricCode: 'b',
-          value: 5,
-          uomCode: '%',
-        },
-        uomId: 3,
-      },
-    ],
-    rejects: [],
-    receivedMs: NOW_MS + 5,
-    bytes: 0,
-    settle: () => undefined,
-  };
-  const batch = buildBatch([part]);
+  const batch = new FillingBatch();
+  const receivedMs = NOW_MS + 5;
+  for (const fix of fixes) batch.addFix(linkOf(Number.MAX_SAFE_INTEGER), fix, 0, receivedMs);
+  const head7 = { index: 0, device: null, timeMs: NOW_MS };
+  batch.addReading(
+    linkOf(7),
+    { ...head7, metricCode: 'a#1', value: -1.5e300, uomCode: null },
+    null,
+    0,
+    receivedMs,
+  );
+  batch.addReading(
+    linkOf(7),
+    { ...head7, metricCode: 'b', value: 5, uomCode: '%' },
+    3,
+    0,
+    receivedMs,
+  );
   const copy = async (table: string, columns: string, data: Buffer): Promise<void> => {
     const stream = client.query(copyFrom(`copy ${table} (${columns}) from stdin (format binary)`));
     stream.end(data);

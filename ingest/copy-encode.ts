@@ -134,7 +134,7 @@ export function textBytesMax(value: string | null): number {
 /** The fixes of a batch as COPY data, columns in the order of {@link FIX_COLUMNS}. */
 export function encodeFixes(rows: FixRows): Buffer {
   let textBytes = 0;
-  for (const event of rows.event) textBytes += textBytesMax(event);
+  for (let i = 0; i < rows.count; i++) textBytes += textBytesMax(rows.event[i]!);
   const writer = new CopyWriter(rows.count * FIX_BYTES_MAX + textBytes);
   for (let i = 0; i < rows.count; i++) {
     const motion = rows.motion[i]!;
@@ -162,7 +162,7 @@ export function encodeFixes(rows: FixRows): Buffer {
 /** The readings of a batch as COPY data, columns in the order of {@link READING_COLUMNS}. */
 export function encodeReadings(rows: ReadingRows): Buffer {
   let textBytes = 0;
-  for (const code of rows.metricCode) textBytes += textBytesMax(code);
+  for (let i = 0; i < rows.count; i++) textBytes += textBytesMax(rows.metricCode[i]!);
   const writer = new CopyWriter(rows.count * READING_BYTES_MAX + textBytes);
   for (let i = 0; i < rows.count; i++) {
     const uomId = rows.uomId[i]!;

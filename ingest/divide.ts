@@ -1,20 +1,30 @@
 /** Cuts a batch in halves by time, to find the row that the database refuses. */
 import type { Batch, FixRows, ReadingRows, Reject } from './batch.ts';
+import type { DeviceEventRow } from './device-events.ts';
 
 export function rowCount(batch: Batch): number {
-  return batch.fixes.count + batch.readings.count;
+  return batch.fixes.count + batch.readings.count + batch.events.length;
 }
 
 /**
  * The earlier and the later half of the rows, so that the engine sees them in the order in which it would have taken the
- * whole. Where records had been refused already they are parted from the rows first: either may be at fault.
+ * whole. Where records had been refused already they are parted from the rows first, and then what devices said of
+ * themselves: either may be at fault, and the order between them means nothing.
  */
 export function halves(batch: Batch): [Batch, Batch] {
   if (batch.rejects.length > 0) {
-    return [{ ...batch, rejects: [] }, pick(batch, [], [], batch.rejects)];
+    return [{ ...batch, rejects: [] }, pick(batch, { rejects: batch.rejects })];
   }
-  const { fixes, readings } = batch;
-  const order = Array.from({ length: rowCount(batch) }, (_, row) => row);
+  const { fixes, readings, events } = batch;
+  const count = fixes.count + readings.count;
+  if (events.length > 0) {
+    const middle = count > 0 ? 0 : events.length >> 1;
+    return [
+      { ...batch, events: events.slice(0, middle) },
+      pick(batch, { events: events.slice(middle) }),
+    ];
+  }
+  const order = Array.from({ length: count }, (_, row) => row);
   const timeMs = (row: number): number =>
     row < fixes.count ? fixes.timeMs[row]! : readings.timeMs[row - fixes.count]!;
   // Stable, and fixes come first: at one time a fix goes before a reading, and rows in the order of their arrival.
@@ -27,30 +37,29 @@ function half(batch: Batch, rows: readonly number[]): Batch {
   const { count } = batch.fixes;
   const fixes = rows.filter((row) => row < count).sort((a, b) => a - b);
   const readings = rows.filter((row) => row >= count).map((row) => row - count);
-  return pick(
-    batch,
-    fixes,
-    readings.sort((a, b) => a - b),
-    [],
-  );
+  return pick(batch, { fixes, readings: readings.sort((a, b) => a - b) });
 }
 
 /** A batch of one row as a batch of none, with the row among the refused. */
 export function withoutRows(batch: Batch, reject: Reject): Batch {
-  return pick(batch, [], [], [...batch.rejects, reject]);
+  return pick(batch, { rejects: [...batch.rejects, reject] });
 }
 
-function pick(
-  batch: Batch,
-  fixes: readonly number[],
-  readings: readonly number[],
-  rejects: readonly Reject[],
-): Batch {
+interface Picked {
+  readonly fixes?: readonly number[];
+  readonly readings?: readonly number[];
+  readonly events?: readonly DeviceEventRow[];
+  readonly rejects?: readonly Reject[];
+}
+
+/** What is named, and nothing else. */
+function pick(batch: Batch, { fixes, readings, events, rejects }: Picked): Batch {
   return {
-    parts: batch.parts,
-    fixes: pickFixes(batch.fixes, fixes),
-    readings: pickReadings(batch.readings, readings),
-    rejects,
+    receivedMs: batch.receivedMs,
+    fixes: pickFixes(batch.fixes, fixes ?? []),
+    readings: pickReadings(batch.readings, readings ?? []),
+    events: events ?? [],
+    rejects: rejects ?? [],
   };
 }
 

@@ -7,6 +7,13 @@ import type { EngineEvent } from '../engine/types.ts';
 import type { Batch } from './batch.ts';
 import { CopyWriter, textBytesMax } from './copy-encode.ts';
 
+/** A row of the feed: what the engine concluded, or what a device said of itself. */
+export interface FeedEvent extends Omit<EngineEvent, 'type' | 'cause'> {
+  readonly type:
+    EngineEvent['type'] | 'device_disconnected' | 'device_region_enter' | 'device_region_leave';
+  readonly cause: EngineEvent['cause'] | 'device';
+}
+
 /** Column order of {@link encodeEvents}. */
 export const EVENT_COLUMNS =
   'activity_feed_id, event_key, customer_id, account_id, equipment_id, equipment_has_iot_device_id, event_type, ' +
@@ -39,8 +46,7 @@ export function encodeEvents(
   let bytes = 0;
   for (const event of events) bytes += FIXED_BYTES_MAX + textBytes(event);
   const writer = new CopyWriter(bytes);
-  const receivedMs = newestArrival(batch);
-  for (let i = 0; i < events.length; i++) putEvent(writer, events[i]!, ids[i]!, receivedMs);
+  for (let i = 0; i < events.length; i++) putEvent(writer, events[i]!, ids[i]!, batch.receivedMs);
   return writer.finish();
 }
 
@@ -52,12 +58,6 @@ function textBytes(event: EngineEvent): number {
     textBytesMax(event.severity) +
     textBytesMax(event.cause)
   );
-}
-
-function newestArrival(batch: Batch): number {
-  let newest = 0;
-  for (const part of batch.parts) newest = Math.max(newest, part.receivedMs);
-  return newest;
 }
 
 function putEvent(writer: CopyWriter, event: EngineEvent, id: number, receivedMs: number): void {

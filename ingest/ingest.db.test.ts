@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { valueTypes } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
 import { createIngest, type Committed, type Ingest } from './ingest.ts';
-import { seedTestFleet, type TestFleet } from './test-fleet.ts';
+import { seedTestFleet, type TestFleet, testDoors } from './test-fleet.ts';
 
 interface House {
   readonly ownerUrl: string;
@@ -37,13 +37,15 @@ async function openHouse(t: Test, ownerUrl: string, fleet: TestFleet): Promise<H
   const log = { info: () => undefined, warn: () => look(), error: () => undefined };
   const ingest = createIngest({
     connectionString: ownerUrl,
-    mqtt: { host: '127.0.0.1', port: 0, packetBytesMax: 262_144 },
+    doors: testDoors(),
     partitionCount: 2,
     batchRowsMax: 5_000,
     lingerMs: 5,
     queueRowsMax: 100_000,
     queueBytesMax: 100_000_000,
     rejectRowsMax: 1_000,
+    deviceEventRowsMax: 1_000,
+    knockingRowsMax: 1_000,
     prometheus,
     log,
     onCommitted: (one) => {
@@ -53,7 +55,7 @@ async function openHouse(t: Test, ownerUrl: string, fleet: TestFleet): Promise<H
     onLeadershipLost: () => t.fail('leadership lost'),
   });
   await ingest.load();
-  const { mqttPort } = await ingest.start();
+  const mqttPort = (await ingest.start()).mqtt!;
   const app = Fastify();
   // As the API answers.
   app.setErrorHandler((error: FastifyError, _request, reply) =>

@@ -5,32 +5,43 @@
  * States: built → starting (leading, loading) → running → stopping (doors closed, queues emptied) → stopped.
  */
 import type { FastifyInstance } from 'fastify';
+import type { Pool } from 'pg';
 import type { Registry as PromRegistry } from 'prom-client';
 import { createChangeFeed } from '../db/change-feed.ts';
 import { createPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/types.ts';
 import { applyEdits, createWorld } from '../engine/world.ts';
+import { CommandSender } from './commands.ts';
 import { ConfigSync } from './config-sync.ts';
+import { DoorError, Doors, type DoorName, type DoorPorts, type DoorsConfig } from './doors.ts';
 import { telemetryPlugin } from './http-telemetry.ts';
+import { wirePlugins } from './http-wires.ts';
 import { Intake } from './intake.ts';
+import { KnockBook, type Knock } from './knocking.ts';
 import type { LatestPosition } from './latest.ts';
 import { Leader } from './leader.ts';
 import { readLivePositions, readLiveSeed, type LiveSeed, type SeedPosition } from './live-seed.ts';
 import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
-import { createMqttSink } from './mqtt-sink.ts';
-import { createMqttListener, type MqttListener } from './mqtt/listener.ts';
-import { MQTT_LIMITS_DEFAULT } from './mqtt/limits.ts';
 import { Partition, type Committed } from './partition.ts';
 import { Registry } from './registry.ts';
-import { trimRejects } from './trim-rejects.ts';
+import { trimRows } from './trim-rows.ts';
 
-export type { Committed, EngineEvent, LatestPosition, LiveSeed, IngestSummary };
+export { DoorError };
+export type {
+  DoorName,
+  DoorPorts,
+  Committed,
+  EngineEvent,
+  LatestPosition,
+  LiveSeed,
+  IngestSummary,
+};
 
 export interface IngestOptions {
   readonly connectionString: string;
-  readonly mqtt: { readonly host: string; readonly port: number; readonly packetBytesMax: number };
+  readonly doors: DoorsConfig;
   /** How many partitions, and so database connections, 1 to 64. */
   readonly partitionCount: number;
   readonly batchRowsMax: number;
@@ -39,6 +50,10 @@ export interface IngestOptions {
   readonly queueBytesMax: number;
   /** Rows kept in `ingest_reject`; the oldest go first. */
   readonly rejectRowsMax: number;
+  /** Rows kept in `iot_device_event`; the oldest go first. */
+  readonly deviceEventRowsMax: number;
+  /** Rows kept in `knocking_device`; the longest silent go first. */
+  readonly knockingRowsMax: number;
   readonly prometheus: PromRegistry;
   readonly log: Logger;
   /** After each commit; must not throw. */
@@ -53,11 +68,11 @@ export interface Ingest {
    * with. Nothing is written yet.
    */
   load(): Promise<LiveSeed>;
-  /** Opens the MQTT port and takes data in. Rejects with the system's error when the port is taken. */
-  start(): Promise<{ mqttPort: number }>;
+  /** Opens the doors and takes data in. Rejects with a `DoorError` when one cannot be opened. */
+  start(): Promise<DoorPorts>;
   /** Closes the doors, commits and acknowledges what was taken in, until the deadline. */
   stop(deadline: AbortSignal): Promise<void>;
-  /** `POST /v1/telemetry` for the HTTP server. */
+  /** The routes of devices for the HTTP server. */
   readonly plugin: (app: FastifyInstance) => Promise<void>;
   summary(): IngestSummary;
   /** The latest position of a unit, or `null` where there is none to show (any more). */
@@ -73,9 +88,11 @@ const SPARE_CONNECTIONS = 4;
 
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
-  const { leader, sync, partitions, listener, changeFeed, pool, intake, metrics, registry } = room;
+  const { leader, sync, partitions, changeFeed, pool, intake, metrics, registry } = room;
+  const { doors, knocks, commands } = room.entrance;
   let phase: 'built' | 'starting' | 'running' | 'stopping' = 'built';
   let stopTrimming: () => void = () => undefined;
+  const accepting = (): boolean => phase === 'running';
 
   return {
     async load() {
@@ -87,24 +104,30 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     async start() {
       for (const partition of partitions) partition.start();
-      stopTrimming = trimRejects(pool, options.rejectRowsMax, options.log);
-      const { port } = await listener.start();
+      stopTrimming = trimRows(pool, options, options.log);
+      knocks.start();
+      commands.start();
+      const ports = await doors.open();
       phase = 'running';
-      return { mqttPort: port };
+      return ports;
     },
     async stop(deadline) {
       phase = 'stopping';
-      listener.stopAccepting();
-      listener.pauseReading();
+      doors.drain();
       stopTrimming();
       await changeFeed.stop();
       await sync.stop();
       await Promise.all(partitions.map((partition) => partition.stop(deadline)));
-      await listener.close();
+      await doors.close(deadline);
+      await Promise.all([commands.stop(), knocks.stop()]);
       leader.stop();
       await pool.end();
     },
-    plugin: telemetryPlugin({ intake, registry, metrics, accepting: () => phase === 'running' }),
+    async plugin(app) {
+      const knock = (one: Knock): void => knocks.knock(one);
+      await app.register(telemetryPlugin({ intake, registry, metrics, accepting }));
+      await app.register(wirePlugins({ intake, registry, metrics, accepting, knock }));
+    },
     summary: () => metrics.summary(),
     livePosition: async (equipmentId) => (await readLivePositions(pool, [equipmentId]))[0] ?? null,
     notReady() {
@@ -114,7 +137,7 @@ export function createIngest(options: IngestOptions): Ingest {
         reasons.push('the database does not take batches now; they are held');
       }
       if (intake.isFull) reasons.push('the ingest queue is full');
-      return reasons;
+      return [...reasons, ...doors.notReady()];
     },
   };
 }
@@ -135,7 +158,7 @@ function buildRoom(options: IngestOptions) {
   const metrics = new IngestMetrics(options.prometheus, {
     queuedRows: () => intake.queuedRows,
     queuedBytes: () => intake.queuedBytes,
-    connections: () => listener.connectionCount,
+    connections: () => entrance.doors.mqttConnectionCount,
     devices: () => registry.deviceCount,
     fences: () => sync.fenceCount,
     rules: () => sync.ruleCount,
@@ -161,7 +184,7 @@ function buildRoom(options: IngestOptions) {
     metrics,
     unitId: (uomCode) => sync.units.get(uomCode) ?? null,
   });
-  const listener: MqttListener = buildListener(options, registry, metrics, intake);
+  const entrance: Entrance = buildEntrance(options, { pool, registry, intake, metrics });
   const sync: ConfigSync = new ConfigSync({
     pool,
     registry,
@@ -170,50 +193,49 @@ function buildRoom(options: IngestOptions) {
       applyEdits: (edits) => applyEdits(world, edits),
       restore: ({ deviceId, state, last }, equipmentId) =>
         engines[equipmentId % engines.length]!.restore(deviceId, state, last),
-      deviceRevoked: (iotDeviceId) => listener.disconnectDevice(iotDeviceId),
+      deviceRevoked: (iotDeviceId) => entrance.doors.disconnectDevice(iotDeviceId),
     },
   });
   const changeFeed = createChangeFeed({
     connectionString: options.connectionString,
-    onChange: (change) => sync.onChange(change),
-    onReset: () => sync.onReset(),
+    onChange(change) {
+      sync.onChange(change);
+      entrance.commands.onChange(change);
+    },
+    onReset() {
+      sync.onReset();
+      entrance.commands.onReset();
+    },
   });
-  return { pool, registry, leader, metrics, partitions, intake, listener, sync, changeFeed };
+  return { pool, registry, leader, metrics, partitions, intake, entrance, sync, changeFeed };
 }
 
-function buildListener(
+/** The doors, those who knock at them, and what is handed out there. */
+interface Entrance {
+  readonly doors: Doors;
+  readonly knocks: KnockBook;
+  readonly commands: CommandSender;
+}
+
+function buildEntrance(
   options: IngestOptions,
-  registry: Registry,
-  metrics: IngestMetrics,
-  intake: Intake,
-): MqttListener {
-  return createMqttListener({
-    host: options.mqtt.host,
-    port: options.mqtt.port,
-    limits: { ...MQTT_LIMITS_DEFAULT, packetBytesMax: options.mqtt.packetBytesMax },
-    authenticate: (username, password) =>
-      Promise.resolve(authenticate(registry, username, password)),
-    sink: createMqttSink(intake, registry),
-    metrics: {
-      connections: () => undefined,
-      received: (publishes, bytes) => metrics.mqttReceived(publishes, bytes),
-      refused: (reason) => metrics.refused('mqtt', reason),
-    },
-    log: {
-      debug: () => undefined,
-      error: (fields, message) => options.log.error(fields, message),
-    },
+  parts: { pool: Pool; registry: Registry; intake: Intake; metrics: IngestMetrics },
+): Entrance {
+  const { log } = options;
+  const { pool, metrics } = parts;
+  const knocks = new KnockBook({ pool, rowsMax: options.knockingRowsMax, metrics, log });
+  const commands: CommandSender = new CommandSender({
+    pool,
+    log,
+    prometheus: options.prometheus,
+    send: (iotDeviceId, payload, done) => doors.sendCommand(iotDeviceId, payload, done),
   });
-}
-
-function authenticate(
-  registry: Registry,
-  username: string | undefined,
-  password: Buffer | undefined,
-): { deviceName: string; iotDeviceId: number; tenantId: number } | { refused: string } {
-  if (username === undefined || password === undefined) return { refused: 'credentials_missing' };
-  const checked = registry.checkSecret(username, password);
-  if (!checked.ok) return { refused: checked.reason };
-  const { deviceName, iotDeviceId, tenantId } = checked.device;
-  return { deviceName, iotDeviceId, tenantId };
+  const doors: Doors = new Doors({
+    ...parts,
+    config: options.doors,
+    log,
+    knock: (knock) => knocks.knock(knock),
+    onSubscribed: (iotDeviceId) => commands.onSubscribed(iotDeviceId),
+  });
+  return { doors, knocks, commands };
 }

@@ -4,13 +4,12 @@
  */
 import { Counter, Gauge, Histogram, type Registry as PromRegistry } from 'prom-client';
 import type { Evaluation } from '../engine/types.ts';
+import { AckLatency } from './ack-latency.ts';
 import type { Batch } from './batch.ts';
 import type { Fault } from './faults.ts';
 import type { Tally } from './tally.ts';
 
 const LATENCY_BUCKETS_S = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
-/** Newest latencies kept for the summary's quantile. */
-const RECENT_LATENCIES_MAX = 20_000;
 
 /** Totals since start, and the latency of what was acknowledged since the last summary. */
 export interface IngestSummary {
@@ -35,7 +34,10 @@ export interface IngestGauges {
 }
 
 export class IngestMetrics {
-  private readonly messages: Counter<'source'>;
+  /** Counted by the message here, and told when metrics are asked for. */
+  private readonly messages = new Map<string, number>();
+  private mqttPublishes = 0;
+  private mqttBytes = 0;
   private readonly rows: Counter<'kind' | 'outcome'>;
   private readonly rejects: Counter<'reason'>;
   private readonly ignored: Counter<'field'>;
@@ -43,13 +45,10 @@ export class IngestMetrics {
   private readonly failures: Counter<'fault'>;
   private readonly events: Counter<'type'>;
   private readonly late: Counter;
-  private readonly publishes: Counter;
-  private readonly publishBytes: Counter;
-  private readonly latency: Histogram;
+  private readonly latency: AckLatency;
   private readonly commitTime: Histogram;
   private readonly batchRows: Histogram;
   private readonly totals = { fixes: 0, readings: 0, duplicates: 0, rejects: 0, events: 0 };
-  private recentMs: number[] = [];
   private readonly queuedRows: () => number;
 
   constructor(registry: PromRegistry, gauges: IngestGauges) {
@@ -57,8 +56,8 @@ export class IngestMetrics {
     const registers = [registry];
     const counter = <T extends string>(name: string, help: string, labelNames: T[]): Counter<T> =>
       new Counter({ name, help, labelNames, registers });
-    this.messages = counter('milepost_ingest_messages_total', 'Messages taken in', ['source']);
-    this.rows = counter('milepost_ingest_rows_total', 'Fixes and readings by what became of them', [
+    this.registerMessageCounters(registry);
+    this.rows = counter('milepost_ingest_rows_total', 'Rows by what became of them', [
       'kind',
       'outcome',
     ]);
@@ -85,14 +84,7 @@ export class IngestMetrics {
       'Rows stored without consequences, being late',
       [],
     );
-    this.publishes = counter('milepost_mqtt_publishes_total', 'PUBLISH packets taken in', []);
-    this.publishBytes = counter('milepost_mqtt_publish_bytes_total', 'Bytes of those packets', []);
-    this.latency = new Histogram({
-      name: 'milepost_ingest_ack_seconds',
-      help: 'From arrival of a message to its commit',
-      buckets: LATENCY_BUCKETS_S,
-      registers,
-    });
+    this.latency = new AckLatency(registry);
     this.commitTime = new Histogram({
       name: 'milepost_ingest_commit_seconds',
       help: 'Evaluation and transaction of one batch',
@@ -109,12 +101,12 @@ export class IngestMetrics {
   }
 
   message(source: string): void {
-    this.messages.inc({ source });
+    this.messages.set(source, (this.messages.get(source) ?? 0) + 1);
   }
 
   mqttReceived(publishCount: number, byteCount: number): void {
-    this.publishes.inc(publishCount);
-    this.publishBytes.inc(byteCount);
+    this.mqttPublishes += publishCount;
+    this.mqttBytes += byteCount;
   }
 
   rejected(reason: string): void {
@@ -135,9 +127,9 @@ export class IngestMetrics {
     this.failures.inc({ fault });
   }
 
+  /** A message was answered so long after it came. */
   acknowledged(ms: number): void {
-    this.latency.observe(ms / 1000);
-    if (this.recentMs.length < RECENT_LATENCIES_MAX) this.recentMs.push(ms);
+    this.latency.observe(ms);
   }
 
   batchCommitted(tally: Tally, batch: Batch, ms: number): void {
@@ -146,9 +138,11 @@ export class IngestMetrics {
     this.totals.duplicates += tally.duplicates;
     this.rows.inc({ kind: 'fix', outcome: 'stored' }, tally.fixesStored);
     this.rows.inc({ kind: 'reading', outcome: 'stored' }, tally.readingsStored);
+    this.rows.inc({ kind: 'event', outcome: 'stored' }, tally.eventsStored);
     this.rows.inc({ kind: 'any', outcome: 'duplicate' }, tally.duplicates);
     this.commitTime.observe(ms / 1000);
-    this.batchRows.observe(batch.fixes.count + batch.readings.count);
+    tally.eachAgeMs(Date.now(), (ageMs) => this.latency.observe(ageMs));
+    this.batchRows.observe(batch.fixes.count + batch.readings.count + batch.events.length);
   }
 
   evaluated(evaluation: Evaluation): void {
@@ -159,10 +153,35 @@ export class IngestMetrics {
 
   /** The totals; forgets the latencies it has summed up. */
   summary(): IngestSummary {
-    const sorted = Float64Array.from(this.recentMs).sort();
-    this.recentMs = [];
-    const p99Ms = sorted.length === 0 ? NaN : sorted[Math.ceil(sorted.length * 0.99) - 1]!;
+    const p99Ms = this.latency.takeP99Ms();
     return { ...this.totals, queuedRows: this.queuedRows(), p99Ms };
+  }
+
+  private registerMessageCounters(registry: PromRegistry): void {
+    const registers = [registry];
+    const { messages } = this;
+    new Counter({
+      name: 'milepost_ingest_messages_total',
+      help: 'Messages taken in',
+      labelNames: ['source'],
+      registers,
+      collect() {
+        this.reset();
+        for (const [source, count] of messages) this.inc({ source }, count);
+      },
+    });
+    const total = (name: string, help: string, read: () => number): Counter =>
+      new Counter({
+        name,
+        help,
+        registers,
+        collect() {
+          this.reset();
+          this.inc(read());
+        },
+      });
+    total('milepost_mqtt_publishes_total', 'PUBLISH packets taken in', () => this.mqttPublishes);
+    total('milepost_mqtt_publish_bytes_total', 'Bytes of those packets', () => this.mqttBytes);
   }
 }
 

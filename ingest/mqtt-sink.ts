@@ -1,56 +1,53 @@
-/** The MQTT listener's publishes as intake messages. Knows the topics and which decoder reads them. */
-import { decodeNative, type RecordKind } from './decode/native.ts';
+/** The MQTT listener's publishes as intake messages. Knows how an outcome is told. */
 import { emptyDecoded, refuseMessage, type Decoded } from './decode/decoded.ts';
+import { FixScan } from './decode/native-scan.ts';
+import { decodeFixes } from './decode/native-topics.ts';
+import { ownTopic, ownTopicsText } from './decode/formats.ts';
 import type { Intake, MessageOutcome } from './intake.ts';
-import type { MqttPublish, MqttSink, PublishOutcome } from './mqtt/sink.ts';
-import { ownTopicKind, type TopicKind } from './mqtt/topics.ts';
+import type { MqttSink, PublishOutcome } from './mqtt/sink.ts';
 import type { Registry, RegisteredDevice } from './registry.ts';
 
-const RECORD_KIND: Readonly<Record<TopicKind, RecordKind>> = { fixes: 'fix', metrics: 'metric' };
+const STORED: PublishOutcome = { kind: 'stored' };
+const UNAVAILABLE: PublishOutcome = { kind: 'unavailable' };
 
 export function createMqttSink(intake: Intake, registry: Registry): MqttSink {
+  const scan = new FixScan();
   return {
     publish(message, done) {
       const device = registry.device(message.identity.iotDeviceId);
       if (device === undefined) {
-        done({ kind: 'unavailable' });
+        done(UNAVAILABLE);
         return true;
       }
-      intake.submit(
-        {
-          source: 'mqtt',
-          topic: message.topic,
-          sender: { kind: 'device', device },
-          payload: message.payload,
-          decoded: decode(message, device),
-          receivedMs: message.receivedMs,
-        },
-        (outcome) => done(publishOutcome(outcome)),
-      );
+      const { topic, payload, receivedMs } = message;
+      const settle = (outcome: MessageOutcome): void => done(publishOutcome(outcome));
+      const read = ownTopic(topic, device.deviceName);
+      // Nearly all publishes are usual fixes, and go the short way.
+      const isTaken =
+        read === decodeFixes &&
+        scan.readMessage(payload, receivedMs) &&
+        intake.submitScanned('mqtt', device, scan, receivedMs, settle);
+      if (!isTaken) {
+        const sender = { kind: 'device', device } as const;
+        const decoded = read === null ? foreignTopic(device) : read(payload, receivedMs);
+        intake.submit({ source: 'mqtt', topic, sender, payload, decoded, receivedMs }, settle);
+      }
       return !intake.isFull;
     },
     onceDrained: (resume) => intake.onceDrained(resume),
   };
 }
 
-function decode(message: MqttPublish, device: RegisteredDevice): Decoded {
-  const kind = ownTopicKind(message.topic, device.deviceName);
-  if (kind === null) {
-    const detail = `the device may publish to v1/devices/${device.deviceName}/fixes and …/metrics only`;
-    return refused('foreign_topic', detail);
-  }
-  return decodeNative(message.payload, RECORD_KIND[kind], message.receivedMs);
-}
-
-function refused(reason: string, detail: string): Decoded {
+function foreignTopic(device: RegisteredDevice): Decoded {
   const decoded = emptyDecoded();
-  refuseMessage(decoded, reason, detail);
+  const topics = ownTopicsText(device.deviceName);
+  refuseMessage(decoded, 'foreign_topic', `the device may publish to ${topics} only`);
   return decoded;
 }
 
 function publishOutcome(outcome: MessageOutcome): PublishOutcome {
-  if (!outcome.stored) return { kind: 'unavailable' };
+  if (!outcome.stored) return UNAVAILABLE;
   const first = outcome.refused[0];
-  if (outcome.accepted + outcome.duplicates > 0 || first === undefined) return { kind: 'stored' };
+  if (outcome.accepted + outcome.duplicates > 0 || first === undefined) return STORED;
   return { kind: 'rejected', reason: first.reason };
 }

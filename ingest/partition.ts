@@ -11,17 +11,18 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Evaluation } from '../engine/types.ts';
 import { Backoff } from './backoff.ts';
-import { buildBatch, partRows, type Batch, type Part, type Reject } from './batch.ts';
+import { FillingBatch, type Batch, type Reject } from './batch.ts';
 import {
   commitBatch,
   commitWork,
+  feedOf,
   prepareCommitSession,
   type CommitResult,
   type CommitWork,
 } from './commit.ts';
 import { halves, rowCount, withoutRows } from './divide.ts';
+import type { FeedEvent } from './events.ts';
 import {
   faultOf,
   isConnectionError,
@@ -33,7 +34,7 @@ import {
 import type { LatestPosition } from './latest.ts';
 import type { Logger } from './logger.ts';
 import type { IngestMetrics } from './metrics.ts';
-import { Tally } from './tally.ts';
+import type { Tally } from './tally.ts';
 
 export interface PartitionLimits {
   /** Rows that make a batch full. One message larger than this is a batch by itself. */
@@ -51,7 +52,8 @@ const STALE_PAUSE_MS = 200;
 /** What a committed batch means to those who watch. */
 export interface Committed {
   readonly positions: readonly LatestPosition[];
-  readonly events: Evaluation['events'];
+  /** What came into the feed. */
+  readonly events: readonly FeedEvent[];
   /** `activity_feed_id` of each event. */
   readonly eventIds: readonly number[];
 }
@@ -71,10 +73,18 @@ export interface PartitionOptions {
 
 class Abandoned extends Error {}
 
+/** Answered batches whose columns are kept for later ones. */
+const SPARE_BATCHES_MAX = 2;
+
 export class Partition {
   private readonly options: PartitionOptions;
-  private queue: Part[] = [];
-  private queuedRows = 0;
+  /** The batch that messages are written into. */
+  private current = new FillingBatch();
+  /** When the first message came into it, as `performance.now()` tells. */
+  private currentSinceMs = 0;
+  /** Full ones that wait. */
+  private readonly full: FillingBatch[] = [];
+  private readonly spare: FillingBatch[] = [];
   private client: PoolClient | null = null;
   private wake: (() => void) | null = null;
   private running: Promise<void> | null = null;
@@ -97,13 +107,24 @@ export class Partition {
     this.running ??= this.run();
   }
 
-  /** Takes a message's rows in any case; who calls holds the limit. */
-  submit(part: Part): void {
-    this.queue.push(part);
-    this.queuedRows += partRows(part);
-    if (this.queue.length === 1 || this.queuedRows >= this.options.limits.batchRowsMax) {
-      this.wake?.();
-    }
+  /**
+   * The batch that a message's rows, so many in this partition, are to be written into; they go together. Who calls holds
+   * the limit on what waits, writes at once, and then says `filled`.
+   */
+  filling(rows: number): FillingBatch {
+    const { current } = this;
+    if (current.tally.count === 0) return current;
+    if (current.rows + rows <= this.options.limits.batchRowsMax) return current;
+    this.full.push(current);
+    return (this.current = this.spare.pop() ?? new FillingBatch());
+  }
+
+  /** A message has been written into the batch that `filling` gave. */
+  filled(): void {
+    const { current } = this;
+    if (current.tally.count === 1) this.currentSinceMs = performance.now();
+    else if (current.rows < this.options.limits.batchRowsMax) return;
+    this.wake?.();
   }
 
   /** Stores what is queued, until the signal aborts; resolves when everything is answered. */
@@ -124,21 +145,34 @@ export class Partition {
 
   private async run(): Promise<void> {
     for (;;) {
-      if (this.queue.length === 0) {
-        if (this.stopping) return;
-        await this.woken(null);
-        continue;
-      }
-      if (this.queuedRows < this.options.limits.batchRowsMax && !this.stopping) {
-        await this.woken(this.options.limits.lingerMs);
-      }
-      await this.process(this.take());
+      const batch = this.take();
+      if (batch !== null) await this.process(batch);
+      else if (this.current.tally.count > 0) await this.woken(this.lingerLeftMs());
+      else if (this.stopping) return;
+      else await this.woken(null);
     }
+  }
+
+  /** The next batch whose time has come. */
+  private take(): FillingBatch | null {
+    const waiting = this.full.shift();
+    if (waiting !== undefined) return waiting;
+    const { current } = this;
+    if (current.tally.count === 0) return null;
+    const isFull = current.rows >= this.options.limits.batchRowsMax;
+    if (!isFull && !this.stopping && this.lingerLeftMs() > 0) return null;
+    this.current = this.spare.pop() ?? new FillingBatch();
+    return current;
+  }
+
+  private lingerLeftMs(): number {
+    return this.currentSinceMs + this.options.limits.lingerMs - performance.now();
   }
 
   private woken(timeoutMs: number | null): Promise<void> {
     return new Promise((resolve) => {
-      const timer = timeoutMs === null ? null : setTimeout(() => this.wake?.(), timeoutMs);
+      const timer =
+        timeoutMs === null ? null : setTimeout(() => this.wake?.(), Math.ceil(timeoutMs));
       this.wake = () => {
         if (timer !== null) clearTimeout(timer);
         this.wake = null;
@@ -147,29 +181,14 @@ export class Partition {
     });
   }
 
-  private take(): Part[] {
-    let count = 0;
-    let rows = 0;
-    while (count < this.queue.length) {
-      const next = partRows(this.queue[count]!);
-      if (count > 0 && rows + next > this.options.limits.batchRowsMax) break;
-      rows += next;
-      count++;
-    }
-    const parts = this.queue.slice(0, count);
-    this.queue = this.queue.slice(count);
-    this.queuedRows -= rows;
-    return parts;
-  }
-
-  private async process(parts: readonly Part[]): Promise<void> {
-    const tally = new Tally(parts);
+  private async process(batch: FillingBatch): Promise<void> {
+    const { tally, rows, bytes } = batch;
+    const { metrics } = this.options;
     const startedMs = performance.now();
     let stored = false;
     try {
-      const batch = buildBatch(parts);
       await this.store(batch, tally);
-      this.options.metrics.batchCommitted(tally, batch, performance.now() - startedMs);
+      metrics.batchCommitted(tally, batch, performance.now() - startedMs);
       stored = true;
     } catch (error) {
       if (!(error instanceof Abandoned)) {
@@ -181,8 +200,8 @@ export class Partition {
     }
     if (stored) tally.settle();
     else tally.abandon();
-    const rows = parts.reduce((sum, part) => sum + partRows(part), 0);
-    const bytes = parts.reduce((sum, part) => sum + part.bytes, 0);
+    batch.clear();
+    if (this.spare.length < SPARE_BATCHES_MAX) this.spare.push(batch);
     this.options.onReleased(rows, bytes);
   }
 
@@ -283,14 +302,11 @@ export class Partition {
   }
 
   private publish(work: CommitWork): void {
-    const { positions, evaluation } = work;
-    if (positions.length === 0 && evaluation.events.length === 0) return;
+    const { positions } = work;
+    const { events, ids } = feedOf(work);
+    if (positions.length === 0 && events.length === 0) return;
     try {
-      this.options.onCommitted({
-        positions,
-        events: evaluation.events,
-        eventIds: work.eventIds ?? [],
-      });
+      this.options.onCommitted({ positions, events, eventIds: ids });
     } catch (error) {
       // The batch is committed: whoever watches may fail, its devices must still be answered.
       this.options.log.error({ err: error }, 'a watcher of committed batches failed');
@@ -324,6 +340,7 @@ function cutConnection(client: PoolClient | null): void {
 }
 
 function onlyRow(batch: Batch): { part: number; index: number } {
+  if (batch.events.length === 1) return batch.events[0]!;
   const rows = batch.fixes.count === 1 ? batch.fixes : batch.readings;
   return { part: rows.part[0]!, index: rows.index[0]! };
 }
@@ -332,27 +349,50 @@ function onlyRow(batch: Batch): { part: number; index: number } {
 const ROW_CHARS_MAX = 4096;
 
 function rejectOfRow(batch: Batch, detail: string): Reject {
-  const { fixes, readings } = batch;
-  const rows = fixes.count === 1 ? fixes : readings;
-  const link = rows.link[0]!;
-  const row =
-    fixes.count === 1
-      ? { time: fixes.timeMs[0], lat: fixes.latDeg[0], lon: fixes.lonDeg[0], event: fixes.event[0] }
-      : { time: readings.timeMs[0], metric: readings.metricCode[0], value: readings.value[0] };
+  const { row, device, receivedMs } = describeRow(batch);
   const payload = Buffer.from(JSON.stringify(row).slice(0, ROW_CHARS_MAX));
   return {
     key: randomUUID(),
-    tenantId: link.tenantId,
-    iotDeviceId: link.iotDeviceId,
-    deviceName: link.deviceName,
+    tenantId: device.tenantId,
+    iotDeviceId: device.iotDeviceId,
+    deviceName: device.deviceName,
     source: 'storage',
     topic: null,
     reason: 'storage_refused',
     detail,
     payload,
     payloadBytes: payload.length,
-    receivedMs: rows.receivedMs[0]!,
+    receivedMs,
   };
+}
+
+/** The one row of a batch as people read it, and whose it is. */
+function describeRow({ fixes, readings, events }: Batch): {
+  row: object;
+  device: { tenantId: number; iotDeviceId: number; deviceName: string };
+  receivedMs: number;
+} {
+  const said = events[0];
+  if (said !== undefined) {
+    const { kind, timeMs, detail } = said.event;
+    const row = { time: timeMs, event: kind, detail };
+    return { row, device: said.device, receivedMs: said.receivedMs };
+  }
+  if (fixes.count === 1) {
+    const row = {
+      time: fixes.timeMs[0],
+      lat: fixes.latDeg[0],
+      lon: fixes.lonDeg[0],
+      event: fixes.event[0],
+    };
+    return { row, device: fixes.link[0]!, receivedMs: fixes.receivedMs[0]! };
+  }
+  const row = {
+    time: readings.timeMs[0],
+    metric: readings.metricCode[0],
+    value: readings.value[0],
+  };
+  return { row, device: readings.link[0]!, receivedMs: readings.receivedMs[0]! };
 }
 
 function timeRange({ fixes, readings }: Batch): { firstMs: number; lastMs: number } | null {

@@ -160,40 +160,65 @@ export class Registry {
     return gateway === undefined ? null : { kind: 'gateway', gateway };
   }
 
-  /**
-   * The unit a record speaks for. A device speaks for itself only, whatever the payload says; a gateway for the devices
-   * of its own tenant, and one of another tenant is as unknown as one that does not exist.
-   */
+  /** The unit a record speaks for: that of the device which {@link resolveDevice} finds. */
   resolve(
     sender: Sender,
     deviceName: string | null,
   ): { ok: true; link: Link } | { ok: false; reason: string; detail: string } {
-    const device = sender.kind === 'device' ? this.byId.get(sender.device.iotDeviceId) : undefined;
+    const found = this.resolveDevice(sender, deviceName);
+    return found.ok ? mounted(found.device) : found;
+  }
+
+  /** The unit that {@link resolve} finds, or `null`; allocates nothing. */
+  linkOf(sender: Sender, deviceName: string | null): Link | null {
     if (sender.kind === 'device') {
+      const device = this.byId.get(sender.device.iotDeviceId);
+      const isOwn = deviceName === null || deviceName === device?.deviceName;
+      return isOwn ? (device?.link ?? null) : null;
+    }
+    const named = deviceName === null ? undefined : this.byName.get(deviceName);
+    return named !== undefined && speaksFor(sender, named) ? named.link : null;
+  }
+
+  /**
+   * The device a record speaks for, mounted or not. A device speaks for itself only, whatever the payload says; a gateway
+   * for the devices of its own tenant, and one of another tenant is as unknown as one that does not exist.
+   */
+  resolveDevice(
+    sender: Sender,
+    deviceName: string | null,
+  ): { ok: true; device: RegisteredDevice } | { ok: false; reason: string; detail: string } {
+    if (sender.kind === 'device') {
+      const device = this.byId.get(sender.device.iotDeviceId);
       if (device === undefined) return refusal('unknown_device', 'the device is not registered');
       if (deviceName !== null && deviceName !== device.deviceName) {
         return refusal('foreign_device', 'a device may speak for itself only');
       }
-      return mounted(device);
+      return { ok: true, device };
     }
     if (deviceName === null) {
       return refusal('device_missing', 'device is required with a gateway token');
     }
     const named = this.byName.get(deviceName);
     if (sender.kind === 'relay') {
-      if (named !== undefined) return mounted(named);
+      if (named !== undefined) return { ok: true, device: named };
       return refusal('unknown_device', 'no device of this name is registered');
     }
-    const { tenantId, iotDeviceIds } = sender.gateway;
-    if (
-      named === undefined ||
-      named.tenantId !== tenantId ||
-      (iotDeviceIds !== null && !iotDeviceIds.has(named.iotDeviceId))
-    ) {
+    if (named === undefined || !speaksFor(sender, named)) {
       return refusal('unknown_device', 'no device of this name is registered for this token');
     }
-    return mounted(named);
+    return { ok: true, device: named };
   }
+}
+
+function speaksFor(
+  sender: Exclude<Sender, { kind: 'device' }>,
+  { tenantId, iotDeviceId }: RegisteredDevice,
+): boolean {
+  if (sender.kind === 'relay') return true;
+  const { gateway } = sender;
+  const { iotDeviceIds } = gateway;
+  return gateway.tenantId === tenantId && (iotDeviceIds === null || iotDeviceIds.has(iotDeviceId));
 }
 
 function forget<K, V>(map: Map<K, V>, key: K, value: V): void {

@@ -1,59 +1,148 @@
-/** Counts, message by message, what became of a batch's rows, and answers the messages at the end. */
-import type { Batch, Part, PartOutcome, RowRefusal } from './batch.ts';
+/**
+ * The messages of one batch: counts what became of each one's rows, and answers them at the end. A message is a number
+ * here, and its counts are in columns, so that a batch of thousands makes no garbage.
+ */
+import type { Batch } from './batch.ts';
 import type { CommitResult } from './commit.ts';
+
+/** Why one row of a message did not get in. */
+export interface RowRefusal {
+  readonly index: number;
+  readonly reason: string;
+  readonly detail: string;
+}
+
+/** What became of a message, or of its rows in one partition. */
+export interface Outcome {
+  /** False: nothing was acknowledged and the sender must send it again. */
+  readonly stored: boolean;
+  readonly accepted: number;
+  readonly duplicates: number;
+  /** Ascending by index. */
+  readonly refused: readonly RowRefusal[];
+}
+
+/** Called once, after the commit or when nothing will be stored. */
+export type Settle = (outcome: Outcome) => void;
+
+/** The usual case, made once. */
+const ONE_ACCEPTED: Outcome = Object.freeze({
+  stored: true,
+  accepted: 1,
+  duplicates: 0,
+  refused: Object.freeze([]) as readonly RowRefusal[],
+});
+const NOT_STORED: Outcome = Object.freeze({ ...ONE_ACCEPTED, stored: false, accepted: 0 });
+const NOBODY: Settle = () => undefined;
 
 export class Tally {
   fixesStored = 0;
   readingsStored = 0;
+  eventsStored = 0;
   duplicates = 0;
-  private readonly parts: readonly Part[];
-  private readonly outcomes: { accepted: number; duplicates: number; refused: RowRefusal[] }[];
+  /** Messages in the batch. */
+  count = 0;
+  private readonly settles: Settle[] = [];
+  private accepted = new Int32Array(64);
+  private repeated = new Int32Array(64);
+  private readonly refusals: (RowRefusal[] | null)[] = [];
+  private receivedMs = new Float64Array(64);
 
-  constructor(parts: readonly Part[]) {
-    this.parts = parts;
-    this.outcomes = parts.map(() => ({ accepted: 0, duplicates: 0, refused: [] }));
+  /**
+   * Adds a message and gives its number. `refused`: rows that were refused before they came here, ascending by index; the
+   * array is the tally's from now on. `receivedMs` NaN keeps it out of {@link Tally.eachAgeMs}.
+   */
+  add(settle: Settle, receivedMs: number, refused: RowRefusal[] | null): number {
+    const part = this.count++;
+    if (part === this.accepted.length) this.grow();
+    this.settles[part] = settle;
+    this.receivedMs[part] = receivedMs;
+    this.refusals[part] = refused;
+    this.accepted[part] = this.repeated[part] = 0;
+    return part;
   }
 
+  /** Counts the rows of a committed batch, or of a piece of it. */
   committed(batch: Batch, result: CommitResult): void {
-    const { fixes, readings } = batch;
-    for (let i = 0; i < fixes.count; i++) {
-      if (result.fixDuplicate?.[i] === 1) this.duplicate(fixes.part[i]!);
-      else {
-        this.fixesStored++;
-        this.outcomes[fixes.part[i]!]!.accepted++;
-      }
-    }
-    for (let i = 0; i < readings.count; i++) {
-      if (result.readingDuplicate?.[i] === 1) this.duplicate(readings.part[i]!);
-      else {
-        this.readingsStored++;
-        this.outcomes[readings.part[i]!]!.accepted++;
-      }
-    }
+    const { fixes, readings, events } = batch;
+    this.fixesStored += this.countRows(fixes.part, fixes.count, result.fixDuplicate);
+    this.readingsStored += this.countRows(readings.part, readings.count, result.readingDuplicate);
+    if (events.length === 0) return;
+    const parts = Int32Array.from(events, (event) => event.part);
+    this.eventsStored += this.countRows(parts, events.length, result.eventDuplicate);
   }
 
   /** A row that the database itself refused. */
   refused(part: number, refusal: RowRefusal): void {
-    this.outcomes[part]!.refused.push(refusal);
+    const refusals = (this.refusals[part] ??= []);
+    refusals.push(refusal);
+    refusals.sort((a, b) => a.index - b.index);
+  }
+
+  /** How long ago each message came. */
+  eachAgeMs(nowMs: number, observe: (ageMs: number) => void): void {
+    for (let part = 0; part < this.count; part++) {
+      const receivedMs = this.receivedMs[part]!;
+      if (!Number.isNaN(receivedMs)) observe(nowMs - receivedMs);
+    }
   }
 
   /** Everything is committed: each message gets its answer. */
   settle(): void {
-    for (let p = 0; p < this.parts.length; p++) {
-      const outcome: PartOutcome = { stored: true, ...this.outcomes[p]! };
-      this.parts[p]!.settle(outcome);
+    for (let part = 0; part < this.count; part++) {
+      const settle = this.settles[part]!;
+      const accepted = this.accepted[part]!;
+      const duplicates = this.repeated[part]!;
+      const refused = this.refusals[part]!;
+      if (accepted === 1 && duplicates === 0 && refused === null) settle(ONE_ACCEPTED);
+      else settle({ stored: true, accepted, duplicates, refused: refused ?? [] });
     }
   }
 
   /** The batch will never be stored: nothing of it is acknowledged. */
   abandon(): void {
-    for (const part of this.parts) {
-      part.settle({ stored: false, accepted: 0, duplicates: 0, refused: [] });
-    }
+    for (let part = 0; part < this.count; part++) this.settles[part]!(NOT_STORED);
   }
 
-  private duplicate(part: number): void {
-    this.duplicates++;
-    this.outcomes[part]!.duplicates++;
+  /** Forgets the messages. */
+  clear(): void {
+    // Overwritten and not cut: what they hold must go, the room may stay.
+    this.settles.fill(NOBODY, 0, this.count);
+    this.refusals.fill(null, 0, this.count);
+    this.count = 0;
+    this.fixesStored = this.readingsStored = this.eventsStored = this.duplicates = 0;
+  }
+
+  private countRows(parts: Int32Array, count: number, duplicate: Uint8Array | null): number {
+    const { accepted, repeated } = this;
+    if (duplicate === null) {
+      for (let i = 0; i < count; i++) accepted[parts[i]!]!++;
+      return count;
+    }
+    let stored = 0;
+    for (let i = 0; i < count; i++) {
+      const part = parts[i]!;
+      if (duplicate[i] === 1) repeated[part]!++;
+      else {
+        accepted[part]!++;
+        stored++;
+      }
+    }
+    this.duplicates += count - stored;
+    return stored;
+  }
+
+  private grow(): void {
+    const length = this.accepted.length * 2;
+    const ints = (from: Int32Array): Int32Array<ArrayBuffer> => {
+      const larger = new Int32Array(length);
+      larger.set(from);
+      return larger;
+    };
+    this.accepted = ints(this.accepted);
+    this.repeated = ints(this.repeated);
+    const receivedMs = new Float64Array(length);
+    receivedMs.set(this.receivedMs);
+    this.receivedMs = receivedMs;
   }
 }

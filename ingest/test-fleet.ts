@@ -2,6 +2,29 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import { valueTypes } from '../db/pools.ts';
+import type { DoorsConfig } from './doors.ts';
+
+/** Doors for tests: MQTT on a free port, and nothing else. */
+export function testDoors(): DoorsConfig {
+  return {
+    mqtt: {
+      host: '127.0.0.1',
+      port: 0,
+      tlsPort: null,
+      webSocketPort: null,
+      webSocketTlsPort: null,
+      tls: null,
+      packetBytesMax: 262_144,
+      connectionsMax: 1_000,
+      tenantConnectionsMax: 1_000,
+      deviceMessagesPerSMax: 1_000_000,
+      tenantMessagesPerSMax: 10_000_000,
+      sessionExpirySMax: 3_600,
+    },
+    broker: null,
+    teltonika: null,
+  };
+}
 
 export interface TestFleet {
   readonly customerId: number;

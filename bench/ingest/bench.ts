@@ -1,6 +1,7 @@
 /**
- * From MQTT QoS 1 to commit: the real server as a process of its own on a durable embedded PostgreSQL, many devices on
- * real sockets, everything acknowledged. Beside it, before and after in the same run, the floor of copy-floor.ts.
+ * From a wire to commit: the real server as a process of its own on a durable embedded PostgreSQL, a load program as another,
+ * everything acknowledged. Beside it, before and after in the same run, the floor of copy-floor.ts. Scenarios, one after the
+ * other on the same server: MQTT one fix a message, HTTP NDJSON, MQTT at half of the rate reached before; then growth.ts.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -10,126 +11,192 @@ import pg from 'pg';
 import { startEmbeddedPostgres } from '../../db/embedded.ts';
 import { valueTypes } from '../../db/pools.ts';
 import { migrate } from '../../migrations/run.ts';
-import type { Figure, Report } from '../report.ts';
+import type { Report } from '../report.ts';
 import { copyFloor, type FloorFix } from './copy-floor.ts';
-import { runLoad, type LoadResult } from './load.ts';
-import { seedBenchFleet, tokenOf } from './seed.ts';
-import { cpuSeconds, startServer } from './server.ts';
-import { encodeTrack, fixesOf, type TrackFix } from './track.ts';
-
-export interface IngestBenchParams {
-  readonly seed: number;
-  readonly devices: number;
-  readonly fixesPerDevice: number;
-  readonly fixesPerPublish: number;
-  /** Publishes of one device that may wait for their PUBACK. */
-  readonly window: number;
-  readonly fences: number;
-  /** Partitions of the server. */
-  readonly partitions: number;
-  /** Rows of one COPY of the floor, and the server's batch limit. */
-  readonly batchRows: number;
-}
+import { measureGrowth } from './growth.ts';
+import {
+  measure,
+  mqttJob,
+  tellable,
+  warmUpFixes,
+  type BenchHouse,
+  type IngestBenchParams,
+  type Measured,
+} from './house.ts';
+import { startLoadProgram } from './load.ts';
+import { postgresCpuS } from './process-cost.ts';
+import { GATEWAY_TOKEN, seedBenchFleet } from './seed.ts';
+import { startServer } from './server.ts';
+import { FIX_EVERY_MS, fixesOf } from './track.ts';
 
 export const INGEST_PARAMS: IngestBenchParams = {
   seed: 1,
-  devices: 200,
-  fixesPerDevice: 2_000,
+  devices: 1_000,
+  fences: 10_000,
+  fixesPerDevice: 600,
   fixesPerPublish: 1,
-  window: 100,
-  fences: 50,
+  window: 40,
+  fixesPerRequest: 500,
+  httpConnections: 16,
   partitions: 4,
   batchRows: 5_000,
+  lingerMs: 50,
+  known: [1_000, 10_000, 100_000, 1_000_000],
 };
 
 export const INGEST_PARAMS_TINY: IngestBenchParams = {
   ...INGEST_PARAMS,
   devices: 10,
-  fixesPerDevice: 50,
-  fences: 5,
+  fences: 20,
+  fixesPerDevice: 60,
+  fixesPerRequest: 50,
+  httpConnections: 2,
+  known: [10, 30],
 };
 
 export async function benchIngest(params: IngestBenchParams, report: Report): Promise<void> {
   const dataDir = await mkdtemp(join(tmpdir(), 'milepost-bench-'));
   const database = await startEmbeddedPostgres({ dataDir, port: 0 });
+  const load = startLoadProgram();
   try {
-    await migrate(database.connectionString);
-    await measure(params, report, database.connectionString);
+    const ownerUrl = database.connectionString;
+    await migrate(ownerUrl);
+    const fleet = await seedBenchFleet(ownerUrl, params);
+    const startMs = await makeRoom(ownerUrl, fixesInAll(params) * FIX_EVERY_MS);
+    const house = {
+      params,
+      ownerUrl,
+      fleet,
+      load,
+      startMs,
+      postgresCpuS: () => postgresCpuS(dataDir),
+    };
+    await measureWires(house, report);
+    await measureGrowth(house, fixesOfWires(params), report);
   } finally {
+    await load.stop();
     await database.stop();
     await rm(dataDir, { recursive: true, force: true });
   }
 }
 
-async function measure(params: IngestBenchParams, report: Report, ownerUrl: string): Promise<void> {
-  const deviceIds = await seedBenchFleet(ownerUrl, params);
-  const endMs = Math.floor(Date.now() / 60_000) * 60_000;
-  const fixes = deviceIds.map((_, n) => fixesOf(params, n, endMs));
-  const rows = interleaved(fixes, deviceIds);
-  await makePartitions(ownerUrl, params, endMs);
-  await copyFloor(ownerUrl, rows.slice(0, Math.ceil(rows.length / 10)), params.batchRows);
-  const floorBefore = await copyFloor(ownerUrl, rows, params.batchRows);
+function pacedFixes(params: IngestBenchParams): number {
+  return Math.ceil(params.fixesPerDevice / 3);
+}
 
+function fixesOfWires(params: IngestBenchParams): number {
+  return warmUpFixes(params) + 2 * params.fixesPerDevice + pacedFixes(params);
+}
+
+/** Fixes of one device in all scenarios; every fix is sent once and newer than those before. */
+function fixesInAll(params: IngestBenchParams): number {
+  return fixesOfWires(params) + params.known.length * 2 * warmUpFixes(params);
+}
+
+async function measureWires(house: BenchHouse, report: Report): Promise<void> {
+  const { params, ownerUrl } = house;
+  const { devices, fixesPerDevice } = params;
+  const rows = floorRows(house);
+  await copyFloor(ownerUrl, rows.slice(0, Math.ceil(rows.length / 10)), params.batchRows);
+  const floorBefore = await measureFloor(house, rows);
   const server = await startServer(ownerUrl, params);
-  let load: LoadResult;
-  let cpuS: number;
   try {
-    const tracks = fixes.map((track, n) => encodeTrack(params, `bench-${n}`, track));
-    const cpuBefore = await cpuSeconds(server);
-    load = await runLoad({ port: server.mqttPort, tracks, token: tokenOf, window: params.window });
-    cpuS = (await cpuSeconds(server)) - cpuBefore;
+    const mqtt = mqttJob(house, server.mqttPort);
+    let from = warmUpFixes(params);
+    await (
+      await house.load.prepare({ ...mqtt, from: 0, count: from })
+    )();
+    const flood = await measure(house, server, { ...mqtt, from, count: fixesPerDevice });
+    from += fixesPerDevice;
+    const http = await measure(house, server, {
+      kind: 'http',
+      port: server.httpPort,
+      seed: params.seed,
+      startMs: house.startMs,
+      devices,
+      fixesPerRequest: params.fixesPerRequest,
+      connections: params.httpConnections,
+      token: GATEWAY_TOKEN,
+      from,
+      count: fixesPerDevice,
+    });
+    from += fixesPerDevice;
+    const perS = Math.max(1, Math.floor(flood.fixesPerS / params.fixesPerPublish / 2));
+    const paced = await measure(house, server, { ...mqtt, perS, from, count: pacedFixes(params) });
+    const stored = await readStored(ownerUrl);
+    const expected = devices * fixesOfWires(params);
+    if (stored.count !== expected) throw new Error(`${stored.count} of ${expected} fixes stored`);
+    await withClient(ownerUrl, (client) => client.query('truncate equipment_gps_location'));
+    const floorAfter = await measureFloor(house, rows);
+
+    const floor = (floorBefore.rowsPerS + floorAfter.rowsPerS) / 2;
+    const told = { ...tellable(params), events: stored.events, hash: stored.hash };
+    const figures = (scenario: string, values: readonly [string, number, string][]): void => {
+      for (const [metric, value, unit] of values) {
+        report({ scenario: `ingest_${scenario}`, metric, value, unit, params: told });
+      }
+    };
+    figures('floor', [
+      ['copy_rows_per_s', floor, 'rows/s'],
+      ['copy_rows_per_s_before', floorBefore.rowsPerS, 'rows/s'],
+      ['copy_rows_per_s_after', floorAfter.rowsPerS, 'rows/s'],
+      ['postgres_us_per_row', floorAfter.postgresUs, 'µs'],
+    ]);
+    figures('mqtt_qos1', [...costFigures(flood), ['ratio_to_copy', flood.fixesPerS / floor, '×']]);
+    figures('http_ndjson', [...costFigures(http), ['ratio_to_copy', http.fixesPerS / floor, '×']]);
+    figures('mqtt_half_rate', costFigures(paced));
   } finally {
     await server.stop();
   }
-  const stored = await readStored(ownerUrl);
-  if (stored.count !== rows.length)
-    throw new Error(`${stored.count} of ${rows.length} fixes stored`);
-  await copyFloorAfter(ownerUrl);
-  const floorAfter = await copyFloor(ownerUrl, rows, params.batchRows);
-
-  const floor = (floorBefore + floorAfter) / 2;
-  const rate = rows.length / load.seconds;
-  const told = { ...params, fixes: rows.length, events: stored.events, hash: stored.hash };
-  const figure = (metric: string, value: number, unit: string): Figure => ({
-    scenario: 'ingest_mqtt_qos1',
-    metric,
-    value,
-    unit,
-    params: told,
-  });
-  report(figure('fixes_per_s', rate, 'fixes/s'));
-  report(figure('copy_rows_per_s', floor, 'rows/s'));
-  report(figure('ratio_to_copy', rate / floor, '×'));
-  report(figure('cpu_us_per_fix', (cpuS * 1e6) / rows.length, 'µs'));
-  const sorted = load.latenciesMs.toSorted();
-  report(figure('ack_p50_ms', sorted[Math.floor(sorted.length * 0.5)]!, 'ms'));
-  report(figure('ack_p99_ms', sorted[Math.floor(sorted.length * 0.99)]!, 'ms'));
 }
 
-/** As they arrive: the first fix of every device, then the second of every device, and so on. */
-function interleaved(fixes: readonly TrackFix[][], deviceIds: readonly number[]): FloorFix[] {
+function costFigures(measured: Measured): [string, number, string][] {
+  return [
+    ['fixes_per_s', measured.fixesPerS, 'fixes/s'],
+    ['server_us_per_fix', measured.serverUs, 'µs'],
+    ['postgres_us_per_fix', measured.postgresUs, 'µs'],
+    ['load_us_per_fix', measured.loadUs, 'µs'],
+    ['ack_p50_ms', measured.load.p50Ms, 'ms'],
+    ['ack_p99_ms', measured.load.p99Ms, 'ms'],
+    ['stall_max_ms', measured.stallMs, 'ms'],
+    ['resident_mib', measured.residentMib, 'MiB'],
+  ];
+}
+
+async function measureFloor(
+  house: BenchHouse,
+  rows: readonly FloorFix[],
+): Promise<{ rowsPerS: number; postgresUs: number }> {
+  const before = await house.postgresCpuS();
+  const rowsPerS = await copyFloor(house.ownerUrl, rows, house.params.batchRows);
+  const postgresUs = (((await house.postgresCpuS()) - before) * 1e6) / rows.length;
+  return { rowsPerS, postgresUs };
+}
+
+/** The fixes of the first scenario as they arrive: the first of every device, then the second of every device, and so on. */
+function floorRows(house: BenchHouse): FloorFix[] {
+  const { params, fleet } = house;
+  const track = { seed: params.seed, startMs: house.startMs };
+  const tracks = fleet.deviceIds.map((_, n) =>
+    fixesOf(track, n, warmUpFixes(params), params.fixesPerDevice),
+  );
   const rows: FloorFix[] = [];
-  for (let i = 0; i < fixes[0]!.length; i++) {
-    for (let n = 0; n < fixes.length; n++) rows.push({ ...fixes[n]![i]!, deviceId: deviceIds[n]! });
+  for (let i = 0; i < params.fixesPerDevice; i++) {
+    for (let n = 0; n < tracks.length; n++) {
+      rows.push({ ...tracks[n]![i]!, deviceId: fleet.deviceIds[n]! });
+    }
   }
   return rows;
 }
 
-async function makePartitions(
-  ownerUrl: string,
-  params: IngestBenchParams,
-  endMs: number,
-): Promise<void> {
+/** Makes the days ready that end now and last so long; gives their beginning. */
+async function makeRoom(ownerUrl: string, lengthMs: number): Promise<number> {
+  const endMs = Math.floor(Date.now() / 60_000) * 60_000;
+  const startMs = endMs - lengthMs;
   await withClient(ownerUrl, (client) =>
-    client.query('select ensure_time_partitions($1, $2)', [
-      new Date(endMs - params.fixesPerDevice * 5_000),
-      new Date(endMs),
-    ]),
+    client.query('select ensure_time_partitions($1, $2)', [new Date(startMs), new Date(endMs)]),
   );
-}
-
-async function copyFloorAfter(ownerUrl: string): Promise<void> {
-  await withClient(ownerUrl, (client) => client.query('truncate equipment_gps_location'));
+  return startMs;
 }
 
 /** Rows and events that are there, and a hash of where the devices were. */

@@ -16,7 +16,7 @@ export interface FloorFix extends TrackFix {
   readonly deviceId: number;
 }
 
-/** Rows per second of the loop, encoding included. The table is left as it was found. */
+/** Rows per second of the loop, encoding included. The table is empty afterwards. */
 export async function copyFloor(
   ownerUrl: string,
   fixes: readonly FloorFix[],
@@ -30,7 +30,7 @@ export async function copyFloor(
       const stream = client.query(
         copyFrom(`copy equipment_gps_location (${FIX_COLUMNS}) from stdin (format binary)`),
       );
-      stream.end(encode(fixes.slice(at, at + batchRows)));
+      stream.end(encode(fixes, at, Math.min(fixes.length, at + batchRows)));
       await once(stream, 'finish');
     }
     const seconds = (performance.now() - startedMs) / 1000;
@@ -41,10 +41,11 @@ export async function copyFloor(
   }
 }
 
-function encode(fixes: readonly FloorFix[]): Buffer {
+function encode(fixes: readonly FloorFix[], from: number, to: number): Buffer {
   const nowMs = Date.now();
-  const writer = new CopyWriter(fixes.length * ROW_BYTES_MAX);
-  for (const fix of fixes) {
+  const writer = new CopyWriter((to - from) * ROW_BYTES_MAX);
+  for (let i = from; i < to; i++) {
+    const fix = fixes[i]!;
     writer.row(FIELDS);
     writer.int8(fix.deviceId);
     writer.time(fix.timeMs);

@@ -1,12 +1,18 @@
-/** What the bench's devices send: seeded random walks, encoded before the clock starts. */
+/**
+ * What the bench's devices do and how it is written on the wire: seeded random walks, the same in every program that is
+ * given the same seed. Knows packets and requests; refuses to know sockets.
+ */
 import { generate } from 'mqtt-packet';
+
+/** The devices' world: one square of the Midwest. */
+export const AREA = { southDeg: 40, westDeg: -90, sizeDeg: 4 } as const;
+/** From one fix of a device to its next. */
+export const FIX_EVERY_MS = 5_000;
 
 export interface TrackParams {
   readonly seed: number;
-  readonly devices: number;
-  readonly fixesPerDevice: number;
-  /** Fixes in one PUBLISH. */
-  readonly fixesPerPublish: number;
+  /** The time of fix 0 of every device. */
+  readonly startMs: number;
 }
 
 export interface TrackFix {
@@ -17,10 +23,9 @@ export interface TrackFix {
   readonly headingDeg: number;
 }
 
-/** One device's publishes, one after the other in one Buffer; publish i ends at `ends[i]`. */
-export interface Track {
-  readonly device: string;
-  readonly packets: Buffer;
+/** Messages one after the other in one Buffer; message i ends at `ends[i]`. */
+export interface Messages {
+  readonly bytes: Buffer;
   readonly ends: Uint32Array;
 }
 
@@ -35,62 +40,109 @@ export function seededRandom(seed: number): () => number {
   };
 }
 
-/** Device n's fixes: one every 5 s up to `endMs`, about 20 m/s, around 41.9 N 87.7 W. */
-export function fixesOf(params: TrackParams, n: number, endMs: number): TrackFix[] {
-  const random = seededRandom(params.seed * 100_003 + n);
-  let latDeg = 41.7 + random() * 0.4;
-  let lonDeg = -87.9 + random() * 0.4;
-  let headingDeg = random() * 360;
-  const startMs = endMs - params.fixesPerDevice * 5_000;
-  return Array.from({ length: params.fixesPerDevice }, (_, i) => {
-    headingDeg = (headingDeg + (random() - 0.5) * 40 + 360) % 360;
-    const speedMps = 15 + random() * 10;
-    latDeg += (Math.cos((headingDeg * Math.PI) / 180) * speedMps * 5) / 111_195;
-    lonDeg += (Math.sin((headingDeg * Math.PI) / 180) * speedMps * 5) / 82_800;
-    return {
-      timeMs: startMs + i * 5_000,
-      latDeg: round(latDeg, 6),
-      lonDeg: round(lonDeg, 6),
-      speedMps: round(speedMps, 1),
-      headingDeg: round(headingDeg, 0) % 360,
-    };
-  });
+export function deviceName(n: number): string {
+  return `bench-${n}`;
 }
 
-export function encodeTrack(
-  params: TrackParams,
+/**
+ * Fixes `from` … `from + count − 1` of device n: one every 5 s, about 19 m/s, in a world that ends where it begins. One in
+ * a thousand is above 25 m/s, where the bench's alert rule has its threshold.
+ */
+export function fixesOf(params: TrackParams, n: number, from: number, count: number): TrackFix[] {
+  const random = seededRandom(params.seed * 100_003 + n);
+  let northDeg = random() * AREA.sizeDeg;
+  let eastDeg = random() * AREA.sizeDeg;
+  let headingDeg = random() * 360;
+  const fixes: TrackFix[] = [];
+  for (let i = 0; i < from + count; i++) {
+    headingDeg = (headingDeg + (random() - 0.5) * 40 + 360) % 360;
+    const speedMps = random() < 0.001 ? 27 : 14 + random() * 10;
+    const headingRad = (headingDeg * Math.PI) / 180;
+    northDeg = within(northDeg + (Math.cos(headingRad) * speedMps * 5) / 111_195);
+    eastDeg = within(eastDeg + (Math.sin(headingRad) * speedMps * 5) / 82_800);
+    if (i < from) continue;
+    fixes.push({
+      timeMs: params.startMs + i * FIX_EVERY_MS,
+      latDeg: round(AREA.southDeg + northDeg, 6),
+      lonDeg: round(AREA.westDeg + eastDeg, 6),
+      speedMps: round(speedMps, 1),
+      headingDeg: round(headingDeg, 0) % 360,
+    });
+  }
+  return fixes;
+}
+
+/** A device's fixes as PUBLISH packets of MQTT 3.1.1, quality of service 1. */
+export function encodePublishes(
   device: string,
   fixes: readonly TrackFix[],
-): Track {
-  const packets: Buffer[] = [];
-  const ends: number[] = [];
-  let bytes = 0;
-  for (let at = 0; at < fixes.length; at += params.fixesPerPublish) {
-    const records = fixes.slice(at, at + params.fixesPerPublish).map((fix) => ({
-      time: fix.timeMs,
-      lat: fix.latDeg,
-      lon: fix.lonDeg,
-      speed_mps: fix.speedMps,
-      heading_deg: fix.headingDeg,
-      accuracy_m: 5,
-      satellites: 9,
-      ignition: true,
-      motion: true,
-    }));
-    const packet = generate({
+  fixesPerPublish: number,
+): Messages {
+  const topic = `v1/devices/${device}/fixes`;
+  return join(slices(fixes, fixesPerPublish), (some, i) => {
+    const records = some.map((fix) => recordOf(fix));
+    const payload = JSON.stringify(records.length === 1 ? records[0] : records);
+    const messageId = (i % 65_535) + 1;
+    return generate({
       cmd: 'publish',
-      topic: `v1/devices/${device}/fixes`,
-      payload: JSON.stringify(records.length === 1 ? records[0] : records),
+      topic,
+      payload,
       qos: 1,
       dup: false,
       retain: false,
-      messageId: (ends.length % 65_535) + 1,
+      messageId,
     });
-    packets.push(packet);
-    bytes += packet.length;
-    ends.push(bytes);
+  });
+}
+
+/** Fixes of many devices as requests of NDJSON, each a whole HTTP/1.1 request. */
+export function encodeRequests(
+  fixes: readonly (TrackFix & { readonly device: string })[],
+  options: { readonly fixesPerRequest: number; readonly token: string },
+): Messages {
+  return join(slices(fixes, options.fixesPerRequest), (some) => {
+    const lines = some.map((fix) => JSON.stringify({ device: fix.device, ...recordOf(fix) }));
+    const body = lines.join('\n');
+    const head =
+      `POST /v1/telemetry HTTP/1.1\r\nhost: bench\r\nauthorization: Bearer ${options.token}\r\n` +
+      `content-type: application/x-ndjson\r\ncontent-length: ${Buffer.byteLength(body)}\r\n\r\n`;
+    return Buffer.from(head + body);
+  });
+}
+
+function recordOf(fix: TrackFix): object {
+  return {
+    time: fix.timeMs,
+    lat: fix.latDeg,
+    lon: fix.lonDeg,
+    speed_mps: fix.speedMps,
+    heading_deg: fix.headingDeg,
+    accuracy_m: 5,
+    satellites: 9,
+    ignition: true,
+    motion: true,
+  };
+}
+
+function* slices<T>(all: readonly T[], size: number): Generator<readonly T[]> {
+  for (let at = 0; at < all.length; at += size) yield all.slice(at, at + size);
+}
+
+function join<T>(items: Iterable<T>, encode: (item: T, index: number) => Buffer): Messages {
+  const buffers: Buffer[] = [];
+  const ends: number[] = [];
+  let byteCount = 0;
+  for (const item of items) {
+    const buffer = encode(item, buffers.length);
+    buffers.push(buffer);
+    byteCount += buffer.length;
+    ends.push(byteCount);
   }
-  return { device, packets: Buffer.concat(packets), ends: Uint32Array.from(ends) };
+  return { bytes: Buffer.concat(buffers), ends: Uint32Array.from(ends) };
+}
+
+function within(deg: number): number {
+  return (deg + AREA.sizeDeg) % AREA.sizeDeg;
 }
 
 function round(value: number, digits: number): number {

@@ -12,7 +12,7 @@ import t from 'tap';
 import { startEmbeddedPostgres } from '../../db/embedded.ts';
 import { migrate } from '../../migrations/run.ts';
 import { createIngest } from '../../ingest/ingest.ts';
-import { seedTestFleet } from '../../ingest/test-fleet.ts';
+import { seedTestFleet, testDoors } from '../../ingest/test-fleet.ts';
 
 t.test('the database is killed and comes back', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'milepost-crash-'));
@@ -30,13 +30,15 @@ t.test('the database is killed and comes back', async (t) => {
   const log = { info: () => undefined, error: () => undefined, warn: () => onHeld() };
   const ingest = createIngest({
     connectionString,
-    mqtt: { host: '127.0.0.1', port: 0, packetBytesMax: 65_536 },
+    doors: testDoors(),
     partitionCount: 2,
     batchRowsMax: 5_000,
     lingerMs: 5,
     queueRowsMax: 10_000,
     queueBytesMax: 10_000_000,
     rejectRowsMax: 1_000,
+    deviceEventRowsMax: 1_000,
+    knockingRowsMax: 1_000,
     prometheus: new PromRegistry(),
     log,
     onCommitted: () => undefined,

@@ -63,13 +63,7 @@ export function decodeNdjson(payload: Buffer, nowMs: number): Decoded {
   if (text === null) return decoded;
   const records: unknown[] = [];
   // One line more than is allowed is enough to know: a body may hold millions of them.
-  for (const line of nonEmptyLines(text, RECORDS_MAX + 1)) {
-    try {
-      records.push(JSON.parse(line));
-    } catch (error) {
-      records.push(new Malformed(line, messageOf(error)));
-    }
-  }
+  for (const line of nonEmptyLines(text, RECORDS_MAX + 1)) records.push(parseLine(line));
   decodeRecords(decoded, records, 'any', nowMs);
   return decoded;
 }
@@ -94,33 +88,54 @@ function decodeRecords(
     return;
   }
   for (let index = 0; index < records.length; index++) {
-    const record = records[index];
-    if (record instanceof Malformed) {
-      decoded.refusals.push({
-        index,
-        reason: 'json_malformed',
-        detail: `the line is not JSON: ${record.why}`,
-        device: null,
-        payload: record.line.slice(0, REFUSED_CHARS_MAX),
-      });
-      continue;
-    }
-    const refusal = decodeRecord(decoded, record, index, kind, nowMs);
-    if (decoded.fixes.length + decoded.readings.length > MESSAGE_ROWS_MAX) {
-      for (const rows of [decoded.fixes, decoded.readings, decoded.refusals]) rows.length = 0;
-      const detail = `more than ${MESSAGE_ROWS_MAX} fixes and readings in one message`;
-      refuseMessage(decoded, 'rows_max', detail);
-      return;
-    }
-    if (refusal === null) continue;
+    decodeIndexed(decoded, records[index], index, kind, nowMs);
+    if (decoded.fixes.length + decoded.readings.length <= MESSAGE_ROWS_MAX) continue;
+    for (const rows of [decoded.fixes, decoded.readings, decoded.refusals]) rows.length = 0;
+    const detail = `more than ${MESSAGE_ROWS_MAX} fixes and readings in one message`;
+    refuseMessage(decoded, 'rows_max', detail);
+    return;
+  }
+}
+
+/** One line of NDJSON that is not empty. Adds what it holds, all of it or nothing, or why it is refused. */
+export function decodeLine(decoded: Decoded, line: string, index: number, nowMs: number): void {
+  decodeIndexed(decoded, parseLine(line), index, 'any', nowMs);
+}
+
+function parseLine(line: string): unknown {
+  try {
+    return JSON.parse(line);
+  } catch (error) {
+    return new Malformed(line, messageOf(error));
+  }
+}
+
+function decodeIndexed(
+  decoded: Decoded,
+  record: unknown,
+  index: number,
+  kind: RecordKind,
+  nowMs: number,
+): void {
+  if (record instanceof Malformed) {
     decoded.refusals.push({
       index,
-      reason: refusal.reason,
-      detail: refusal.detail,
-      device: isObject(record) && typeof record['device'] === 'string' ? record['device'] : null,
-      payload: excerpt(record),
+      reason: 'json_malformed',
+      detail: `the line is not JSON: ${record.why}`,
+      device: null,
+      payload: record.line.slice(0, REFUSED_CHARS_MAX),
     });
+    return;
   }
+  const refusal = decodeRecord(decoded, record, index, kind, nowMs);
+  if (refusal === null) return;
+  decoded.refusals.push({
+    index,
+    reason: refusal.reason,
+    detail: refusal.detail,
+    device: isObject(record) && typeof record['device'] === 'string' ? record['device'] : null,
+    payload: excerpt(record),
+  });
 }
 
 interface Reason {

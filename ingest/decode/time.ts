@@ -9,7 +9,7 @@ export const AGE_MS_MAX = 90 * DAY_MS;
 /** Further ahead is a wrong clock. */
 export const AHEAD_MS_MAX = 10 * 60_000;
 /** Epoch numbers below this are seconds: 1e11 s is the year 5138, 1e11 ms is 1973. */
-const EPOCH_S_BELOW = 1e11;
+export const EPOCH_S_BELOW = 1e11;
 
 const ISO =
   /^(\d{4}-\d{2}-\d{2})[T ](\d{2}:\d{2}(?::\d{2}(?:[.,]\d{1,9})?)?)(Z|[+-]\d{2}(?::?\d{2})?)?$/i;

@@ -1,33 +1,70 @@
 /**
- * Reads CONNECT: walks it strictly, judges what the listener cannot serve, and has the codec decode the rest. Knows
- * section 3.1 of 3.1.1 and 5.0; refuses to know credentials and sockets.
+ * Reads CONNECT strictly, and judges what of it the listener cannot serve. Knows section 3.1 of 3.1.1 and 5.0; refuses to
+ * know credentials and sockets.
  */
-import type { IConnectPacket, Packet } from 'mqtt-packet';
-import { parser } from 'mqtt-packet';
+import { isUtf8 } from 'node:buffer';
 import type { Fault } from './faults.ts';
 import {
   AUTHENTICATION_METHOD,
   CLIENT_ID_INVALID,
   MALFORMED,
+  PAYLOAD_FORMAT,
   PROTOCOL_ERROR,
-  QOS_UNSUPPORTED,
   RETAIN_UNSUPPORTED,
   TOPIC_INVALID,
   UNSUPPORTED_VERSION,
 } from './faults.ts';
 import { CONNECT_PROPERTIES, FieldCursor, PROPERTY, WILL_PROPERTIES } from './field-cursor.ts';
-import { judgeTopicName } from './topics.ts';
+import { hasWildcard } from './topics.ts';
 
 /** The versions spoken: 4 is 3.1.1, 5 is 5.0. */
 export type Version = 4 | 5;
 
+/** Session Expiry Interval: the session never ends by itself. */
+export const NEVER_EXPIRES = 0xffff_ffff;
+
+/** A will as CONNECT carries it. Its quality of service leads to nothing: it is told of, and not sent on. */
+export interface Will {
+  readonly topic: string;
+  readonly payload: Buffer;
+  /** Seconds between the end of the connection and its publication. */
+  readonly delayS: number;
+}
+
+/** A CONNECT that can be served if its credentials hold. */
+export interface Connect {
+  readonly version: Version;
+  /** Clean Session of 3.1.1 too: what was kept under this client id is forgotten. */
+  readonly cleanStart: boolean;
+  /** Seconds; 0 for no keep-alive. */
+  readonly keepAliveS: number;
+  /** Empty: the listener is to give one. */
+  readonly clientId: string;
+  readonly username: string | undefined;
+  readonly password: Buffer | undefined;
+  readonly will: Will | null;
+  /** Seconds that the session is to outlive its connection. 3.1.1: 0 with Clean Session, else `NEVER_EXPIRES`. */
+  readonly sessionExpiryS: number;
+  /** Publishes with a quality of service above 0 that the client takes unacknowledged. */
+  readonly receiveMax: number;
+  /** Bytes of the largest packet that the client takes. */
+  readonly packetBytesMax: number;
+  /** Whether the client wants reason strings outside of CONNACK and DISCONNECT. */
+  readonly wantsReasons: boolean;
+}
+
 /**
  * `version` null: what came is no MQTT that could be answered, so nothing is. Otherwise a CONNACK in that version says
- * why.
+ * why, if it is not larger than `packetBytesMax`.
  */
 export type ConnectReading =
-  | { readonly ok: true; readonly version: Version; readonly connect: IConnectPacket }
-  | { readonly ok: false; readonly version: Version | null; readonly fault: Fault };
+  | { readonly ok: true; readonly connect: Connect }
+  | {
+      readonly ok: false;
+      readonly version: Version | null;
+      readonly fault: Fault;
+      readonly packetBytesMax: number;
+    };
 
 const FLAG_RESERVED = 0x01;
 const FLAG_CLEAN = 0x02;
@@ -39,45 +76,132 @@ const FLAG_USERNAME = 0x80;
 /** Reads the CONNECT packet in `buffer[start, end)`; its body begins at `bodyStart`. */
 export function readConnect(
   buffer: Buffer,
-  start: number,
-  bodyStart: number,
-  end: number,
+  range: { readonly start: number; readonly bodyStart: number; readonly end: number },
+  clientIdBytesMax: number,
 ): ConnectReading {
-  const cursor = new FieldCursor(buffer, bodyStart, end);
-  const nameStart = cursor.offset + 2;
-  cursor.string();
-  const name = cursor.fault === null ? buffer.toString('utf8', nameStart, cursor.offset) : '';
+  const cursor = new FieldCursor(buffer, range.bodyStart, range.end);
+  const name = cursor.text();
   const level = cursor.u8();
-  if (cursor.fault !== null) return { ok: false, version: null, fault: cursor.fault };
+  if (cursor.fault !== null) return refused(null, cursor.fault);
   // 3.1 (MQIsdp, level 3) and bridges (level | 0x80) know return code 1 and may come back in 3.1.1.
   if (name === 'MQIsdp' || (name === 'MQTT' && level !== 4 && level !== 5)) {
-    const version = level > 5 && level < 0x80 ? 5 : 4;
-    return { ok: false, version, fault: UNSUPPORTED_VERSION };
+    return refused(level > 5 && level < 0x80 ? 5 : 4, UNSUPPORTED_VERSION);
   }
-  if (name !== 'MQTT') return { ok: false, version: null, fault: MALFORMED };
-  const version: Version = level === 5 ? 5 : 4;
-  if ((buffer[start]! & 0x0f) !== 0) return { ok: false, version, fault: MALFORMED };
-  const fault = walkConnect(cursor, version);
-  if (fault !== null) return { ok: false, version, fault };
-  const connect = decode(buffer.subarray(start, end));
-  if (connect === null) return { ok: false, version, fault: MALFORMED };
-  return { ok: true, version, connect };
+  if (name !== 'MQTT') return refused(null, MALFORMED);
+  const version = level === 5 ? 5 : 4;
+  if ((buffer[range.start]! & 0x0f) !== 0) return refused(version, MALFORMED);
+  return new ConnectReader(cursor, version, clientIdBytesMax).read();
 }
 
-function walkConnect(cursor: FieldCursor, version: Version): Fault | null {
-  const flags = cursor.u8();
-  const refusals: Fault[] = [];
-  if (!flagsFit(flags, version)) cursor.fail(MALFORMED);
-  cursor.u16();
-  if (version === 5) walkConnectProperties(cursor, refusals);
-  if (cursor.string() === 0 && version === 4 && (flags & FLAG_CLEAN) === 0) {
-    refusals.push(CLIENT_ID_INVALID);
+function refused(version: Version | null, fault: Fault, packetBytesMax = Infinity): ConnectReading {
+  return { ok: false, version, fault, packetBytesMax };
+}
+
+/** Walks one CONNECT behind its protocol level. Bytes that do not fit come before what fits and cannot be served. */
+class ConnectReader {
+  readonly #cursor: FieldCursor;
+  readonly #version: Version;
+  readonly #clientIdBytesMax: number;
+  #refusal: Fault | null = null;
+  #sessionExpiryS = 0;
+  #receiveMax = 0xffff;
+  #packetBytesMax = Infinity;
+  #wantsReasons = true;
+
+  constructor(cursor: FieldCursor, version: Version, clientIdBytesMax: number) {
+    this.#cursor = cursor;
+    this.#version = version;
+    this.#clientIdBytesMax = clientIdBytesMax;
   }
-  if ((flags & FLAG_WILL) !== 0) walkWill(cursor, flags, version, refusals);
-  if ((flags & FLAG_USERNAME) !== 0) cursor.string();
-  if ((flags & FLAG_PASSWORD) !== 0) cursor.binary();
-  if (!cursor.atEnd) cursor.fail(MALFORMED);
-  return cursor.fault ?? refusals[0] ?? null;
+
+  read(): ConnectReading {
+    const cursor = this.#cursor;
+    const version = this.#version;
+    const flags = cursor.u8();
+    if (!flagsFit(flags, version)) cursor.fail(MALFORMED);
+    const cleanStart = (flags & FLAG_CLEAN) !== 0;
+    const keepAliveS = cursor.u16();
+    if (version === 5) this.#readProperties();
+    else if (!cleanStart) this.#sessionExpiryS = NEVER_EXPIRES;
+    const clientId = this.#readClientId(cleanStart);
+    const will = (flags & FLAG_WILL) !== 0 ? this.#readWill(flags) : null;
+    const username = (flags & FLAG_USERNAME) !== 0 ? cursor.text() : undefined;
+    const password = (flags & FLAG_PASSWORD) !== 0 ? copyOfBinary(cursor) : undefined;
+    if (!cursor.atEnd) cursor.fail(MALFORMED);
+    const fault = cursor.fault ?? this.#refusal;
+    if (fault !== null) return refused(version, fault, this.#packetBytesMax);
+    const connect: Connect = {
+      version,
+      cleanStart,
+      keepAliveS,
+      clientId,
+      username,
+      password,
+      will,
+      sessionExpiryS: this.#sessionExpiryS,
+      receiveMax: this.#receiveMax,
+      packetBytesMax: this.#packetBytesMax,
+      wantsReasons: this.#wantsReasons,
+    };
+    return { ok: true, connect };
+  }
+
+  #readProperties(): void {
+    let method = false;
+    let data = false;
+    this.#cursor.properties(CONNECT_PROPERTIES, (id, value) => {
+      if (id === PROPERTY.sessionExpiry) this.#sessionExpiryS = value;
+      else if (id === PROPERTY.requestProblemInformation) this.#wantsReasons = value === 1;
+      else if (id === PROPERTY.receiveMaximum) this.#receiveMax = this.#positive(value);
+      else if (id === PROPERTY.maximumPacketSize) this.#packetBytesMax = this.#positive(value);
+      method ||= id === PROPERTY.authenticationMethod;
+      data ||= id === PROPERTY.authenticationData;
+    });
+    if (method) this.#refuse(AUTHENTICATION_METHOD);
+    else if (data) this.#refuse(PROTOCOL_ERROR);
+  }
+
+  #positive(value: number): number {
+    if (value > 0) return value;
+    this.#refuse(PROTOCOL_ERROR);
+    return Infinity;
+  }
+
+  #readClientId(cleanStart: boolean): string {
+    const start = this.#cursor.offset + 2;
+    const clientId = this.#cursor.text();
+    const isMissing = clientId === '' && this.#version === 4 && !cleanStart;
+    const isLong = this.#cursor.offset - start > this.#clientIdBytesMax;
+    if (isMissing || isLong) this.#refuse(CLIENT_ID_INVALID);
+    return clientId;
+  }
+
+  /** 3.1.1 has no code to refuse a retained will with; there the flag is passed over, as nothing is retained. */
+  #readWill(flags: number): Will {
+    const cursor = this.#cursor;
+    let delayS = 0;
+    let isText = false;
+    if (this.#version === 5) {
+      if ((flags & FLAG_WILL_RETAIN) !== 0) this.#refuse(RETAIN_UNSUPPORTED);
+      cursor.properties(WILL_PROPERTIES, (id, value, at) => {
+        if (id === PROPERTY.willDelay) delayS = value;
+        else if (id === PROPERTY.payloadFormat) isText = value === 1;
+        else if (id === PROPERTY.responseTopic) {
+          const start = at.offset - value;
+          if (value === 0 || hasWildcard(at.buffer, start, at.offset)) this.#refuse(PROTOCOL_ERROR);
+        }
+      });
+    }
+    const topic = cursor.text();
+    if (topic === '' || /[+#]/.test(topic)) this.#refuse(TOPIC_INVALID);
+    const payload = copyOfBinary(cursor);
+    if (isText && !isUtf8(payload)) this.#refuse(PAYLOAD_FORMAT);
+    return { topic, payload, delayS };
+  }
+
+  #refuse(fault: Fault): void {
+    this.#refusal ??= fault;
+  }
 }
 
 function flagsFit(flags: number, version: Version): boolean {
@@ -89,46 +213,8 @@ function flagsFit(flags: number, version: Version): boolean {
   return version === 5 || (flags & FLAG_PASSWORD) === 0 || (flags & FLAG_USERNAME) !== 0;
 }
 
-function walkConnectProperties(cursor: FieldCursor, refusals: Fault[]): void {
-  let method = false;
-  let data = false;
-  cursor.properties(CONNECT_PROPERTIES, (id, value) => {
-    method ||= id === PROPERTY.authenticationMethod;
-    data ||= id === PROPERTY.authenticationData;
-    const positive = id === PROPERTY.receiveMaximum || id === PROPERTY.maximumPacketSize;
-    if (positive && value === 0) refusals.push(PROTOCOL_ERROR);
-  });
-  if (method) refusals.push(AUTHENTICATION_METHOD);
-  else if (data) refusals.push(PROTOCOL_ERROR);
-}
-
-/** A will is checked like the publish it would become. 3.1.1 has no code to refuse its quality of service with. */
-function walkWill(cursor: FieldCursor, flags: number, version: Version, refusals: Fault[]): void {
-  if (version === 5) {
-    if (((flags >> 3) & 3) === 2) refusals.push(QOS_UNSUPPORTED);
-    if ((flags & FLAG_WILL_RETAIN) !== 0) refusals.push(RETAIN_UNSUPPORTED);
-    cursor.properties(WILL_PROPERTIES);
-  }
-  const length = cursor.string();
-  if (cursor.fault === null) {
-    const verdict = judgeTopicName(cursor.buffer, cursor.offset - length, cursor.offset);
-    if (length === 0 || verdict === 'wildcard') refusals.push(TOPIC_INVALID);
-  }
-  cursor.binary();
-}
-
-/** One parser per packet: a shared one would carry the rest of one client's bytes into the next client's. */
-function decode(packet: Buffer): IConnectPacket | null {
-  const codec = parser();
-  let decoded: Packet | null = null;
-  let failed = false;
-  codec.on('packet', (found) => {
-    decoded = found;
-  });
-  codec.on('error', () => {
-    failed = true;
-  });
-  codec.parse(packet);
-  const found = decoded as Packet | null;
-  return failed || found?.cmd !== 'connect' ? null : found;
+/** A copy: what a connection keeps of its CONNECT must not keep the rest of it in memory. */
+function copyOfBinary(cursor: FieldCursor): Buffer {
+  const length = cursor.binary();
+  return Buffer.from(cursor.buffer.subarray(cursor.offset - length, cursor.offset));
 }

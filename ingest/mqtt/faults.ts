@@ -5,10 +5,15 @@
  * 3.1.1 has no code outside CONNACK, so the same faults close the connection there without a word.
  */
 
-/** Reason codes of MQTT 5.0 that are sent outside of faults. */
-export const PAYLOAD_FORMAT_INVALID = 0x99;
-export const NOT_AUTHORIZED = 0x87;
+/** Reason codes of MQTT 5.0 that are sent outside of faults (section 2.4). */
+export const SUCCESS = 0x00;
+export const DISCONNECT_WITH_WILL = 0x04;
 export const NO_SUBSCRIPTION_EXISTED = 0x11;
+export const NOT_AUTHORIZED = 0x87;
+export const PACKET_ID_NOT_FOUND = 0x92;
+export const PAYLOAD_FORMAT_INVALID = 0x99;
+export const SHARED_UNSUPPORTED = 0x9e;
+export const WILDCARD_UNSUPPORTED = 0xa2;
 /** The failure return code of a 3.1.1 SUBACK. */
 export const SUBACK_FAILURE_311 = 0x80;
 
@@ -54,14 +59,22 @@ export const KEEP_ALIVE = fault('keep_alive', 0x8d);
 export const TAKEN_OVER = fault('taken_over', 0x8e);
 /** The device was disabled, or its secret changed, while it was connected. */
 export const REVOKED = fault('revoked', NOT_AUTHORIZED);
+/** A topic filter that no subscription may have (section 4.7). */
+export const FILTER_INVALID = fault('filter_invalid', 0x8f);
 export const TOPIC_INVALID = fault('topic_invalid', 0x90);
+/** More unacknowledged publishes than Receive Maximum, or more held identifiers of quality of service 2 than a session may have. */
 export const RECEIVE_MAX_EXCEEDED = fault('receive_max', 0x93);
-/** Topic Alias Maximum is 0, so every alias is out of range. */
+/** An alias of 0 or above the Topic Alias Maximum. */
 export const TOPIC_ALIAS = fault('topic_alias', 0x94);
 export const DEVICE_CONNECTIONS = fault('connections_per_device', 0x97);
+/** CONNACK only. */
+export const TENANT_CONNECTIONS = fault('connections_per_tenant', 0x97);
+/** Too many CONNECTs of one address wait already, after wrong credentials from there. CONNACK only. */
+export const CONNECT_RATE = fault('connect_rate', 0x9f);
 export const FILTERS_MAX = fault('filters_max', 0x97);
+/** A payload or will that says it is UTF-8 and is not. A publish is refused with it; a will, and so its CONNECT, too. */
+export const PAYLOAD_FORMAT = fault('payload_format', PAYLOAD_FORMAT_INVALID);
 export const RETAIN_UNSUPPORTED = fault('retain', 0x9a);
-export const QOS_UNSUPPORTED = fault('qos', 0x9b);
 /** The client does not read what is sent to it; nothing more can be said. */
 export const SLOW_READER = fault('slow_reader', 0x83);
 export const SOCKET_ERROR = fault('socket_error', 0x80);
@@ -71,16 +84,24 @@ export const ADDRESS_CONNECTIONS = fault('connections_per_address', 0x97);
 /** Not a fault of the connection: the subscription is denied and the connection goes on. */
 export const SUBSCRIBE_DENIED = fault('subscribe', NOT_AUTHORIZED);
 
-/** The CONNACK return code of 3.1.1 (section 3.2.2.3) for a fault. */
-export function returnCode311(refusal: Fault): number {
+/**
+ * The CONNACK return code of 3.1.1 (section 3.2.2.3) for a fault; `null` where there is none: then the connection is
+ * closed without a CONNACK [MQTT-3.1.4-1, MQTT-3.2.2-6 of 3.1.1].
+ */
+export function returnCode311(refusal: Fault): number | null {
   switch (refusal) {
     case UNSUPPORTED_VERSION:
       return 1;
     case CLIENT_ID_INVALID:
       return 2;
+    case AUTHENTICATE_UNAVAILABLE:
+    case NOT_ACCEPTING:
+    case TENANT_CONNECTIONS:
+    case CONNECT_RATE:
+      return 3;
     case BAD_CREDENTIALS:
       return 5;
     default:
-      return 3;
+      return null;
   }
 }

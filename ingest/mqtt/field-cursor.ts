@@ -3,9 +3,9 @@
  * data types of MQTT (section 1.5) and which property belongs where (5.0, section 2.2.2.2); refuses to know what a
  * packet means.
  *
- * The codec (`mqtt-packet` 9.0) turns broken UTF-8 into replacement characters, takes a property list without its
- * length for an empty one, lets a property run over the end of its list and does not see packet identifier 0 or missing.
- * So a packet is walked here first; what passes is what the codec was written for.
+ * Packets that come in are read with this and not with the codec (`mqtt-packet` 9.0), which turns broken UTF-8 into
+ * replacement characters, takes a property list without its length for an empty one, lets a property run over the end of
+ * its list and does not see packet identifier 0 or missing.
  */
 import { isUtf8 } from 'node:buffer';
 import type { Fault } from './faults.ts';
@@ -17,58 +17,71 @@ const USER_PROPERTY = 0x26;
 
 /** Property identifiers that the listener looks at. */
 export const PROPERTY = {
+  payloadFormat: 0x01,
+  responseTopic: 0x08,
+  subscriptionIdentifier: 0x0b,
+  sessionExpiry: 0x11,
   authenticationMethod: 0x15,
   authenticationData: 0x16,
+  requestProblemInformation: 0x17,
+  willDelay: 0x18,
+  serverReference: 0x1c,
   receiveMaximum: 0x21,
   topicAlias: 0x23,
   maximumPacketSize: 0x27,
-  subscriptionIdentifier: 0x0b,
 } as const;
+
+const REASON_STRING = 0x1f;
 
 /** The properties a packet may carry, with their types. */
 export type PropertyTable = ReadonlyMap<number, PropertyType>;
 
-export const CONNECT_PROPERTIES: PropertyTable = new Map<number, PropertyType>([
-  [0x11, 'u32'],
+function table(...rows: readonly [number, PropertyType][]): PropertyTable {
+  return new Map<number, PropertyType>([...rows, [USER_PROPERTY, 'pair']]);
+}
+
+export const CONNECT_PROPERTIES = table(
+  [PROPERTY.sessionExpiry, 'u32'],
   [PROPERTY.authenticationMethod, 'string'],
   [PROPERTY.authenticationData, 'binary'],
-  [0x17, 'flag'],
+  [PROPERTY.requestProblemInformation, 'flag'],
   [0x19, 'flag'],
   [PROPERTY.receiveMaximum, 'u16'],
   [0x22, 'u16'],
-  [USER_PROPERTY, 'pair'],
   [PROPERTY.maximumPacketSize, 'u32'],
-]);
+);
 
-export const WILL_PROPERTIES: PropertyTable = new Map<number, PropertyType>([
-  [0x01, 'flag'],
+export const WILL_PROPERTIES = table(
+  [PROPERTY.payloadFormat, 'flag'],
   [0x02, 'u32'],
   [0x03, 'string'],
-  [0x08, 'string'],
+  [PROPERTY.responseTopic, 'string'],
   [0x09, 'binary'],
-  [0x18, 'u32'],
-  [USER_PROPERTY, 'pair'],
-]);
+  [PROPERTY.willDelay, 'u32'],
+);
 
-export const PUBLISH_PROPERTIES: PropertyTable = new Map<number, PropertyType>([
-  [0x01, 'flag'],
+export const PUBLISH_PROPERTIES = table(
+  [PROPERTY.payloadFormat, 'flag'],
   [0x02, 'u32'],
   [0x03, 'string'],
-  [0x08, 'string'],
+  [PROPERTY.responseTopic, 'string'],
   [0x09, 'binary'],
   [PROPERTY.subscriptionIdentifier, 'varint'],
   [PROPERTY.topicAlias, 'u16'],
-  [USER_PROPERTY, 'pair'],
-]);
+);
 
-export const SUBSCRIBE_PROPERTIES: PropertyTable = new Map<number, PropertyType>([
-  [PROPERTY.subscriptionIdentifier, 'varint'],
-  [USER_PROPERTY, 'pair'],
-]);
+/** PUBACK, PUBREC, PUBREL and PUBCOMP. */
+export const ACK_PROPERTIES = table([REASON_STRING, 'string']);
 
-export const UNSUBSCRIBE_PROPERTIES: PropertyTable = new Map<number, PropertyType>([
-  [USER_PROPERTY, 'pair'],
-]);
+export const SUBSCRIBE_PROPERTIES = table([PROPERTY.subscriptionIdentifier, 'varint']);
+
+export const UNSUBSCRIBE_PROPERTIES = table();
+
+export const DISCONNECT_PROPERTIES = table(
+  [PROPERTY.sessionExpiry, 'u32'],
+  [REASON_STRING, 'string'],
+  [PROPERTY.serverReference, 'string'],
+);
 
 /**
  * A position in a packet. The first field that does not fit sets `fault`; from then on every read answers 0 and moves
@@ -136,23 +149,41 @@ export class FieldCursor {
     return length;
   }
 
-  /** Passes over a property list; `visit` is told every property whose value is a number. */
-  properties(table: PropertyTable, visit?: (id: number, value: number) => void): void {
+  /** Reads a UTF-8 string. */
+  text(): string {
+    const length = this.string();
+    if (this.fault !== null) return '';
+    return this.buffer.toString('utf8', this.offset - length, this.offset);
+  }
+
+  /**
+   * Passes over a property list. `visit` is told every property: a number as it is; of text and bytes their length, and
+   * they end where `at` stands.
+   */
+  properties(
+    allowed: PropertyTable,
+    visit?: (id: number, value: number, at: FieldCursor) => void,
+  ): void {
     const length = this.varint();
     if (length === 0 || !this.#has(length)) return;
     const inner = new FieldCursor(this.buffer, this.offset, this.offset + length);
-    const seen = new Set<number>();
+    // One bit for each identifier below 64; there are none above.
+    let seenLow = 0;
+    let seenHigh = 0;
     while (!inner.atEnd && inner.fault === null) {
       const id = inner.varint();
-      const type = table.get(id);
+      const type = allowed.get(id);
       if (type === undefined) {
         inner.fail(MALFORMED);
         break;
       }
-      if (id !== USER_PROPERTY && seen.has(id)) inner.fail(PROTOCOL_ERROR);
-      seen.add(id);
+      const bit = 1 << (id & 31);
+      const isRepeated = ((id < 32 ? seenLow : seenHigh) & bit) !== 0;
+      if (isRepeated && id !== USER_PROPERTY) inner.fail(PROTOCOL_ERROR);
+      if (id < 32) seenLow |= bit;
+      else seenHigh |= bit;
       const value = readProperty(inner, type);
-      if (inner.fault === null) visit?.(id, value);
+      if (inner.fault === null) visit?.(id, value, inner);
     }
     this.offset += length;
     if (inner.fault !== null) this.fail(inner.fault);

@@ -3,7 +3,7 @@ import { connect as connectTcp } from 'node:net';
 import { generate } from 'mqtt-packet';
 import t from 'tap';
 import { MQTT_LIMITS_DEFAULT } from './limits.ts';
-import type { MqttIdentity } from './sink.ts';
+import type { MqttIdentity, MqttPeer } from './sink.ts';
 import {
   STORED,
   connectPacket,
@@ -25,18 +25,18 @@ t.test('3.1.1 is accepted with session present 0', async (t) => {
 t.test('5.0 is told everything the listener does not do', async (t) => {
   const { port } = await startListener(t);
   const client = await openRaw(t, port, 5);
-  client.send(connectPacket(5, { clean: false, properties: { sessionExpiryInterval: 3_600 } }));
+  client.send(
+    connectPacket(5, { clean: false, properties: { sessionExpiryInterval: 0xffffffff } }),
+  );
   const connack = await client.next();
   t.match(connack, { cmd: 'connack', reasonCode: 0, sessionPresent: false });
   t.same(connack?.cmd === 'connack' && { ...connack.properties }, {
-    sessionExpiryInterval: 0,
+    sessionExpiryInterval: MQTT_LIMITS_DEFAULT.sessionExpirySMax,
     receiveMaximum: 1_000,
-    maximumQoS: 1,
     retainAvailable: false,
     maximumPacketSize: 256 * 1024,
-    topicAliasMaximum: 0,
+    topicAliasMaximum: 8,
     wildcardSubscriptionAvailable: false,
-    subscriptionIdentifiersAvailable: false,
     sharedSubscriptionAvailable: false,
     serverKeepAlive: MQTT_LIMITS_DEFAULT.keepAliveSMax,
   });
@@ -79,6 +79,18 @@ t.test('unknown device, wrong password and no credentials are answered alike', a
     ['bad_password', 2],
     ['unknown_device', 4],
   ]);
+});
+
+t.test('the check is told who is at the other end', async (t) => {
+  const peers: MqttPeer[] = [];
+  const { port } = await startListener(t, {
+    authenticate: (username, password, peer) => {
+      peers.push(peer);
+      return knownDevices(username, password, peer);
+    },
+  });
+  await openSession(t, port);
+  t.same(peers, [{ remoteAddress: '127.0.0.1', certificateNames: null }]);
 });
 
 t.test('credentials that cannot be checked mean: come back later', async (t) => {
@@ -128,26 +140,24 @@ t.test('empty client ids', async (t) => {
   t.match(connack?.cmd === 'connack' && connack.properties?.assignedClientIdentifier, /^milepost-/);
 });
 
-t.test(
-  'wills: taken at quality 0 and 1, refused in 5.0 where nothing could keep them',
-  async (t) => {
-    const { port, sink } = await startListener(t);
-    const will = { topic: 'v1/devices/dev-1/gone', payload: Buffer.from('x'), retain: false };
-    await openSession(t, port, 4, { will: { ...will, qos: 2, retain: true } });
-    const client = await openSession(t, port, 5, { will: { ...will, qos: 1 }, clientId: 'w' });
-    client.socket.resetAndDestroy();
-    for (const [changes, reasonCode] of [
-      [{ qos: 2 }, 0x9b],
-      [{ retain: true }, 0x9a],
-      [{ topic: 'a/#' }, 0x90],
-    ] as const) {
-      const refused = await openRaw(t, port, 5);
-      refused.send(connectPacket(5, { will: { ...will, ...changes } }));
-      t.match(await refused.next(), { cmd: 'connack', reasonCode });
-    }
-    t.equal(sink.taken.length, 0, 'no will is published');
-  },
-);
+t.test('wills: taken at every quality, refused in 5.0 where they could not be kept', async (t) => {
+  const { port, sink, wills } = await startListener(t);
+  const will = { topic: 'v1/devices/dev-1/gone', payload: Buffer.from('x'), retain: false };
+  await openSession(t, port, 4, { will: { ...will, qos: 2, retain: true } });
+  const client = await openSession(t, port, 5, { will: { ...will, qos: 1 }, clientId: 'w' });
+  client.socket.resetAndDestroy();
+  await wills.first(1);
+  t.equal(sink.taken.length, 0, 'a will is no publish');
+  for (const [changes, reasonCode] of [
+    [{ retain: true }, 0x9a],
+    [{ topic: 'a/#' }, 0x90],
+    [{ payload: Buffer.from([0xff]), properties: { payloadFormatIndicator: true } }, 0x99],
+  ] as const) {
+    const refused = await openRaw(t, port, 5);
+    refused.send(connectPacket(5, { will: { ...will, qos: 2, ...changes } }));
+    t.match(await refused.next(), { cmd: 'connack', reasonCode });
+  }
+});
 
 t.test('extended authentication is not offered', async (t) => {
   const { port } = await startListener(t);

@@ -59,11 +59,19 @@ export class PacketGate {
     if (declaredAtLeast(total) > this.packetBytesMax) return this.#spend('too_large');
     if (total < 0 || total > available) {
       this.#gather(available);
+      // Most connections are silent most of the time, and must not keep their last chunk meanwhile.
+      this.buffer = NO_BYTES;
       return 'more';
     }
     this.#found(this.#chunk, this.#offset, total);
     this.#offset += total;
     return 'packet';
+  }
+
+  /** Forgets what it holds. */
+  clear(): void {
+    this.#chunk = this.#gathered = this.buffer = NO_BYTES;
+    this.#offset = this.#gatheredBytes = 0;
   }
 
   #nextGathered(): GateResult {
@@ -114,8 +122,7 @@ export class PacketGate {
 
   #spend(result: 'malformed' | 'too_large'): GateResult {
     this.#spent = result;
-    this.#chunk = this.#gathered = this.buffer = NO_BYTES;
-    this.#offset = this.#gatheredBytes = 0;
+    this.clear();
     return result;
   }
 }

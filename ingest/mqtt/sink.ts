@@ -10,15 +10,30 @@ export interface MqttIdentity {
   readonly tenantId: number;
 }
 
+/** The far end of a connection, as its transport knows it. */
+export interface MqttPeer {
+  /** Address without port; empty when the transport cannot tell. */
+  readonly remoteAddress: string;
+  /** Names in the client certificate that the transport has verified; `null`: none was shown. */
+  readonly certificateNames: readonly string[] | null;
+}
+
+/** Why credentials do not hold. */
+export interface MqttRefusal {
+  /** A reason for the counter. */
+  readonly refused: string;
+}
+
 /**
- * Decides about the credentials of a CONNECT. `refused` is a reason for the counter; the client is answered alike for
- * every refusal, so that it cannot learn which devices exist. A rejection of the promise means "cannot tell now": the
- * client is told that the server is unavailable, and will try again.
+ * Decides about the credentials of a CONNECT. The client is answered alike for every refusal, so that it cannot learn
+ * which devices exist. A rejection of the promise means "cannot tell now": the client is told that the server is
+ * unavailable, and will try again.
  */
 export type MqttAuthenticate = (
   username: string | undefined,
   password: Buffer | undefined,
-) => Promise<MqttIdentity | { readonly refused: string }>;
+  peer: MqttPeer,
+) => Promise<MqttIdentity | MqttRefusal>;
 
 /** One PUBLISH as it came. */
 export interface MqttPublish {
@@ -27,7 +42,7 @@ export interface MqttPublish {
   readonly topic: string;
   /** A view of the socket's read buffer: safe to keep, but a short one kept long keeps its neighbours alive; copy then. */
   readonly payload: Buffer;
-  readonly qos: 0 | 1;
+  readonly qos: 0 | 1 | 2;
   /** Epoch milliseconds. */
   readonly receivedMs: number;
 }
@@ -44,12 +59,36 @@ export type PublishOutcome =
 /** Takes publishes and answers each one once it is settled. */
 export interface MqttSink {
   /**
-   * Takes the publish in any case. `done` is called exactly once, after the commit, for both qualities of service.
+   * Takes the publish in any case. `done` is called exactly once, after the commit, for every quality of service.
    * Returns false when its queue is full: no more is read from this device until `onceDrained` calls back.
    */
   publish(message: MqttPublish, done: (outcome: PublishOutcome) => void): boolean;
   onceDrained(resume: () => void): void;
 }
+
+/** The last will of a client that went without taking leave. */
+export interface MqttWill {
+  readonly identity: MqttIdentity;
+  readonly clientId: string;
+  /** As the client wrote it, any valid topic name: it is told of and never routed. */
+  readonly topic: string;
+  /** The event's own bytes, of no socket. */
+  readonly payload: Buffer;
+  /** Epoch milliseconds at which the connection ended, also when the will was to be published later. */
+  readonly atMs: number;
+  /** Why it ended, in words for people. */
+  readonly cause: string;
+}
+
+/** What became of a command. */
+export type DeliveryOutcome =
+  /** Written (quality of service 0), or acknowledged by the device with whatever code. */
+  | 'delivered'
+  /**
+   * Nobody waits for its ack any more: its session ended, was unsubscribed before it was sent, or takes no packet as
+   * large; or the device is away with that session, and has subscribed with another one.
+   */
+  | 'gone';
 
 /** Where the listener counts. Every call must be cheap and must not throw. */
 export interface MqttMetrics {

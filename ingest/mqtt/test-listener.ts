@@ -12,8 +12,8 @@ import type { MqttLimits } from './limits.ts';
 import { MQTT_LIMITS_DEFAULT } from './limits.ts';
 import type { MqttListener } from './listener.ts';
 import { createMqttListener } from './listener.ts';
-import type { MqttAuthenticate, MqttIdentity, MqttPublish, MqttSink } from './sink.ts';
-import type { PublishOutcome } from './sink.ts';
+import type { DeliveryOutcome, MqttAuthenticate, MqttIdentity } from './sink.ts';
+import type { MqttPublish, MqttSink, MqttWill, PublishOutcome } from './sink.ts';
 import { ownTopicKind } from './topics.ts';
 
 export const STORED: PublishOutcome = { kind: 'stored' };
@@ -21,7 +21,7 @@ export const PASSWORD = 'correct horse';
 const HOST = '127.0.0.1';
 
 /** Checks a condition whenever something has happened, and resolves those that wait for it. */
-class Watch {
+export class Watch {
   #waiting: { isMet: () => boolean; resolve: () => void }[] = [];
 
   changed(): void {
@@ -86,6 +86,23 @@ export class FakeSink implements MqttSink {
   }
 }
 
+/** Remembers what the listener tells of, and can be awaited. */
+export class Told<T> {
+  readonly all: T[] = [];
+  readonly #watch = new Watch();
+
+  readonly add = (one: T): void => {
+    this.all.push(one);
+    this.#watch.changed();
+  };
+
+  /** The first `count` of them. */
+  async first(count: number): Promise<T[]> {
+    await this.#watch.until(() => this.all.length >= count);
+    return this.all.slice(0, count);
+  }
+}
+
 /** Counts what the listener reports. */
 export class FakeMetrics {
   connectionCount = 0;
@@ -139,6 +156,9 @@ export interface Started {
   readonly port: number;
   readonly sink: FakeSink;
   readonly metrics: FakeMetrics;
+  readonly wills: Told<MqttWill>;
+  /** Devices that could be sent commands. */
+  readonly subscribed: Told<number>;
 }
 
 export interface StartOptions {
@@ -146,22 +166,37 @@ export interface StartOptions {
   readonly authenticate?: MqttAuthenticate;
 }
 
+/** Tests do not wait for peers that are slow to close, and send as fast as they can. */
+const TEST_LIMITS = { closeMsMax: 200, deviceMessagesPerSMax: 1_000_000, guessesMax: 1_000 };
+
 /** Starts a listener and closes it when the test ends. */
 export async function startListener(t: Test, options: StartOptions = {}): Promise<Started> {
   const sink = new FakeSink();
   const metrics = new FakeMetrics();
+  const wills = new Told<MqttWill>();
+  const subscribed = new Told<number>();
   const listener = createMqttListener({
     host: HOST,
     port: 0,
-    limits: { ...MQTT_LIMITS_DEFAULT, closeMsMax: 200, ...options.limits },
+    limits: { ...MQTT_LIMITS_DEFAULT, ...TEST_LIMITS, ...options.limits },
     authenticate: options.authenticate ?? knownDevices,
     sink,
     metrics,
     log: { debug: () => {}, error: () => {} },
+    onWill: wills.add,
+    onSubscribed: subscribed.add,
   });
   const { port } = await listener.start();
   t.teardown(() => listener.close());
-  return { listener, port, sink, metrics };
+  return { listener, port, sink, metrics, wills, subscribed };
+}
+
+/** Sends a command to `dev-1`; tells what became of it. Throws when it is not taken. */
+export function command(listener: MqttListener, payload: string): Promise<DeliveryOutcome> {
+  return new Promise((resolve) => {
+    if (listener.sendCommand(1, Buffer.from(payload), resolve)) return;
+    throw new Error('the command was not taken');
+  });
 }
 
 /** A CONNECT of `dev-1` that is accepted, with changes. */

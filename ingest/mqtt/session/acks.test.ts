@@ -13,11 +13,12 @@ t.test('outcomes leave in the order of arrival, whatever order they come in', (t
     return (state >>> 8) % bound;
   };
   const given: number[] = [];
-  const acks = new Acks((packetId) => given.push(packetId));
+  const acks = new Acks(({ packetId }) => given.push(packetId));
   const waiting: ReturnType<Acks['add']>[] = [];
   let added = 0;
   while (given.length < 5_000) {
-    if (added < 5_000 && (waiting.length === 0 || next(2) === 0)) waiting.push(acks.add(++added));
+    if (added < 5_000 && (waiting.length === 0 || next(2) === 0))
+      waiting.push(acks.add(++added, added % 2 === 0 ? 1 : 2));
     else acks.settle(waiting.splice(next(waiting.length), 1)[0]!, STORED);
   }
   t.same(
@@ -30,8 +31,8 @@ t.test('outcomes leave in the order of arrival, whatever order they come in', (t
 
 t.test('what is settled behind an unsettled one still counts', (t) => {
   const acks = new Acks(() => {});
-  const first = acks.add(1);
-  acks.settle(acks.add(2), STORED);
+  const first = acks.add(1, 1);
+  acks.settle(acks.add(2, 2), STORED);
   t.equal(acks.count, 2);
   acks.settle(first, STORED);
   t.equal(acks.count, 0);
@@ -40,7 +41,7 @@ t.test('what is settled behind an unsettled one still counts', (t) => {
 
 t.test('settling twice is a programmer error', (t) => {
   const acks = new Acks(() => {});
-  const entry = acks.add(1);
+  const entry = acks.add(1, 1);
   acks.settle(entry, STORED);
   t.throws(() => acks.settle(entry, STORED), /twice/);
   t.end();

@@ -1,6 +1,6 @@
 /**
  * The publishes of one connection that wait for their ack. Knows the order they came in and gives their outcomes out in
- * that order [MQTT-4.6.0-2], whatever order they are settled in; refuses to know bytes.
+ * that order [MQTT-4.6.0-2, -3], whatever order they are settled in; refuses to know bytes.
  *
  * States of an entry: `waiting` → (settle) `settled` → (it and all before it are settled) given out and forgotten.
  */
@@ -10,17 +10,18 @@ import type { PublishOutcome } from '../sink.ts';
 /** One publish that waits: its identifier, and its outcome once there is one. */
 export interface PendingAck {
   readonly packetId: number;
+  readonly qos: 1 | 2;
   outcome: PublishOutcome | null;
   next: PendingAck | null;
 }
 
 export class Acks {
-  readonly #give: (packetId: number, outcome: PublishOutcome) => void;
+  readonly #give: (ack: PendingAck, outcome: PublishOutcome) => void;
   #first: PendingAck | null = null;
   #last: PendingAck | null = null;
   #count = 0;
 
-  constructor(give: (packetId: number, outcome: PublishOutcome) => void) {
+  constructor(give: (ack: PendingAck, outcome: PublishOutcome) => void) {
     this.#give = give;
   }
 
@@ -30,8 +31,8 @@ export class Acks {
   }
 
   /** Takes a place in the order. An identifier that is still in use takes a second place, and gets a second ack. */
-  add(packetId: number): PendingAck {
-    const entry: PendingAck = { packetId, outcome: null, next: null };
+  add(packetId: number, qos: 1 | 2): PendingAck {
+    const entry: PendingAck = { packetId, qos, outcome: null, next: null };
     if (this.#last === null) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
@@ -44,11 +45,11 @@ export class Acks {
     assert.ok(entry.outcome === null, 'a publish was settled twice');
     entry.outcome = outcome;
     while (this.#first !== null && this.#first.outcome !== null) {
-      const { packetId, outcome: settled } = this.#first;
-      this.#first = this.#first.next;
+      const first = this.#first;
+      this.#first = first.next;
       if (this.#first === null) this.#last = null;
       this.#count--;
-      this.#give(packetId, settled);
+      this.#give(first, first.outcome!);
     }
   }
 }

@@ -1,26 +1,24 @@
 /**
- * One socket, from accept to close. Knows which packet may come when and what is answered; refuses to know what a
- * publish contains, how credentials are checked and how packets are cut from bytes.
+ * One connection, from accept to close. Knows which packet may come when, and when the stream is read; refuses to know
+ * what packets mean after CONNECT (client.ts), how credentials are checked and how packets are cut from bytes.
  *
  * States and the ways out:
  * - `waiting`: for CONNECT. → `authenticating` (a CONNECT that can be served) · `closing` (any other packet, time out).
  * - `authenticating`: nothing is read; what came behind CONNECT waits in the gate (one chunk) and in the kernel.
  *   → `open` (CONNACK 0) · `closing` (refused, unavailable, time out).
- * - `open`: publishes are taken. → `closing` (DISCONNECT, a fault, takeover, keep-alive, shutdown).
+ * - `open`: packets are handled. → `closing` (DISCONNECT, a fault, takeover, keep-alive, shutdown).
  * - `closing`: last words are on their way; what still comes is read and thrown away, because a socket that is closed
  *   with unread bytes sends a reset, and the reset overtakes the words. → `closed` (the peer closes, or closeMsMax).
- * - `closed`: the socket is gone. From every state by a socket error or the peer's reset.
+ * - `closed`: the stream is gone. From every state by an error or the peer's reset.
  *
- * In `authenticating` and `open` the socket is read only while no hold is on it; every hold has its own release.
+ * In `authenticating` and `open` the stream is read only while no hold is on it; every hold has its own release.
  */
 import { randomUUID } from 'node:crypto';
-import type { Socket } from 'node:net';
-import type { ConnectReading, Version } from '../connect-reader.ts';
+import type { Duplex } from 'node:stream';
+import type { Connect, ConnectReading } from '../connect-reader.ts';
 import { readConnect } from '../connect-reader.ts';
 import type { Fault } from '../faults.ts';
 import {
-  AUTHENTICATE_UNAVAILABLE,
-  BAD_CREDENTIALS,
   CLIENT_PACKET_MAX,
   CONNECT_TIMEOUT,
   CONNECT_TOO_LARGE,
@@ -29,81 +27,78 @@ import {
   NOT_ACCEPTING,
   NOT_CONNECT_FIRST,
   PACKET_TOO_LARGE,
-  PROTOCOL_ERROR,
-  SECOND_CONNECT,
   SHUTTING_DOWN,
   SLOW_READER,
   SOCKET_ERROR,
-  SUBSCRIBE_DENIED,
 } from '../faults.ts';
-import { FieldCursor } from '../field-cursor.ts';
-import type { MqttLimits } from '../limits.ts';
 import { PacketGate } from '../packet-gate.ts';
 import { connackAccepted, connackRefused, disconnect } from '../replies.ts';
-import { PINGRESP, subackDenied, unsuback } from '../replies.ts';
-import type { Logger, MqttAuthenticate, MqttIdentity, MqttMetrics, MqttSink } from '../sink.ts';
-import type { FilterList } from '../subscribe-reader.ts';
-import { readSubscribe, readUnsubscribe } from '../subscribe-reader.ts';
-import { Intake } from './intake.ts';
-import { KeepAlive } from './keep-alive.ts';
-import { Outbox } from './outbox.ts';
-import type { Sessions } from './sessions.ts';
-import type { SinkHolds } from './sink-holds.ts';
+import type { MqttIdentity, MqttMetrics, MqttPeer } from '../sink.ts';
+import { causeOf, CLOSED_BY_CLIENT, CONNECTION_BROKE } from './causes.ts';
+import { Client, type ClientContext, type ClientOwner } from './client.ts';
+import type { KeepAliveWheel, Watched } from './keep-alive.ts';
+import { Outbox, type Flusher } from './outbox.ts';
+import type { Rate, Throttled } from './rate.ts';
+import type { Holder, Session } from './session.ts';
+import { SignIn, type SignInContext, type SignInOutcome } from './sign-in.ts';
+import type { Held, SinkHolds } from './sink-holds.ts';
 
 /** What all connections of a listener share. */
-export interface ConnectionContext {
-  readonly limits: MqttLimits;
-  readonly authenticate: MqttAuthenticate;
-  readonly sink: MqttSink;
+export interface ConnectionContext extends ClientContext, SignInContext {
   readonly metrics: MqttMetrics;
-  readonly log: Logger;
-  readonly sessions: Sessions;
   readonly sinkHolds: SinkHolds;
+  readonly flusher: Flusher;
+  readonly keepAlive: KeepAliveWheel;
   readonly isAccepting: () => boolean;
 }
 
 type State = 'waiting' | 'authenticating' | 'open' | 'closing' | 'closed';
-type Connect = Extract<ConnectReading, { ok: true }>;
 
 const HOLD_AUTHENTICATING = 1;
 const HOLD_SINK = 2;
 const HOLD_WINDOW = 4;
-const HOLD_STOPPING = 8;
+const HOLD_RATE = 8;
+const HOLD_STOPPING = 16;
 
-export class Connection {
-  /** The client's own identifier, or the one it was given. Empty before CONNECT. */
-  clientId = '';
+const PACKET_CONNECT = 1;
+const PACKET_PUBLISH = 3;
+
+export class Connection implements ClientOwner, Holder, Held, Throttled, Watched {
+  readonly outbox: Outbox;
+  heardTick = 0;
+  allowedTicks = 0;
+  slotTick = 0;
 
   readonly #context: ConnectionContext;
-  readonly #socket: Socket;
+  readonly #stream: Duplex;
+  readonly #peer: MqttPeer;
   readonly #gate: PacketGate;
-  readonly #outbox: Outbox;
-  readonly #keepAlive: KeepAlive;
   #state: State = 'waiting';
-  #version: Version = 4;
-  #identity: MqttIdentity | null = null;
-  #intake: Intake | null = null;
+  #client: Client | null = null;
+  #signIn: SignIn | null = null;
+  /** The rate that this connection waits for. */
+  #rate: Rate | null = null;
   #timer: NodeJS.Timeout | null;
   #holds = 0;
-  #paused = false;
-  #reading = false;
+  #isPaused = false;
+  #isReading = false;
+  #hasFailed = false;
 
-  /** Starts to read the socket. `onClosed` is called once, when it is gone. */
-  constructor(socket: Socket, context: ConnectionContext, onClosed: () => void) {
+  /** Starts to read the stream. `onClosed` is called once, when it is gone. */
+  constructor(stream: Duplex, peer: MqttPeer, context: ConnectionContext, onClosed: () => void) {
     const { limits } = context;
     this.#context = context;
-    this.#socket = socket;
+    this.#stream = stream;
+    this.#peer = peer;
     this.#gate = new PacketGate(limits.connectBytesMax);
-    this.#outbox = new Outbox(socket, limits.writeBufferBytesMax, () => this.#drop(SLOW_READER));
-    this.#keepAlive = new KeepAlive(
-      () => this.#holds === 0,
-      () => this.close(KEEP_ALIVE),
-    );
+    this.outbox = new Outbox(stream, context.flusher, limits.writeBufferBytesMax, this);
     this.#timer = setTimeout(() => this.#drop(CONNECT_TIMEOUT), limits.connectMsMax);
-    socket.on('data', (chunk: Buffer) => this.#take(chunk));
-    socket.on('error', (error) => this.#failed(error));
-    socket.on('close', () => {
-      this.#leave('closed');
+    stream.on('data', (chunk: Buffer) => this.#take(chunk));
+    stream.on('error', (error: Error) => this.#failed(error));
+    // A transport that is not TCP may leave its own half open.
+    stream.on('end', () => stream.end());
+    stream.on('close', () => {
+      this.#leave('closed', this.#hasFailed ? CONNECTION_BROKE : CLOSED_BY_CLIENT);
       onClosed();
     });
   }
@@ -111,7 +106,7 @@ export class Connection {
   /** Closes with the fault's code where the version has a way to say it, and without a word otherwise. */
   close(fault: Fault): void {
     if (!this.#isLive()) return;
-    this.#count(fault.reason);
+    this.refused(fault.reason);
     this.#endOpen(fault);
   }
 
@@ -131,29 +126,65 @@ export class Connection {
     this.#release(HOLD_SINK);
   }
 
+  windowHasRoom(): void {
+    this.#release(HOLD_WINDOW);
+  }
+
+  rateAllows(): void {
+    this.#rate = null;
+    this.#release(HOLD_RATE);
+  }
+
+  sinkUnavailable(fault: Fault): void {
+    this.close(fault);
+  }
+
+  outboxOverflowed(): void {
+    this.#drop(SLOW_READER);
+  }
+
+  isRead(): boolean {
+    return this.#holds === 0;
+  }
+
+  silent(): void {
+    this.close(KEEP_ALIVE);
+  }
+
+  clientLeft(cause: string | null): void {
+    this.#end(null, cause);
+  }
+
+  /** Counts and logs a refusal. */
+  refused(reason: string): void {
+    this.#context.metrics.refused(reason);
+    const clientId = this.#client?.session.clientId ?? null;
+    const { remoteAddress } = this.#peer;
+    this.#context.log.debug({ reason, clientId, remoteAddress }, 'MQTT refused');
+  }
+
   #take(chunk: Buffer): void {
     if (!this.#isLive()) return;
-    this.#keepAlive.heard();
+    this.heardTick = this.#context.keepAlive.tick;
     this.#gate.push(chunk);
     this.#read();
   }
 
   /** Handles what the gate holds until a hold, the end or a fault. A release from within does not nest. */
   #read(): void {
-    if (this.#reading) return;
-    this.#reading = true;
+    if (this.#isReading) return;
+    this.#isReading = true;
     const receivedMs = Date.now();
+    const gate = this.#gate;
     while (this.#holds === 0 && this.#isLive()) {
-      const result = this.#gate.next();
+      const result = gate.next();
       if (result === 'more') break;
       if (result === 'packet') this.#handle(receivedMs);
       else if (result === 'malformed') this.close(MALFORMED);
       else this.close(this.#state === 'waiting' ? CONNECT_TOO_LARGE : PACKET_TOO_LARGE);
     }
-    this.#reading = false;
-    this.#intake?.takeCounts((publishes, bytes) =>
-      this.#context.metrics.received(publishes, bytes),
-    );
+    this.#isReading = false;
+    this.#client?.takeCounts(this.#context.metrics);
     this.#syncPause();
   }
 
@@ -162,157 +193,118 @@ export class Connection {
   }
 
   #handle(receivedMs: number): void {
-    const { buffer, start, bodyStart, end } = this.#gate;
-    const type = buffer[start]! >> 4;
-    if (this.#state === 'waiting') {
-      if (type !== 1) this.close(NOT_CONNECT_FIRST);
-      else this.#connect(readConnect(buffer, start, bodyStart, end));
+    const gate = this.#gate;
+    const client = this.#client;
+    const type = gate.buffer[gate.start]! >> 4;
+    if (client === null) {
+      if (type !== PACKET_CONNECT) this.close(NOT_CONNECT_FIRST);
+      else this.#connect(readConnect(gate.buffer, gate, this.#context.limits.clientIdBytesMax));
       return;
     }
-    if (type === 3) {
-      this.#publish(receivedMs);
+    if (type === PACKET_PUBLISH) {
+      this.#publish(client, receivedMs);
       return;
     }
-    const flags = buffer[start]! & 0x0f;
-    // Only these two of the packets a client may send have bits set here [MQTT-2.2.2-1].
-    if (flags !== (type === 8 || type === 10 ? 2 : 0)) {
-      this.close(MALFORMED);
-      return;
-    }
-    this.#control(type, new FieldCursor(buffer, bodyStart, end));
+    const fault = client.control(gate);
+    if (fault !== null) this.close(fault);
   }
 
-  #control(type: number, body: FieldCursor): void {
-    const { filtersMax } = this.#context.limits;
-    switch (type) {
-      case 1:
-        this.close(SECOND_CONNECT);
-        break;
-      case 8:
-        this.#count(SUBSCRIBE_DENIED.reason);
-        this.#answerFilters(readSubscribe(body, this.#version, filtersMax), subackDenied);
-        break;
-      case 10:
-        this.#answerFilters(readUnsubscribe(body, this.#version, filtersMax), unsuback);
-        break;
-      case 12:
-        if (!body.atEnd) this.close(MALFORMED);
-        else this.#outbox.packet(PINGRESP);
-        break;
-      case 14:
-        // Whatever it says: the client goes, and a will is not kept, so there is none to drop.
-        this.#end(null);
-        break;
-      default:
-        // Acks answer publishes the listener never sends, and AUTH a method it never agreed to.
-        this.close(type === 0 ? MALFORMED : PROTOCOL_ERROR);
-    }
-  }
-
-  #answerFilters(
-    list: FilterList,
-    reply: (version: Version, packetId: number, filterCount: number) => Buffer,
-  ): void {
-    if (list.fault !== null) this.close(list.fault);
-    else this.#outbox.packet(reply(this.#version, list.packetId, list.filterCount));
-  }
-
-  #publish(receivedMs: number): void {
-    const intake = this.#intake!;
-    const result = intake.publish(this.#gate, receivedMs);
-    if ('code' in result) {
-      this.close(result);
+  #publish(client: Client, receivedMs: number): void {
+    const { intake, session } = client;
+    const fault = intake.publish(this.#gate, receivedMs);
+    if (fault !== null) {
+      this.close(fault);
       return;
     }
+    const { rate, tenant } = session.device;
+    const deviceMay = rate.take(receivedMs);
+    const tenantMay = tenant.rate.take(receivedMs);
     if (!this.#isLive()) return;
-    if (!result.sinkHasRoom) this.#holdForSink();
+    if (!intake.sinkHasRoom) this.#holdForSink(session);
     if (intake.isFull) this.#hold(HOLD_WINDOW);
+    if (!deviceMay) this.#holdForRate(rate);
+    else if (!tenantMay) this.#holdForRate(tenant.rate);
   }
 
-  #holdForSink(): void {
+  #holdForSink(session: Session): void {
     this.#hold(HOLD_SINK);
-    this.#context.sinkHolds.hold(this.#identity!.iotDeviceId, this);
+    this.#context.sinkHolds.hold(session.device.iotDeviceId, this);
+  }
+
+  #holdForRate(rate: Rate): void {
+    this.#hold(HOLD_RATE);
+    this.#rate = rate;
+    rate.wait(this);
   }
 
   #connect(reading: ConnectReading): void {
     if (!reading.ok) {
-      this.#refuse(reading.version, reading.fault, reading.fault.reason);
+      this.refused(reading.fault.reason);
+      if (reading.version === null) this.#destroy(null);
+      else this.#end(connackRefused(reading.version, reading.fault, reading.packetBytesMax), null);
       return;
     }
+    const { connect } = reading;
     if (!this.#context.isAccepting()) {
-      this.#refuse(reading.version, NOT_ACCEPTING, NOT_ACCEPTING.reason);
+      this.#refuse(connect, NOT_ACCEPTING, NOT_ACCEPTING.reason);
       return;
     }
-    this.#version = reading.version;
     this.#state = 'authenticating';
     this.#hold(HOLD_AUTHENTICATING);
     this.#clearTimer();
-    const { authenticateMsMax } = this.#context.limits;
-    this.#timer = setTimeout(() => {
-      this.#refuse(reading.version, AUTHENTICATE_UNAVAILABLE, 'authenticate_timeout');
-    }, authenticateMsMax);
-    void this.#authenticate(reading);
+    this.#signIn = new SignIn(this.#context, connect, this.#peer, (outcome) => {
+      this.#signedIn(connect, outcome);
+    });
+    this.#signIn.start();
   }
 
-  async #authenticate(reading: Connect): Promise<void> {
-    const { version, connect } = reading;
-    try {
-      const answer = await this.#context.authenticate(connect.username, connect.password);
-      if (this.#state !== 'authenticating') return;
-      if ('refused' in answer) this.#refuse(version, BAD_CREDENTIALS, answer.refused);
-      else this.#welcome(reading, answer);
-    } catch (error) {
-      this.#context.log.error({ err: error }, 'MQTT credentials could not be checked');
-      if (this.#state !== 'authenticating') return;
-      this.#refuse(version, AUTHENTICATE_UNAVAILABLE, AUTHENTICATE_UNAVAILABLE.reason);
-    }
+  #signedIn(connect: Connect, outcome: SignInOutcome): void {
+    this.#signIn = null;
+    if (this.#state !== 'authenticating') return;
+    if (outcome.ok) this.#welcome(connect, outcome.identity);
+    else this.#refuse(connect, outcome.fault, outcome.reason);
   }
 
-  #welcome({ version, connect }: Connect, identity: MqttIdentity): void {
-    const { limits, sessions, sinkHolds } = this.#context;
-    this.clientId = connect.clientId === '' ? `milepost-${randomUUID()}` : connect.clientId;
-    const asked = connect.keepalive ?? 0;
-    const capped = version === 5 && (asked === 0 || asked > limits.keepAliveSMax);
+  #welcome(connect: Connect, identity: MqttIdentity): void {
+    const { limits, sessions, sinkHolds, keepAlive } = this.#context;
+    const { version, keepAliveS, sessionExpiryS, packetBytesMax, cleanStart, will } = connect;
+    const isCapped = version === 5 && (keepAliveS === 0 || keepAliveS > limits.keepAliveSMax);
+    const isGiven = connect.clientId === '';
+    const clientId = isGiven ? `milepost-${randomUUID()}` : connect.clientId;
     const welcome = {
-      assignedClientId: connect.clientId === '' ? this.clientId : null,
-      serverKeepAliveS: capped ? limits.keepAliveSMax : null,
+      sessionPresent: false,
+      assignedClientId: isGiven ? clientId : null,
+      serverKeepAliveS: isCapped ? limits.keepAliveSMax : null,
+      sessionExpiryS: sessionExpiryS > limits.sessionExpirySMax ? limits.sessionExpirySMax : null,
     };
-    const connack = connackAccepted(version, welcome, limits);
-    this.#outbox.packetBytesMax = connect.properties?.maximumPacketSize ?? Infinity;
-    if (connack.length > this.#outbox.packetBytesMax) {
-      this.#refuse(version, CLIENT_PACKET_MAX, CLIENT_PACKET_MAX.reason);
+    const isBounded = packetBytesMax !== Infinity;
+    // Session Present does not change its length. Judged first, as one that is refused may take over nothing.
+    if (isBounded && connackAccepted(version, welcome, limits).length > packetBytesMax) {
+      this.#refuse(connect, CLIENT_PACKET_MAX, CLIENT_PACKET_MAX.reason);
       return;
     }
-    this.#clearTimer();
+    const arrival = { identity, clientId, cleanStart, expiryS: sessionExpiryS, will };
+    const entered = sessions.enter(arrival, this);
+    if ('code' in entered) {
+      this.#refuse(connect, entered, entered.reason);
+      return;
+    }
+    const { session, isPresent } = entered;
     this.#state = 'open';
-    this.#identity = identity;
+    this.#client = new Client(this, this.#context, session, connect);
     this.#gate.packetBytesMax = limits.packetBytesMax;
-    this.#intake = this.#createIntake(version, identity, connect);
-    sessions.enter(identity.iotDeviceId, this);
-    this.#outbox.packet(connack);
-    this.#keepAlive.start(capped ? limits.keepAliveSMax : asked);
-    if (sinkHolds.isHeld(identity.iotDeviceId)) this.#holdForSink();
+    this.outbox.packetBytesMax = packetBytesMax;
+    this.outbox.packet(connackAccepted(version, { ...welcome, sessionPresent: isPresent }, limits));
+    keepAlive.watch(this, isCapped ? limits.keepAliveSMax : keepAliveS);
+    this.#client.begin();
+    if (sinkHolds.isHeld(identity.iotDeviceId)) this.#holdForSink(session);
     this.#release(HOLD_AUTHENTICATING);
   }
 
-  #createIntake(version: Version, identity: MqttIdentity, connect: Connect['connect']): Intake {
-    return new Intake({
-      identity,
-      version,
-      tellReasons: connect.properties?.requestProblemInformation !== false,
-      inFlightMax: this.#context.limits.inFlightMax,
-      sink: this.#context.sink,
-      outbox: this.#outbox,
-      onUnavailable: (fault) => this.close(fault),
-      onRoom: () => this.#release(HOLD_WINDOW),
-    });
-  }
-
-  /** Refuses a CONNECT; `reason` is what is counted, and the client is told no more than the fault's code. */
-  #refuse(version: Version | null, fault: Fault, reason: string): void {
-    this.#count(reason);
-    if (version === null) this.#destroy();
-    else this.#end(connackRefused(version, fault));
+  /** Refuses a CONNECT; `reason` is what is counted, and the client is told no more than the fault. */
+  #refuse({ version, packetBytesMax }: Connect, fault: Fault, reason: string): void {
+    this.refused(reason);
+    this.#end(connackRefused(version, fault, packetBytesMax), null);
   }
 
   #hold(hold: number): void {
@@ -323,65 +315,70 @@ export class Connection {
     if ((this.#holds & hold) === 0) return;
     this.#holds &= ~hold;
     if (this.#holds !== 0 || !this.#isLive()) return;
-    this.#keepAlive.heard();
+    this.heardTick = this.#context.keepAlive.tick;
     this.#read();
   }
 
   #syncPause(): void {
     const shouldPause = this.#holds !== 0 && this.#isLive();
-    if (shouldPause === this.#paused) return;
-    this.#paused = shouldPause;
-    if (shouldPause) this.#socket.pause();
-    else this.#socket.resume();
-  }
-
-  #count(reason: string): void {
-    this.#context.metrics.refused(reason);
-    const { clientId } = this;
-    const { remoteAddress } = this.#socket;
-    this.#context.log.debug({ reason, clientId, remoteAddress }, 'MQTT refused');
+    if (shouldPause === this.#isPaused) return;
+    this.#isPaused = shouldPause;
+    if (shouldPause) this.#stream.pause();
+    else this.#stream.resume();
   }
 
   #failed(error: Error): void {
-    if (this.#isLive()) this.#count(SOCKET_ERROR.reason);
-    this.#context.log.debug({ err: error, clientId: this.clientId }, 'MQTT socket failed');
+    this.#hasFailed = true;
+    if (this.#isLive()) this.refused(SOCKET_ERROR.reason);
+    this.#context.log.debug({ err: error }, 'MQTT socket failed');
   }
 
   #drop(fault: Fault): void {
-    if (this.#isLive()) this.#count(fault.reason);
-    this.#destroy();
+    if (this.#isLive()) this.refused(fault.reason);
+    this.#destroy(fault);
   }
 
-  /** An accepted client gets the acks that are due and, in 5.0, the fault's code; any other socket is destroyed. */
+  /** An accepted client gets the acks that are due and, in 5.0, the fault's code; any other stream is destroyed. */
   #endOpen(fault: Fault): void {
-    if (this.#state !== 'open') this.#destroy();
-    else this.#end(this.#version === 5 ? disconnect(fault, this.#outbox.packetBytesMax) : null);
+    if (this.#state !== 'open') this.#destroy(fault);
+    else {
+      const words =
+        this.#client!.version === 5 ? disconnect(fault, this.outbox.packetBytesMax) : null;
+      this.#end(words, causeOf(fault));
+    }
   }
 
-  /** Ends with the acks that wait and these words; the socket lives on until they are taken, for a bounded time. */
-  #end(words: Buffer | null): void {
-    this.#outbox.flush();
-    if (words !== null) this.#outbox.packet(words);
+  /** Ends with the acks that wait and these words; the stream lives on until they are taken, for a bounded time. */
+  #end(words: Buffer | null, cause: string | null): void {
+    this.outbox.flush();
+    if (words !== null) this.outbox.packet(words);
     if (!this.#isLive()) return;
-    this.#leave('closing');
-    this.#timer = setTimeout(() => this.#socket.destroy(), this.#context.limits.closeMsMax);
-    this.#socket.end();
+    this.#leave('closing', cause);
+    this.#timer = setTimeout(() => this.#stream.destroy(), this.#context.limits.closeMsMax);
+    this.#stream.end();
     this.#syncPause();
   }
 
-  #destroy(): void {
-    this.#leave('closing');
-    this.#socket.destroy();
+  #destroy(fault: Fault | null): void {
+    this.#leave('closing', fault === null ? null : causeOf(fault));
+    this.#stream.destroy();
   }
 
-  #leave(state: 'closing' | 'closed'): void {
+  #leave(state: 'closing' | 'closed', cause: string | null): void {
+    const wasLive = this.#isLive();
     this.#state = state;
     this.#clearTimer();
-    this.#keepAlive.stop();
-    this.#intake?.close();
-    if (this.#identity === null) return;
-    this.#context.sessions.leave(this.#identity.iotDeviceId, this);
-    this.#context.sinkHolds.forget(this.#identity.iotDeviceId, this);
+    if (!wasLive) return;
+    const { keepAlive, sessions, sinkHolds } = this.#context;
+    this.#signIn?.cancel();
+    keepAlive.forget(this);
+    this.#rate?.forget(this);
+    this.#gate.clear();
+    if (this.#client === null) return;
+    const { session } = this.#client;
+    this.#client.close();
+    sinkHolds.forget(session.device.iotDeviceId, this);
+    sessions.leave(session, cause);
   }
 
   #clearTimer(): void {

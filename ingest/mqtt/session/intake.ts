@@ -1,45 +1,65 @@
 /**
  * One accepted client's publishes: from its PUBLISH packets to the sink, and from outcomes back to acks. Knows the
- * window of publishes in flight; refuses to know how packets are cut from the socket and when it is paused.
+ * window of publishes in flight and the exchanges of quality of service 2; refuses to know how packets are cut from the
+ * socket and when it is paused.
  *
- * The window: a 5.0 client may have Receive Maximum publishes of quality of service 1 unacknowledged, and one more is a
- * protocol error, so that half needs no brake and its PINGREQs are always read. Quality of service 0, and all of 3.1.1,
- * have no such rule: there the listener stops reading when the window is full, and goes on when half of it is free.
+ * The window: a 5.0 client may have Receive Maximum publishes of quality of service 1 and 2 without PUBACK or PUBCOMP,
+ * and one more is a protocol error, so that half needs no brake and its PINGREQs are always read. Quality of service 0,
+ * and all of 3.1.1, have no such rule: there the listener stops reading when the window is full, and goes on when half
+ * of it is free.
+ *
+ * Quality of service 2: PUBREC says that the publish is committed. A repeat (DUP) of one that is held is answered and not
+ * handed over again. One without DUP is handed over: a client that lost its half of the session and counts its
+ * identifiers from the start may mean a new message, and if it does not, the store takes each fix once.
  */
-import type { Version } from '../connect-reader.ts';
 import type { Fault } from '../faults.ts';
 import {
   NOT_AUTHORIZED,
+  PACKET_ID_NOT_FOUND,
+  PAYLOAD_FORMAT,
   PAYLOAD_FORMAT_INVALID,
+  PROTOCOL_ERROR,
   RECEIVE_MAX_EXCEEDED,
   SINK_UNAVAILABLE,
 } from '../faults.ts';
+import type { MqttLimits } from '../limits.ts';
 import type { PacketGate } from '../packet-gate.ts';
 import { PublishReader } from '../publish-reader.ts';
-import { pubackRefused } from '../replies.ts';
-import type { MqttIdentity, MqttSink, PublishOutcome } from '../sink.ts';
-import { Acks } from './acks.ts';
-import type { Outbox } from './outbox.ts';
+import { ackWithReason, type Recipient } from '../replies.ts';
+import type { MqttMetrics, MqttSink, PublishOutcome } from '../sink.ts';
+import { Acks, type PendingAck } from './acks.ts';
+import { HeldIds } from './held-ids.ts';
+import { PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, type Outbox } from './outbox.ts';
+import type { Session } from './session.ts';
 
 /** What an intake needs of its connection. */
-export interface IntakeOptions {
-  readonly identity: MqttIdentity;
-  readonly version: Version;
-  /** False when the client asked for no reason strings (Request Problem Information 0). */
-  readonly tellReasons: boolean;
-  readonly inFlightMax: number;
-  readonly sink: MqttSink;
+export interface IntakeOwner {
   readonly outbox: Outbox;
   /** A publish will not be stored: the connection must close without acking it. */
-  readonly onUnavailable: (fault: Fault) => void;
+  sinkUnavailable(fault: Fault): void;
   /** The window has room again after `isFull`. */
-  readonly onRoom: () => void;
+  windowHasRoom(): void;
+  /** Something was refused without closing the connection; to be counted. */
+  refused(reason: string): void;
 }
 
+const STORED: PublishOutcome = { kind: 'stored' };
+const PAYLOAD_REFUSED: PublishOutcome = { kind: 'rejected', reason: PAYLOAD_FORMAT.reason };
+
 export class Intake {
-  readonly #options: IntakeOptions;
+  /** False after a `publish` that found the sink full. */
+  sinkHasRoom = true;
+
+  readonly #owner: IntakeOwner;
+  readonly #session: Session;
+  readonly #sink: MqttSink;
+  readonly #limits: MqttLimits;
+  readonly #to: Recipient;
+  readonly #isV5: boolean;
   readonly #reader: PublishReader;
   readonly #acks: Acks;
+  /** Identifiers of quality of service 2 that have their PUBREC from this connection, and no PUBCOMP. */
+  #recorded: Set<number> | null = null;
   #looseCount = 0;
   #full = false;
   #closed = false;
@@ -47,9 +67,19 @@ export class Intake {
   #publishCount = 0;
   #byteCount = 0;
 
-  constructor(options: IntakeOptions) {
-    this.#options = options;
-    this.#reader = new PublishReader(options.version === 5);
+  constructor(
+    owner: IntakeOwner,
+    session: Session,
+    context: { readonly sink: MqttSink; readonly limits: MqttLimits },
+    to: Recipient,
+  ) {
+    this.#owner = owner;
+    this.#session = session;
+    this.#sink = context.sink;
+    this.#limits = context.limits;
+    this.#to = to;
+    this.#isV5 = to.version === 5;
+    this.#reader = new PublishReader(this.#isV5, context.limits.topicAliasMax);
     this.#acks = new Acks(this.#acknowledge);
   }
 
@@ -58,36 +88,50 @@ export class Intake {
     return this.#full;
   }
 
-  /** Hands the PUBLISH in the gate to the sink. `null` and `sinkHasRoom`, or what is wrong with the packet. */
-  publish(gate: PacketGate, receivedMs: number): { sinkHasRoom: boolean } | Fault {
-    const { identity, inFlightMax, sink, version } = this.#options;
+  /** Hands the PUBLISH in the gate to the sink, and sets `sinkHasRoom`; or says what is wrong with the packet. */
+  publish(gate: PacketGate, receivedMs: number): Fault | null {
     const reader = this.#reader;
     const fault = reader.read(gate.buffer, gate.start, gate.bodyStart, gate.end);
     if (fault !== null) return fault;
-    const { topic, payload, qos } = reader;
-    if (qos === 1 && version === 5 && this.#acks.count >= inFlightMax) return RECEIVE_MAX_EXCEEDED;
-    const entry = qos === 1 ? this.#acks.add(reader.packetId) : null;
-    if (entry === null) this.#looseCount++;
+    const { qos, packetId } = reader;
+    if (qos > 0 && this.#isV5 && this.#quotaUsed() >= this.#limits.inFlightMax) {
+      return RECEIVE_MAX_EXCEEDED;
+    }
+    this.sinkHasRoom = true;
     this.#publishCount++;
     this.#byteCount += gate.end - gate.start;
-    const message = { identity, topic, payload, qos, receivedMs };
-    const done =
-      entry === null
-        ? this.#settleLoose
-        : (outcome: PublishOutcome): void => {
-            this.#note(outcome);
-            this.#acks.settle(entry, outcome);
-            this.#makeRoom();
-          };
-    const sinkHasRoom = sink.publish(message, done);
-    if (this.#windowCount() >= inFlightMax) this.#full = true;
-    return sinkHasRoom ? HAS_ROOM : HAS_NO_ROOM;
+    if (reader.isPayloadBroken) this.#refusePayload(qos, packetId);
+    else if (qos === 1) this.#submit(receivedMs, this.#settler(this.#acks.add(packetId, 1)));
+    else if (qos === 0) {
+      this.#looseCount++;
+      this.#submit(receivedMs, this.#settleLoose);
+    } else if (!this.#exchange(packetId, receivedMs)) return RECEIVE_MAX_EXCEEDED;
+    if (this.#windowCount() >= this.#limits.inFlightMax) this.#full = true;
+    return null;
   }
 
-  /** The counts since the last call, for the metrics. */
-  takeCounts(report: (publishCount: number, byteCount: number) => void): void {
+  /** Answers a PUBREL. */
+  release(packetId: number): Fault | null {
+    const found = this.#session.heldIds?.release(packetId) ?? 'unknown';
+    // Its PUBREC was not sent, so the client cannot have had it.
+    if (found === 'committing') return PROTOCOL_ERROR;
+    this.#recorded?.delete(packetId);
+    if (found === 'released' || !this.#isV5) this.#owner.outbox.ack(PUBCOMP_BYTE, packetId);
+    else {
+      const answer = {
+        packetId,
+        reasonCode: PACKET_ID_NOT_FOUND,
+        says: 'unknown packet identifier',
+      };
+      this.#owner.outbox.packet(ackWithReason('pubcomp', answer, this.#to));
+    }
+    return null;
+  }
+
+  /** Tells the metrics of the publishes since the last call. */
+  takeCounts(metrics: MqttMetrics): void {
     if (this.#publishCount === 0) return;
-    report(this.#publishCount, this.#byteCount);
+    metrics.received(this.#publishCount, this.#byteCount);
     this.#publishCount = this.#byteCount = 0;
   }
 
@@ -96,40 +140,85 @@ export class Intake {
     this.#closed = true;
   }
 
+  #submit(receivedMs: number, done: (outcome: PublishOutcome) => void): void {
+    const { topic, payload, qos } = this.#reader;
+    const { identity } = this.#session;
+    this.sinkHasRoom = this.#sink.publish({ identity, topic, payload, qos, receivedMs }, done);
+  }
+
+  #settler(ack: PendingAck): (outcome: PublishOutcome) => void {
+    return (outcome) => {
+      this.#note(outcome);
+      this.#acks.settle(ack, outcome);
+      this.#makeRoom();
+    };
+  }
+
   readonly #settleLoose = (outcome: PublishOutcome): void => {
     this.#looseCount--;
     this.#note(outcome);
     this.#makeRoom();
   };
 
+  /** A PUBLISH of quality of service 2. False: the session holds as many identifiers as it may. */
+  #exchange(packetId: number, receivedMs: number): boolean {
+    this.#session.heldIds ??= new HeldIds();
+    const { heldIds } = this.#session;
+    const state = heldIds.stateOf(packetId);
+    if (state === 'absent' && heldIds.size >= this.#limits.heldIdsMax) return false;
+    const settle = this.#settler(this.#acks.add(packetId, 2));
+    if (state === 'recorded' && this.#reader.isDup) {
+      settle(STORED);
+      return true;
+    }
+    const waiter = { endsOnReject: this.#isV5, settled: settle };
+    if (state === 'committing') {
+      heldIds.wait(packetId, waiter);
+      return true;
+    }
+    heldIds.hold(packetId, waiter);
+    this.#submit(receivedMs, (outcome) => heldIds.settle(packetId, outcome));
+    return true;
+  }
+
+  /** 5.0 only, as no property says so in 3.1.1. */
+  #refusePayload(qos: number, packetId: number): void {
+    this.#owner.refused(PAYLOAD_FORMAT.reason);
+    if (qos > 0) this.#settler(this.#acks.add(packetId, qos as 1 | 2))(PAYLOAD_REFUSED);
+  }
+
+  /** What counts against Receive Maximum: without PUBACK, without PUBREC, and without PUBCOMP. */
+  #quotaUsed(): number {
+    return this.#acks.count + (this.#recorded === null ? 0 : this.#recorded.size);
+  }
+
   #windowCount(): number {
-    return this.#looseCount + (this.#options.version === 5 ? 0 : this.#acks.count);
+    return this.#looseCount + (this.#isV5 ? 0 : this.#acks.count);
   }
 
   #makeRoom(): void {
-    if (!this.#full || this.#windowCount() > this.#options.inFlightMax >> 1) return;
+    if (!this.#full || this.#windowCount() > this.#limits.inFlightMax >> 1) return;
     this.#full = false;
-    if (!this.#closed) this.#options.onRoom();
+    if (!this.#closed) this.#owner.windowHasRoom();
   }
 
   #note(outcome: PublishOutcome): void {
     if (outcome.kind !== 'unavailable' || this.#closed) return;
     this.#closed = true;
-    this.#options.onUnavailable(SINK_UNAVAILABLE);
+    this.#owner.sinkUnavailable(SINK_UNAVAILABLE);
   }
 
-  readonly #acknowledge = (packetId: number, outcome: PublishOutcome): void => {
-    const { outbox, tellReasons, version } = this.#options;
+  readonly #acknowledge = ({ packetId, qos }: PendingAck, outcome: PublishOutcome): void => {
     if (this.#closed) return;
-    if (outcome.kind !== 'rejected' || version === 4) {
-      outbox.puback(packetId);
+    const { outbox } = this.#owner;
+    if (outcome.kind === 'rejected' && this.#isV5) {
+      const reasonCode =
+        outcome.reason === 'foreign_topic' ? NOT_AUTHORIZED : PAYLOAD_FORMAT_INVALID;
+      const answer = { packetId, reasonCode, says: outcome.reason };
+      outbox.packet(ackWithReason(qos === 1 ? 'puback' : 'pubrec', answer, this.#to));
       return;
     }
-    const code = outcome.reason === 'foreign_topic' ? NOT_AUTHORIZED : PAYLOAD_FORMAT_INVALID;
-    const reason = tellReasons ? outcome.reason : null;
-    outbox.packet(pubackRefused(packetId, code, reason, outbox.packetBytesMax));
+    outbox.ack(qos === 1 ? PUBACK_BYTE : PUBREC_BYTE, packetId);
+    if (qos === 2 && this.#isV5) (this.#recorded ??= new Set()).add(packetId);
   };
 }
-
-const HAS_ROOM = { sinkHasRoom: true } as const;
-const HAS_NO_ROOM = { sinkHasRoom: false } as const;

@@ -1,0 +1,91 @@
+/** What the scenarios share: where the bench runs, its parameters, and how a load is measured against a server. */
+import type { LoadProgram } from './load.ts';
+import type { LoadJob, LoadResult, MqttJob } from './load-jobs.ts';
+import type { BenchFleet } from './seed.ts';
+import type { BenchServer } from './server.ts';
+
+export interface IngestBenchParams {
+  readonly seed: number;
+  /** Devices that speak, each with a connection of its own. */
+  readonly devices: number;
+  readonly fences: number;
+  /** Fixes of each device in each scenario; the paced one takes a third of them. */
+  readonly fixesPerDevice: number;
+  readonly fixesPerPublish: number;
+  /** Publishes of one device that may wait for their PUBACK. */
+  readonly window: number;
+  readonly fixesPerRequest: number;
+  readonly httpConnections: number;
+  /** Partitions of the server. */
+  readonly partitions: number;
+  /** Rows of one COPY of the floor, and the server's batch limit. */
+  readonly batchRows: number;
+  readonly lingerMs: number;
+  /** Devices that the server knows in each step of the growth scenario, the silent ones included; empty leaves it out. */
+  readonly known: readonly number[];
+}
+
+/** Where a bench runs: the database, the fleet in it, and the load program. */
+export interface BenchHouse {
+  readonly params: IngestBenchParams;
+  readonly ownerUrl: string;
+  readonly fleet: BenchFleet;
+  readonly load: LoadProgram;
+  /** The time of fix 0. */
+  readonly startMs: number;
+  readonly postgresCpuS: () => Promise<number>;
+}
+
+/** Fixes of each device that warm the server up. */
+export function warmUpFixes(params: IngestBenchParams): number {
+  return Math.ceil(params.fixesPerDevice / 4);
+}
+
+/** What one load cost, by fix. */
+export interface Measured {
+  readonly load: LoadResult;
+  readonly fixesPerS: number;
+  readonly serverUs: number;
+  readonly postgresUs: number;
+  readonly loadUs: number;
+  readonly stallMs: number;
+  readonly residentMib: number;
+}
+
+/** Runs a job against the server. */
+export async function measure(
+  house: BenchHouse,
+  server: BenchServer,
+  job: LoadJob,
+): Promise<Measured> {
+  const run = await house.load.prepare(job);
+  const before = await server.cost();
+  const postgresBefore = await house.postgresCpuS();
+  const load = await run();
+  const after = await server.cost();
+  const fixes = job.devices * job.count;
+  const usPerFix = (seconds: number): number => (seconds * 1e6) / fixes;
+  return {
+    load,
+    fixesPerS: fixes / load.seconds,
+    serverUs: usPerFix(after.cpuS - before.cpuS),
+    postgresUs: usPerFix((await house.postgresCpuS()) - postgresBefore),
+    loadUs: usPerFix(load.cpuS),
+    stallMs: after.stallMs,
+    residentMib: after.residentMib,
+  };
+}
+
+/** A load of MQTT as fast as acks come, but for which fixes it sends. */
+export function mqttJob(
+  { params, startMs }: BenchHouse,
+  port: number,
+): Omit<MqttJob, 'from' | 'count'> {
+  const { seed, devices, fixesPerPublish, window } = params;
+  return { kind: 'mqtt', port, seed, startMs, devices, fixesPerPublish, window, perS: 0 };
+}
+
+/** Lists as text, so that they fit a report. */
+export function tellable(params: IngestBenchParams): Record<string, string | number> {
+  return { ...params, known: params.known.join() };
+}

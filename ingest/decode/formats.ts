@@ -1,0 +1,44 @@
+/**
+ * The formats that devices speak, in one list: a new one is its decoder, the table of payloads beside it, and a line
+ * here. Doors are opened from this list: `http-wires.ts` a route for every `http`, the MQTT sink asks `ownTopic`.
+ * Refuses to know sockets and who is speaking.
+ */
+import { flespi } from './flespi.ts';
+import { nativeFormat } from './native-topics.ts';
+import { osmand } from './osmand.ts';
+import { owntracks } from './owntracks.ts';
+import { decodeTeltonika } from './teltonika.ts';
+import type { Format, HttpWire, MqttWire, TopicDecode } from './wires.ts';
+
+/** Every format. The order is the order in which topics are asked for: the busiest first. */
+export const FORMATS: readonly Format[] = [
+  nativeFormat,
+  owntracks,
+  osmand,
+  flespi,
+  { name: 'teltonika', tcp: { decode: (frame, nowMs) => decodeTeltonika(frame, nowMs).decoded } },
+]; // prettier-ignore
+
+const MQTT_WIRES: readonly MqttWire[] = FORMATS.flatMap(({ mqtt }) => (mqtt ? [mqtt] : []));
+
+/** Formats that come over HTTP by a route of their own. */
+export const HTTP_FORMATS: readonly (Format & { readonly http: HttpWire })[] = FORMATS.flatMap(
+  (format) => (format.http ? [{ ...format, http: format.http }] : []),
+);
+
+/**
+ * How to read what the device `deviceName` publishes to `topic`; `null` where the topic is none of its own, in any
+ * format. Compares and never splits, so a name cannot reach into another device's topics; allocates nothing.
+ */
+export function ownTopic(topic: string, deviceName: string): TopicDecode | null {
+  for (let i = 0; i < MQTT_WIRES.length; i++) {
+    const decode = MQTT_WIRES[i]!.ownTopic(topic, deviceName);
+    if (decode !== null) return decode;
+  }
+  return null;
+}
+
+/** The topics that are a device's own, in words. */
+export function ownTopicsText(deviceName: string): string {
+  return MQTT_WIRES.map(({ topics }) => topics.replaceAll('{device}', deviceName)).join(' and ');
+}

@@ -1,0 +1,72 @@
+/**
+ * Devices and tenants that have sessions now, with what is counted for each: sessions, connections, publishes a second.
+ * Knows identifiers and counts; refuses to know clients and packets.
+ */
+import type { MqttLimits } from '../limits.ts';
+import type { MqttIdentity } from '../sink.ts';
+import { Rate } from './rate.ts';
+import type { Session } from './session.ts';
+
+export interface Tenant {
+  readonly tenantId: number;
+  readonly rate: Rate;
+  connectionCount: number;
+  deviceCount: number;
+}
+
+export interface Device {
+  readonly iotDeviceId: number;
+  readonly tenant: Tenant;
+  readonly rate: Rate;
+  /** In the order in which their clients last came or went; few. */
+  readonly sessions: Session[];
+}
+
+export class Devices {
+  readonly #limits: MqttLimits;
+  readonly #devices = new Map<number, Device>();
+  readonly #tenants = new Map<number, Tenant>();
+
+  constructor(limits: MqttLimits) {
+    this.#limits = limits;
+  }
+
+  find(iotDeviceId: number): Device | undefined {
+    return this.#devices.get(iotDeviceId);
+  }
+
+  /** Connections of the tenant's devices. */
+  connectionCount(tenantId: number): number {
+    return this.#tenants.get(tenantId)?.connectionCount ?? 0;
+  }
+
+  /** The device of an identity, made where there is none. One that has changed its tenant must have been emptied. */
+  take({ iotDeviceId, tenantId }: MqttIdentity): Device {
+    const known = this.#devices.get(iotDeviceId);
+    if (known !== undefined) return known;
+    const tenant = this.#takeTenant(tenantId);
+    tenant.deviceCount++;
+    const rate = new Rate(this.#limits.deviceMessagesPerSMax);
+    const device: Device = { iotDeviceId, tenant, rate, sessions: [] };
+    this.#devices.set(iotDeviceId, device);
+    return device;
+  }
+
+  /** Forgets the device, and its tenant, when it has no session left. */
+  release(device: Device): void {
+    if (device.sessions.length > 0 || this.#devices.get(device.iotDeviceId) !== device) return;
+    this.#devices.delete(device.iotDeviceId);
+    const { tenant } = device;
+    if (--tenant.deviceCount === 0) this.#tenants.delete(tenant.tenantId);
+  }
+
+  #takeTenant(tenantId: number): Tenant {
+    let tenant = this.#tenants.get(tenantId);
+    if (tenant === undefined) {
+      const rate = new Rate(this.#limits.tenantMessagesPerSMax);
+      tenant = { tenantId, rate, connectionCount: 0, deviceCount: 0 };
+      this.#tenants.set(tenantId, tenant);
+    }
+    return tenant;
+  }
+}
