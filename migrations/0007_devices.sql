@@ -125,7 +125,7 @@ call isolate_tenant('knocking_device');
 create policy account on iot_device_event as restrictive
   using ((select app_account_ids()) is null or case when equipment_id is null
     then exists (select from iot_device d where d.iot_device_id = iot_device_event.iot_device_id)
-    else true end);
+    else exists (select from equipment e where e.equipment_id = iot_device_event.equipment_id) end);
 create policy account on iot_device_command as restrictive
   using ((select app_account_ids()) is null or exists (
     select from iot_device d where d.iot_device_id = iot_device_command.iot_device_id));

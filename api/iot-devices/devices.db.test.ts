@@ -125,6 +125,29 @@ t.test('a device from registering to being off its unit', async (t) => {
   await unregister('imei-1');
 });
 
+t.test('of two changes at once with one version, one wins', async (t) => {
+  const { body } = await post('/v1/iot-devices', { device_identifier: 'imei-4' });
+  const url = `/v1/iot-devices/${body.iot_device_id}`;
+  const headers = { 'if-match': '"1"' };
+  const change = (device_type: string) => patch(url, { device_type }, 'admin', headers);
+  // Held up until all three are there.
+  const holder = await owner.connect();
+  await holder.query(`begin; select from iot_device where device_identifier = 'imei-4' for update`);
+  const changes = Promise.all([change('a'), change('b'), change('c')]);
+  const areThere = async () => {
+    const { rowCount } = await owner.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+    );
+    return rowCount === 3;
+  };
+  while (!(await areThere()));
+  await holder.query('commit');
+  holder.release();
+  const answers = await changes;
+  t.same(answers.map(({ status }) => status).sort(), [200, 412, 412]);
+  await unregister('imei-4');
+});
+
 t.test('a name is registered once in the world, and it is not told by whom', async (t) => {
   const name = 'imei-taken';
   t.equal((await post('/v1/iot-devices', { device_identifier: name }, 'foreign')).status, 201);
@@ -317,9 +340,10 @@ t.test('commands are queued, listed, cancelled', async (t) => {
     t.match(await post(url, { payload: 'a', expires_in_s }), refusal(400, '/expires_in_s'));
   }
 
-  await owner.query(`update iot_device_command set status = 'delivered' where iot_device_id = $1`, [
-    device.iot_device_id,
-  ]);
+  await owner.query(
+    `update iot_device_command set status = 'delivered' where iot_device_id = $1 or iot_device_command_id = $2`,
+    [device.iot_device_id, mine.commandIds[0]],
+  );
   await owner.query(
     `insert into iot_device_command (customer_id, iot_device_id, payload, status, expires_at)
      select $1, $2, n::text, 'delivered', now() from generate_series(1, 150) n`,

@@ -186,7 +186,8 @@ export async function rotateToken(
 ): Promise<DeviceRow & { token: string }> {
   await lockDevice(db, principal, id);
   const { token, hash } = makeDeviceToken();
-  const until = overlapS === 0 ? null : sql`now() + make_interval(secs => ${overlapS})`;
+  // Now is over already: then nothing is held over.
+  const until = sql`now() + make_interval(secs => ${overlapS})`;
   await db
     .update(device)
     .set({ token_hash: hash, previous_token_until: until })

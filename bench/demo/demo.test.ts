@@ -37,6 +37,7 @@ class Demo {
       env: {
         HTTP_PORT: '0',
         MQTT_PORT: '0',
+        TELTONIKA_PORT: '0',
         LIVE_PORT: '0',
         ...env,
       },

@@ -104,6 +104,7 @@ async function run(demo: Demo): Promise<void> {
   stopSignal.throwIfAborted();
   const simulation = startSimulation({
     mqttUrl: `mqtt://${dialHost(serverConfig.mqtt.host)}:${new URL(milepost.urls.mqtt).port}`,
+    teltonika: teltonikaOf(serverConfig, milepost),
     plans,
     tokenOf,
     fixIntervalS: config.fixIntervalS,
@@ -133,6 +134,15 @@ async function run(demo: Demo): Promise<void> {
     }),
   );
   if (!stopSignal.aborted) await once(stopSignal, 'abort');
+}
+
+function teltonikaOf(
+  { teltonika }: Config,
+  { urls }: Milepost,
+): { host: string; port: number } | null {
+  const url = urls['teltonika'];
+  if (teltonika === null || url === undefined) return null;
+  return { host: dialHost(teltonika.host), port: Number(new URL(url).port) };
 }
 
 async function stopAll(stops: Stops, screen: Screen): Promise<boolean> {

@@ -60,6 +60,7 @@ function startDemo(dir: string) {
       DEMO_FIX_INTERVAL_S: '1',
       HTTP_PORT: '0',
       MQTT_PORT: '0',
+      TELTONIKA_PORT: '0',
       LIVE_PORT: '0',
     },
   });

@@ -67,6 +67,7 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
     if (isNew) for (const customer of CUSTOMERS) await addCustomer(client, customer);
     const vehiclesAdded = await addVehicles(client, plans.map(vehicleOf), tokenHashOf);
     await addVehicles(client, [SPARE_VEHICLE], tokenHashOf);
+    await markForName(client, plans.at(-1)!.deviceIdentifier);
     const lastSeen = await readLastSeen(client);
     const { rows } = await client.query<{ id: number }>(
       'select coalesce(max(activity_feed_id), 0) as id from activity_feed',
@@ -77,6 +78,15 @@ export async function seed(options: SeedOptions): Promise<Seeded> {
     // Ending the session also rolls back what was not committed.
     await client.end();
   }
+}
+
+/** The tracker of the last vehicle is a Teltonika, which has a name and no secret. */
+async function markForName(client: pg.Client, deviceIdentifier: string): Promise<void> {
+  await client.query(
+    `update iot_device set sign_in_by_name = true
+      where device_identifier = $1 and not sign_in_by_name`,
+    [deviceIdentifier],
+  );
 }
 
 async function readCustomers(client: pg.Client): Promise<Map<CustomerKey, number>> {

@@ -5,6 +5,7 @@
  * States: made → running → stopping (nothing new, waiting for acknowledgements) → stopped.
  */
 import { createDevices, type DeviceStats } from './devices.ts';
+import { createTeltonikaDevice } from './teltonika-device.ts';
 import { Fleet } from './fleet.ts';
 import type { VehiclePlan } from './plan.ts';
 import type { LastSeen } from './vehicle.ts';
@@ -17,6 +18,8 @@ const ACK_MS_MAX = 5_000;
 export interface SimulationOptions {
   /** `mqtt://host:port` */
   readonly mqttUrl: string;
+  /** Where the last vehicle's tracker connects, which is a Teltonika; `null`: it speaks MQTT like the others. */
+  readonly teltonika: { readonly host: string; readonly port: number } | null;
   readonly plans: readonly VehiclePlan[];
   readonly tokenOf: (deviceIdentifier: string) => string;
   readonly fixIntervalS: number;
@@ -34,20 +37,44 @@ export interface Simulation {
 export function startSimulation(options: SimulationOptions): Simulation {
   const { mqttUrl, plans, tokenOf, fixIntervalS, lastSeen } = options;
   const fleet = new Fleet({ plans, fixIntervalS, startMs: Date.now(), lastSeen });
-  const credentials = plans.map(({ deviceIdentifier }) => ({
+  const last = plans.length - 1;
+  const imei = plans[last]!.deviceIdentifier;
+  const teltonika =
+    options.teltonika === null ? null : createTeltonikaDevice({ ...options.teltonika, imei });
+  const overMqtt = teltonika === null ? plans : plans.slice(0, last);
+  const credentials = overMqtt.map(({ deviceIdentifier }) => ({
     deviceIdentifier,
     token: tokenOf(deviceIdentifier),
   }));
   const devices = createDevices(mqttUrl, credentials);
   const timer = setInterval(() => {
-    fleet.emitDue(Date.now(), (index, fix) => devices.publish(index, JSON.stringify(fix)));
+    fleet.emitDue(Date.now(), (index, fix) => {
+      if (teltonika !== null && index === last) teltonika.publish(fix);
+      else devices.publish(index, JSON.stringify(fix));
+    });
   }, TICK_MS);
   devices.start();
+  teltonika?.start();
   return {
-    stats: () => devices.stats(),
-    stop() {
+    stats: () =>
+      teltonika === null ? devices.stats() : together(devices.stats(), teltonika.stats()),
+    async stop() {
       clearInterval(timer);
-      return devices.stop(ACK_MS_MAX);
+      const left = await Promise.all([devices.stop(ACK_MS_MAX), teltonika?.stop(ACK_MS_MAX) ?? 0]);
+      return left[0] + left[1];
     },
+  };
+}
+
+function together(many: DeviceStats, one: DeviceStats): DeviceStats {
+  return {
+    connected: many.connected + one.connected,
+    acknowledged: many.acknowledged + one.acknowledged,
+    refused: many.refused + one.refused,
+    dropped: many.dropped + one.dropped,
+    outstanding: many.outstanding + one.outstanding,
+    // One vehicle among many does not move the quantile.
+    p99Ms: Number.isNaN(many.p99Ms) ? one.p99Ms : many.p99Ms,
+    trouble: many.trouble === '' ? one.trouble : many.trouble,
   };
 }

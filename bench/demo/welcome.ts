@@ -1,10 +1,11 @@
 /** What the demo tells whoever started it: where to look, how to sign in, what to paste. Text alone. */
 import { DEMO_SIGN_IN_PATH } from '../../api/auth/demo-routes.ts';
+import type { Milepost } from '../../main.ts';
 import { USERS } from './people.ts';
 
 /** What differs from start to start. */
 export interface WelcomeFacts {
-  readonly urls: { readonly http: string; readonly live: string; readonly mqtt: string };
+  readonly urls: Milepost['urls'];
   readonly password: string;
   readonly vehicleCount: number;
   readonly dataDir: string;
@@ -21,6 +22,7 @@ export function welcome(facts: WelcomeFacts): string {
   const at = (path: string) => new URL(path, urls.http).href;
   const emailColumns = Math.max(...USERS.map(({ email }) => email.length));
   const body = JSON.stringify({ email: USERS[0]!.email, password });
+  const teltonika = urls['teltonika'];
   const data = facts.isNew ? 'new' : 'with the data of earlier runs';
   return [
     '',
@@ -29,6 +31,7 @@ export function welcome(facts: WelcomeFacts): string {
     `  map        ${at('/')}`,
     `  API        ${at('/docs')}`,
     `  MQTT       ${urls.mqtt} (3.1.1 and 5.0)`,
+    ...(teltonika === undefined ? [] : [`  Teltonika  ${teltonika} (one vehicle comes this way)`]),
     `  live       ${urls.live}`,
     `  database   postgres://milepost@127.0.0.1:${facts.databasePort}/milepost, ${data};`,
     `             its password is in ${facts.dataDir}/password`,

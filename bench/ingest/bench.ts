@@ -160,6 +160,7 @@ function costFigures(measured: Measured): [string, number, string][] {
     ['ack_p99_ms', measured.load.p99Ms, 'ms'],
     ['stall_max_ms', measured.stallMs, 'ms'],
     ['resident_mib', measured.residentMib, 'MiB'],
+    ['fixes_per_batch', measured.fixesPerBatch, 'fixes'],
   ];
 }
 

@@ -50,6 +50,7 @@ export interface Measured {
   readonly loadUs: number;
   readonly stallMs: number;
   readonly residentMib: number;
+  readonly fixesPerBatch: number;
 }
 
 /** Runs a job against the server. */
@@ -73,6 +74,7 @@ export async function measure(
     loadUs: usPerFix(load.cpuS),
     stallMs: after.stallMs,
     residentMib: after.residentMib,
+    fixesPerBatch: fixes / (after.batches - before.batches),
   };
 }
 

@@ -21,6 +21,8 @@ export interface ServerCost {
   /** The longest time that the event loop took between two turns, measured every 10 ms. */
   readonly stallMs: number;
   readonly residentMib: number;
+  /** Batches committed. */
+  readonly batches: number;
 }
 
 /** Starts the server on free ports. Nobody signs in at its API, so its issuer need not exist. */
@@ -84,6 +86,7 @@ async function readCost(httpUrl: string, pid: number): Promise<ServerCost> {
     cpuS: read('process_cpu_seconds_total'),
     stallMs: read('nodejs_eventloop_lag_max_seconds') * 1000,
     residentMib: (await residentBytes(pid)) / 2 ** 20,
+    batches: read('milepost_ingest_batch_rows_count'),
   };
 }
 

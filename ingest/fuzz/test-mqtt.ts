@@ -1,6 +1,7 @@
 /** The MQTT listener's insides as targets: the gate, the readers of packets, and whole connections over a fake socket. */
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
+import { PacketCutter, readPublish } from '../broker/packets.ts';
 import { readConnect } from '../mqtt/connect-reader.ts';
 import type { Fault } from '../mqtt/faults.ts';
 import { FieldCursor } from '../mqtt/field-cursor.ts';
@@ -32,6 +33,8 @@ const LIMITS = {
 };
 /** What the gate takes at once, so that many small pieces do not mean many small copies. */
 const GATHER_BYTES_MIN = 512;
+/** Cuts most of what is repeated. */
+const BROKER_PACKET_BYTES_MAX = 64;
 /** Bytes that are written for one that is read: a CONNACK for the least CONNECT, a reason for the least PUBLISH. */
 const WRITTEN_A_BYTE_MAX = 16;
 const WRITTEN_MIN = 512;
@@ -44,6 +47,7 @@ export function mqttTargets(): FuzzTarget[] {
   });
   return [
     target({ name: 'MQTT, packet gate', input: inPieces(streams()), check: checkGate }),
+    target({ name: 'MQTT, broker packets', input: inPieces(streams()), check: checkCutter }),
     target({ name: 'MQTT, readers', input: packets(), check: checkReaders }),
     target({ name: 'MQTT, connections', input: connection, check: checkConnections }),
   ];
@@ -71,6 +75,40 @@ function cutByGate(pieces: readonly Buffer[], byteCount: number): string[] {
       assert.ok(found.length * 2 <= byteCount, 'more packets than bytes');
     }
     assert.ok(gate.heldBytes <= Math.max(LIMITS.packetBytesMax, GATHER_BYTES_MIN));
+  }
+  return found;
+}
+
+/** The same of what comes from a broker, where a packet over the limit is cut and not refused. */
+function checkCutter(input: Pieces): boolean {
+  const whole = cutByCutter([Buffer.from(input.bytes)], input.bytes.length);
+  assert.deepEqual(cutByCutter(piecesOf(input), input.bytes.length), whole);
+  return whole.some((packet) => packet.startsWith('"'));
+}
+
+/** A packet as hexadecimal, or of a PUBLISH its topic in quotes and the rest. */
+function cutByCutter(pieces: readonly Buffer[], byteCount: number): string[] {
+  const cutter = new PacketCutter(BROKER_PACKET_BYTES_MAX);
+  const found: string[] = [];
+  for (const piece of pieces) {
+    cutter.push(piece);
+    for (;;) {
+      const result = cutter.next();
+      if (result === 'more') break;
+      if (result === 'malformed') return [...found, result];
+      const { packet, bodyStart, isCut, lengthBytes } = cutter;
+      assert.ok(packet.length <= BROKER_PACKET_BYTES_MAX && bodyStart <= packet.length);
+      assert.ok(isCut ? cutter.type === 3 : packet.length === lengthBytes);
+      const publish =
+        cutter.type === 3 ? readPublish(packet, bodyStart, byteCount % 2 === 0) : null;
+      if (publish === null) found.push(packet.toString('hex'));
+      else {
+        assert.ok(publish.topic !== '' && publish.payload.length <= packet.length - bodyStart);
+        assert.ok(publish.qos === 0 ? publish.packetId === 0 : publish.packetId > 0);
+        found.push(`${JSON.stringify(publish.topic)} ${publish.payload.toString('hex')} ${isCut}`);
+      }
+      assert.ok(found.length * 2 <= byteCount, 'more packets than bytes');
+    }
   }
   return found;
 }

@@ -16,7 +16,7 @@ export class StepCounter {
     this.session.post('Profiler.startPreciseCoverage', { callCount: true, detailed: true });
   }
 
-  /** Runs of blocks of our code during `work`; the same work gives the same count. */
+  /** Runs of blocks of our code during `work`, give or take a quarter: code that is optimized meanwhile loses a few. */
   count(work: () => void): number {
     this.taken();
     work();

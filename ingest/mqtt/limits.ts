@@ -77,7 +77,7 @@ export const MQTT_LIMITS_DEFAULT: MqttLimits = {
   connectionsPerDeviceMax: 8,
   tenantConnectionsMax: 50_000,
   deviceMessagesPerSMax: 1_000,
-  tenantMessagesPerSMax: 100_000,
+  tenantMessagesPerSMax: 1_000_000,
   sessionExpirySMax: 604_800,
   awaySessionsPerDeviceMax: 8,
   awaySessionsMax: 100_000,

@@ -86,19 +86,46 @@ t.test(
   },
 );
 
-t.test('without DUP a held identifier may mean a new message: it is handed over', async (t) => {
+t.test('a held identifier: what says that it is a repeat, or says the same, is one', async (t) => {
   const { port, sink } = await startListener(t);
   sink.answer = () => STORED;
   const client = await openSession(t, port, 4, KEPT);
   for (const [payload, dup, count] of [
     ['{"a":1}', false, 1],
     ['{"a":1}', true, 1],
+    ['{"a":1}', false, 1],
     ['{"a":2}', false, 2],
+    ['{"a":2}', false, 2],
+    ['{"a":3}', true, 2],
   ] as const) {
     t.match(await client.send(qos2(5, dup, payload)).next(), { cmd: 'pubrec', messageId: 5 });
-    t.equal(sink.taken.length, count);
+    t.equal(sink.taken.length, count, `${payload} ${dup}`);
   }
 });
+
+t.test(
+  'a client that has lost its half of an exchange begins another with the same identifier',
+  async (t) => {
+    const started = await startListener(t);
+    const { port, sink } = started;
+    const first = await openSession(t, port, 4, KEPT);
+    first.send(qos2(5, false, '{"a":1}'));
+    await sink.arrived(1);
+    await lose(started, first);
+    const second = await openSession(t, port, 4, KEPT);
+    second.send(qos2(5, false, '{"a":2}'));
+    await sink.arrived(2);
+    sink.taken[0]!.done({ kind: 'unavailable' });
+    t.match(
+      await second.send(PINGREQ).next(),
+      { cmd: 'pingresp' },
+      'of the old one nobody is told',
+    );
+    sink.taken[1]!.done(STORED);
+    t.match(await second.next(), { cmd: 'pubrec', messageId: 5 });
+    t.match(await second.send(release(5)).next(), { cmd: 'pubcomp', messageId: 5 });
+  },
+);
 
 t.test('PUBREL before PUBREC is a protocol error', async (t) => {
   const { port, sink, metrics } = await startListener(t);

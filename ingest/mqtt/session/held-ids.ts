@@ -1,8 +1,12 @@
 /**
  * The receiving half of quality of service 2 (section 4.3.3): which packet identifiers a session holds between PUBLISH
- * and PUBREL, over connections. Knows identifiers and outcomes; refuses to know packets and what was published.
+ * and PUBREL, over connections. Knows identifiers, outcomes, and a digest of what was published; refuses to know packets.
  *
- * States of an identifier: absent → (hold) `committing`, with all who wait for its PUBREC → (settled: stored) `recorded`
+ * The digest is there for identifiers that come twice. A repeat is to be answered and not stored again; but a client that
+ * was restarted and counts its identifiers from the start means a new message by the same one, and some clients (MQTT.js
+ * 5.16) do not mark their repeats with DUP. So a repeat is what says so, or what says the same.
+ *
+ * States of an identifier: absent → (hold) committing, with all who wait for its PUBREC → (settled: stored) recorded
  * → (release) absent. One whose publish was refused to a 5.0 client, or cannot be stored, is absent again at once: a
  * PUBREC of 0x80 or above, or none, ends the exchange.
  */
@@ -15,51 +19,69 @@ export interface Waiter {
   settled(outcome: PublishOutcome): void;
 }
 
+/** One identifier between PUBLISH and PUBREL. */
+export interface Exchange {
+  readonly digest: number;
+  /** `null`: recorded. */
+  waiters: Waiter[] | null;
+}
+
 /** What a PUBREL found. */
 export type Release = 'released' | 'unknown' | 'committing';
 
 export class HeldIds {
-  /** `null`: recorded. */
-  readonly #ids = new Map<number, Waiter[] | null>();
+  readonly #exchanges = new Map<number, Exchange>();
 
   get size(): number {
-    return this.#ids.size;
+    return this.#exchanges.size;
   }
 
-  /** Where the identifier is in its exchange. */
-  stateOf(packetId: number): 'absent' | 'committing' | 'recorded' {
-    const waiters = this.#ids.get(packetId);
-    if (waiters === undefined) return 'absent';
-    return waiters === null ? 'recorded' : 'committing';
+  /** The exchange that a PUBLISH with this identifier repeats, if it is none of its own. */
+  repeated(packetId: number, isDup: boolean, digest: number): Exchange | null {
+    const exchange = this.#exchanges.get(packetId);
+    return exchange !== undefined && (isDup || exchange.digest === digest) ? exchange : null;
   }
 
-  /** Begins an exchange. */
-  hold(packetId: number, waiter: Waiter): void {
-    this.#ids.set(packetId, [waiter]);
+  has(packetId: number): boolean {
+    return this.#exchanges.has(packetId);
   }
 
-  /** Adds a repeated PUBLISH to one that is committing. */
-  wait(packetId: number, waiter: Waiter): void {
-    this.#ids.get(packetId)?.push(waiter);
+  /** Begins an exchange; one of the same identifier is forgotten. */
+  hold(packetId: number, digest: number, waiter: Waiter): Exchange {
+    const exchange: Exchange = { digest, waiters: [waiter] };
+    this.#exchanges.set(packetId, exchange);
+    return exchange;
   }
 
   /** Notes what became of the publish, and tells all who wait. */
-  settle(packetId: number, outcome: PublishOutcome): void {
-    const waiters = this.#ids.get(packetId) ?? [];
+  settle(packetId: number, exchange: Exchange, outcome: PublishOutcome): void {
+    const waiters = exchange.waiters ?? [];
+    exchange.waiters = null;
     const isOver =
       outcome.kind === 'unavailable' ||
-      (outcome.kind === 'rejected' && waiters.some((waiter) => waiter.endsOnReject));
-    if (isOver) this.#ids.delete(packetId);
-    else if (waiters.length > 0) this.#ids.set(packetId, null);
+      (outcome.kind === 'rejected' && waiters.some(({ endsOnReject }) => endsOnReject));
+    if (isOver && this.#exchanges.get(packetId) === exchange) this.#exchanges.delete(packetId);
     for (const waiter of waiters) waiter.settled(outcome);
   }
 
   /** Ends an exchange that is recorded. */
   release(packetId: number): Release {
-    const state = this.stateOf(packetId);
-    if (state === 'absent') return 'unknown';
-    if (state === 'committing') return state;
-    this.#ids.delete(packetId);
+    const exchange = this.#exchanges.get(packetId);
+    if (exchange === undefined) return 'unknown';
+    if (exchange.waiters !== null) return 'committing';
+    this.#exchanges.delete(packetId);
     return 'released';
   }
+}
+
+/** FNV-1a over topic and payload: enough to tell two messages of one device apart. */
+export function digestOf(topic: string, payload: Buffer): number {
+  let digest = 0x811c9dc5;
+  for (let i = 0; i < topic.length; i++) {
+    digest = Math.imul(digest ^ topic.charCodeAt(i), 0x01000193);
+  }
+  for (let i = 0; i < payload.length; i++) {
+    digest = Math.imul(digest ^ payload[i]!, 0x01000193);
+  }
+  return digest;
 }

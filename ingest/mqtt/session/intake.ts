@@ -8,9 +8,8 @@
  * and all of 3.1.1, have no such rule: there the listener stops reading when the window is full, and goes on when half
  * of it is free.
  *
- * Quality of service 2: PUBREC says that the publish is committed. A repeat (DUP) of one that is held is answered and not
- * handed over again. One without DUP is handed over: a client that lost its half of the session and counts its
- * identifiers from the start may mean a new message, and if it does not, the store takes each fix once.
+ * Quality of service 2: PUBREC says that the publish is committed. A repeat of one that is held is answered and not
+ * handed over again.
  */
 import type { Fault } from '../faults.ts';
 import {
@@ -28,7 +27,7 @@ import { PublishReader } from '../publish-reader.ts';
 import { ackWithReason, type Recipient } from '../replies.ts';
 import type { MqttMetrics, MqttSink, PublishOutcome } from '../sink.ts';
 import { Acks, type PendingAck } from './acks.ts';
-import { HeldIds } from './held-ids.ts';
+import { digestOf, HeldIds } from './held-ids.ts';
 import { PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, type Outbox } from './outbox.ts';
 import type { Session } from './session.ts';
 
@@ -164,20 +163,17 @@ export class Intake {
   #exchange(packetId: number, receivedMs: number): boolean {
     this.#session.heldIds ??= new HeldIds();
     const { heldIds } = this.#session;
-    const state = heldIds.stateOf(packetId);
-    if (state === 'absent' && heldIds.size >= this.#limits.heldIdsMax) return false;
-    const settle = this.#settler(this.#acks.add(packetId, 2));
-    if (state === 'recorded' && this.#reader.isDup) {
-      settle(STORED);
-      return true;
-    }
-    const waiter = { endsOnReject: this.#isV5, settled: settle };
-    if (state === 'committing') {
-      heldIds.wait(packetId, waiter);
-      return true;
-    }
-    heldIds.hold(packetId, waiter);
-    this.#submit(receivedMs, (outcome) => heldIds.settle(packetId, outcome));
+    const { topic, payload, isDup } = this.#reader;
+    const digest = digestOf(topic, payload);
+    const repeated = heldIds.repeated(packetId, isDup, digest);
+    if (!heldIds.has(packetId) && heldIds.size >= this.#limits.heldIdsMax) return false;
+    const settled = this.#settler(this.#acks.add(packetId, 2));
+    const waiter = { endsOnReject: this.#isV5, settled };
+    if (repeated === null) {
+      const exchange = heldIds.hold(packetId, digest, waiter);
+      this.#submit(receivedMs, (outcome) => heldIds.settle(packetId, exchange, outcome));
+    } else if (repeated.waiters === null) settled(STORED);
+    else repeated.waiters.push(waiter);
     return true;
   }
 

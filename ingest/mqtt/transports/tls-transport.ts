@@ -76,8 +76,11 @@ export function watchHandshakes(
   refused: (reason: string) => void,
 ): void {
   server.on('connection', (socket: Socket) => handshakes.begin(socket));
-  // A client of 1.2 could make the server work for it without end.
-  server.on('secureConnection', (socket) => socket.disableRenegotiation());
+  server.on('secureConnection', (socket) => {
+    // A client of 1.2 could make the server work for it without end. Node tells of the attempt, and would go on.
+    socket.disableRenegotiation();
+    socket.on('error', () => socket.destroy());
+  });
   server.on('tlsClientError', (_error, socket) => {
     refused('tls_handshake');
     socket.destroy();

@@ -185,7 +185,7 @@ t.test('WebSocket: what is no MQTT over WebSocket is turned away', async (t) => 
   await house.metrics.refusal('text_message');
   await closedFor('a message over the limit', (socket) => {
     socket.send(connectPacket(4));
-    socket.once('message', () => socket.send(Buffer.alloc(100_001)));
+    socket.once('message', () => socket.send(publishPacket(4, 0, 'x'.repeat(100_001))));
   });
   await closedFor('much before anybody is known', (socket) => {
     socket.send(Buffer.alloc(10), { fin: false });
@@ -367,6 +367,8 @@ t.test('stopping: no new connections, open ones are the listener’s', async (t)
   await once(half, 'connect');
   half.on('error', () => undefined);
   const ended = once(half, 'close');
+  // Connections are accepted in order, so the half one has been when this one is.
+  (await openTls(t, house.tlsPort, { ca })).destroy();
   for (const transport of house.transports) transport.stopAccepting();
   await ended;
   for (const url of urls(house)) await t.rejects(connectMqtt(t, url, { ca }), /ECONNREFUSED/);
