@@ -26,7 +26,11 @@ const Activity = Type.Object({
   account_id: nullable(Id),
   equipment_id: Id,
   equipment_has_iot_device_id: nullable(Id),
-  event_type: Type.String(),
+  event_type: Type.String({
+    description:
+      '`geofence_enter`, `geofence_exit`, `alert_raised`, `alert_cleared`, `device_disconnected`, ' +
+      '`device_region_enter`, `device_region_leave`, and others.',
+  }),
   event_time: Instant,
   received_at: Instant,
   latitude: nullable(Type.Number()),
@@ -62,7 +66,7 @@ export function addActivityRoutes(app: FastifyInstance, context: ApiContext): vo
       schema: {
         operationId: 'listActivity',
         tags: ['activity'],
-        summary: 'Transitions and alerts, newest first',
+        summary: 'Transitions, alerts, and what devices said of themselves, newest first',
         description: '`from` is inclusive, `to` exclusive; both hold the time of the event.',
         querystring: filters,
         response: { 200: pageOf(Activity), ...guardedProblems },

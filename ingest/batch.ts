@@ -61,6 +61,8 @@ export interface Batch {
   readonly rejects: readonly Reject[];
   /** The newest arrival of its messages. */
   readonly receivedMs: number;
+  /** Bytes that its fixes may be encoded into, and were last; stays with it until it is answered. */
+  copyRoom: Buffer | null;
 }
 
 /** Rows that columns have room for at first. */
@@ -76,6 +78,7 @@ export class FillingBatch implements Batch {
   receivedMs = 0;
   /** Memory that its messages are charged with. */
   bytes = 0;
+  copyRoom: Buffer | null = null;
 
   /** Rows of every kind. */
   get rows(): number {

@@ -254,6 +254,30 @@ t.test('an answer that comes while others are written is not overlooked', async 
   t.same(await states(), ['a delivered at done', 'b delivered at done']);
 });
 
+t.test(
+  'what a device cannot take is not tried in a loop, and holds up the others until it expires',
+  async (t) => {
+    const { make, devices, deviceIds, queue, subscribe, owner, states } = await openHouse(t);
+    const sender = make();
+    const device = deviceIds[0]!;
+    await queue(device, 'too large');
+    await queue(device, 'b');
+    devices.answer = 'gone';
+    subscribe(sender, device);
+    await sender.settled();
+    t.same(devices.payloads, ['too large']);
+    subscribe(sender, device);
+    await sender.settled();
+    t.same(devices.payloads, ['too large', 'too large']);
+    devices.answer = null;
+    await owner.query(`update iot_device_command set expires_at = now() where payload <> 'b'`);
+    await sender.upkeep();
+    await sender.settled();
+    t.same(devices.payloads.slice(2), ['b']);
+    t.same(await states(), ['too large expired at', 'b sent at']);
+  },
+);
+
 t.test('a device that went away unnoticed: its command is queued as before', async (t) => {
   const { make, devices, deviceIds, queue, changed, subscribe, states, queries } =
     await openHouse(t);

@@ -31,8 +31,8 @@ export interface CommandSenderOptions {
   readonly log: Logger;
   readonly prometheus: PromRegistry;
   /**
-   * Gives a payload to a device; false: it does not listen. Otherwise `done` is called once, at once or later: the device
-   * has acknowledged, or its connection is gone.
+   * Gives a payload to a device; false: it does not listen, or cannot take more now. Otherwise `done` is called once, at
+   * once or later: the device has acknowledged, or it will not. Either way `onSubscribed` tells when to try again.
    */
   readonly send: (
     iotDeviceId: number,
@@ -48,6 +48,8 @@ interface InFlight {
   readonly sinceMs: number;
   /** Counted against the limit; 0 once it has taken too long. */
   chargedBytes: number;
+  /** The device has subscribed again since: what the old subscription did not acknowledge can go at once. */
+  isOutdated: boolean;
 }
 
 interface ClaimedRow {
@@ -104,6 +106,8 @@ export class CommandSender {
   /** The device listens from now on, again or for the first time. */
   onSubscribed(iotDeviceId: number): void {
     this.listening.add(iotDeviceId);
+    const inFlight = this.waiting.get(iotDeviceId);
+    if (inFlight !== undefined) inFlight.isOutdated = true;
     this.rouse(iotDeviceId);
   }
 
@@ -134,8 +138,12 @@ export class CommandSender {
     }
     this.wake();
     try {
-      const { rowCount } = await this.options.pool.query(EXPIRE, [EXPIRE_ROWS_MAX]);
-      this.commands.inc({ outcome: 'expired' }, rowCount ?? 0);
+      const { rows } = await this.options.pool.query<{ iot_device_id: number }>(EXPIRE, [
+        EXPIRE_ROWS_MAX,
+      ]);
+      this.commands.inc({ outcome: 'expired' }, rows.length);
+      // Another one may be first in line now.
+      for (const { iot_device_id } of rows) this.rouse(iot_device_id);
     } catch (error) {
       this.options.log.warn({ err: error }, 'commands could not be expired');
     }
@@ -235,7 +243,8 @@ export class CommandSender {
   private tell(row: ClaimedRow): void {
     const { iot_device_id: iotDeviceId, iot_device_command_id: commandId } = row;
     const payload = Buffer.from(row.payload);
-    const inFlight = { commandId, sinceMs: this.nowMs(), chargedBytes: payload.length };
+    const chargedBytes = payload.length;
+    const inFlight = { commandId, sinceMs: this.nowMs(), chargedBytes, isOutdated: false };
     this.waiting.set(iotDeviceId, inFlight);
     this.bytesInFlight += payload.length;
     const isTaken = this.options.send(iotDeviceId, payload, (outcome) =>
@@ -257,7 +266,8 @@ export class CommandSender {
       this.delivered.set(iotDeviceId, inFlight.commandId);
       this.commands.inc({ outcome: 'delivered' });
     }
-    this.rouse(iotDeviceId);
+    // What is gone at once would be gone again at once: it waits for the next subscription.
+    if (outcome === 'delivered' || inFlight.isOutdated) this.rouse(iotDeviceId);
     this.wake();
   }
 
@@ -302,4 +312,5 @@ update iot_device_command set status = 'expired'
  where iot_device_command_id in (
    select iot_device_command_id from iot_device_command
     where status in ('queued', 'sent') and expires_at <= now()
-    order by expires_at limit $1)`;
+    order by expires_at limit $1)
+returning iot_device_id`;

@@ -6,14 +6,21 @@
  * into a temporary table, then INSERT … ON CONFLICT DO NOTHING, which also tells which rows were new.
  */
 import type { ClientBase } from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import type { Evaluation } from '../engine/types.ts';
 import type { Batch, Reject } from './batch.ts';
-import { encodeFixes, encodeReadings, FIX_COLUMNS, READING_COLUMNS } from './copy-encode.ts';
+import {
+  encodeFixes,
+  encodeReadings,
+  FIX_COLUMNS,
+  READING_COLUMNS,
+  roomForFixes,
+} from './copy-encode.ts';
+import { copyIn } from './copy-in.ts';
 import { feedCount, writeDeviceEvents, writeDeviceFeed, type FeedRows } from './device-events.ts';
 import { encodeEvents, eventKey, EVENT_COLUMNS } from './events.ts';
 import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
+import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
 export interface CommitWork {
@@ -64,13 +71,19 @@ export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
   return {
     batch,
     evaluation,
-    fixes: batch.fixes.count === 0 ? null : encodeFixes(batch.fixes),
+    fixes: batch.fixes.count === 0 ? null : encodeInRoom(batch),
     readings: batch.readings.count === 0 ? null : encodeReadings(batch.readings),
     positions: latestPositions(batch, evaluation),
     eventIds: null,
     eventIdsTakenMs: 0,
     deviceFeed: NO_FEED,
   };
+}
+
+/** A batch keeps its room for the next rows in it: a megabyte anew for each batch is work for the collector. */
+function encodeInRoom(batch: Batch): Buffer {
+  batch.copyRoom = roomForFixes(batch.fixes, batch.copyRoom);
+  return encodeFixes(batch.fixes, batch.copyRoom);
 }
 
 /** The rows that committed work put into the feed, with their ids. */
@@ -91,7 +104,6 @@ export async function commitBatch(
   staged: boolean,
 ): Promise<CommitResult> {
   await takeEventIds(client, work);
-  await client.query('begin');
   try {
     const result = staged ? await writeStaged(client, work) : await writeOptimistic(client, work);
     await writeLatest(client, work);
@@ -112,40 +124,30 @@ async function takeEventIds(client: ClientBase, work: CommitWork): Promise<void>
   const nowMs = performance.now();
   const isFresh = work.eventIds !== null && nowMs - work.eventIdsTakenMs < EVENT_IDS_AGE_MS_MAX;
   if (length === 0 || isFresh) return;
-  const { rows } = await client.query<{ id: number }>(
-    `select nextval('activity_feed_activity_feed_id_seq') as id from generate_series(1, $1)`,
-    [length],
-  );
+  const { rows } = await client.query<{ id: number }>({
+    name: 'event_ids',
+    text: `select nextval('activity_feed_activity_feed_id_seq') as id from generate_series(1, $1)`,
+    values: [length],
+  });
   work.eventIds = rows.map((row) => row.id);
   work.eventIdsTakenMs = nowMs;
 }
 
-/** COPY of one Buffer: one socket write instead of two a chunk. */
-async function copy(
-  client: ClientBase,
-  table: string,
-  columns: string,
-  data: Buffer,
-): Promise<void> {
-  const stream = client.query(copyFrom(`copy ${table} (${columns}) from stdin (format binary)`));
-  // `finish` comes after the server's ReadyForQuery. stream.pipeline would destroy the stream after a server error,
-  // which this stream answers by writing to a connection it has let go of.
-  await new Promise<void>((resolve, reject) => {
-    stream.once('finish', resolve);
-    stream.on('error', reject);
-    stream.end(data);
-  });
+function copySql(table: string, columns: string): string {
+  return `copy ${table} (${columns}) from stdin (format binary)`;
 }
+
+const COPY_FIXES = copySql('equipment_gps_location', FIX_COLUMNS);
+const COPY_READINGS = copySql('iot_device_metric', READING_COLUMNS);
+const COPY_EVENTS = copySql('activity_feed', EVENT_COLUMNS);
 
 type RowResult = Omit<CommitResult, 'eventDuplicate'>;
 
 async function writeOptimistic(client: ClientBase, work: CommitWork): Promise<RowResult> {
-  if (work.fixes !== null) {
-    await copy(client, 'equipment_gps_location', FIX_COLUMNS, work.fixes);
-  }
-  if (work.readings !== null) {
-    await copy(client, 'iot_device_metric', READING_COLUMNS, work.readings);
-  }
+  // In one go with the first COPY, where there is one.
+  if (work.fixes === null) await client.query('begin');
+  else await copyIn(client, `begin; ${COPY_FIXES}`, work.fixes);
+  if (work.readings !== null) await copyIn(client, COPY_READINGS, work.readings);
   return { fixDuplicate: null, readingDuplicate: null };
 }
 
@@ -159,8 +161,9 @@ async function writeStaged(client: ClientBase, work: CommitWork): Promise<RowRes
   const { fixes, readings } = work.batch;
   let fixDuplicate: Uint8Array | null = null;
   let readingDuplicate: Uint8Array | null = null;
+  await client.query('begin');
   if (work.fixes !== null) {
-    await copy(client, 'fix_staging', FIX_COLUMNS, work.fixes);
+    await copyIn(client, copySql('fix_staging', FIX_COLUMNS), work.fixes);
     const { rows } = await client.query<InsertedRow>(
       `insert into equipment_gps_location (${FIX_COLUMNS}) select ${FIX_COLUMNS} from fix_staging
        on conflict do nothing returning equipment_has_iot_device_id as id, '' as code,
@@ -171,7 +174,7 @@ async function writeStaged(client: ClientBase, work: CommitWork): Promise<RowRes
     );
   }
   if (work.readings !== null) {
-    await copy(client, 'reading_staging', READING_COLUMNS, work.readings);
+    await copyIn(client, copySql('reading_staging', READING_COLUMNS), work.readings);
     const { rows } = await client.query<InsertedRow>(
       `insert into iot_device_metric (${READING_COLUMNS}) select ${READING_COLUMNS} from reading_staging
        on conflict do nothing returning equipment_has_iot_device_id as id, metric_code as code,
@@ -244,21 +247,21 @@ async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> 
       name: 'latest',
       text: LATEST_SQL,
       values: [
-        p.map((row) => row.link.equipmentId),
-        p.map((row) => row.link.deviceId),
-        p.map((row) => row.recordedMs),
-        p.map((row) => row.receivedMs),
-        p.map((row) => row.latDeg),
-        p.map((row) => row.lonDeg),
-        p.map((row) => row.altitudeM),
-        p.map((row) => row.speedMps),
-        p.map((row) => row.headingDeg),
-        p.map((row) => row.accuracyM),
-        p.map((row) => row.odometerM),
-        p.map((row) => row.ignition),
-        p.map((row) => row.motionStatus),
-        p.map((row) => row.temperatureC),
-        p.map((row) => row.temperatureMs),
+        int8Array(p.map((row) => row.link.equipmentId)),
+        int8Array(p.map((row) => row.link.deviceId)),
+        float8Array(p.map((row) => row.recordedMs)),
+        float8Array(p.map((row) => row.receivedMs)),
+        float8Array(p.map((row) => row.latDeg)),
+        float8Array(p.map((row) => row.lonDeg)),
+        float4Array(p.map((row) => row.altitudeM)),
+        float4Array(p.map((row) => row.speedMps)),
+        float4Array(p.map((row) => row.headingDeg)),
+        float4Array(p.map((row) => row.accuracyM)),
+        float8Array(p.map((row) => row.odometerM)),
+        boolArray(p.map((row) => row.ignition)),
+        textArray(p.map((row) => row.motionStatus)),
+        float8Array(p.map((row) => row.temperatureC)),
+        float8Array(p.map((row) => row.temperatureMs)),
       ],
     });
     // What watchers are told is what the table says: a late reading has not replaced a newer one there.
@@ -274,7 +277,11 @@ async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> 
   await client.query({
     name: 'temperature',
     text: TEMPERATURE_SQL,
-    values: [rows.map(([id]) => id), rows.map(([, r]) => r.valueC), rows.map(([, r]) => r.timeMs)],
+    values: [
+      int8Array(rows.map(([id]) => id)),
+      float8Array(rows.map(([, r]) => r.valueC)),
+      float8Array(rows.map(([, r]) => r.timeMs)),
+    ],
   });
 }
 
@@ -291,12 +298,12 @@ async function writeState(client: ClientBase, evaluation: Evaluation, batch: Bat
   await client.query({
     name: 'state',
     text: `insert into engine_state (equipment_has_iot_device_id, customer_id, state, updated_at)
-      select id, tenant, state, now() from unnest($1::bigint[], $2::bigint[], $3::jsonb[]) as s (id, tenant, state)
+      select id, tenant, state::jsonb, now() from unnest($1::bigint[], $2::bigint[], $3::text[]) as s (id, tenant, state)
       on conflict (equipment_has_iot_device_id) do update set state = excluded.state, updated_at = excluded.updated_at`,
     values: [
-      changed.map(([id]) => id),
-      changed.map(([id]) => tenantOf.get(id)),
-      changed.map(([, state]) => JSON.stringify(state)),
+      int8Array(changed.map(([id]) => id)),
+      int8Array(changed.map(([id]) => tenantOf.get(id)!)),
+      textArray(changed.map(([, state]) => JSON.stringify(state))),
     ],
   });
 }
@@ -305,8 +312,8 @@ async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean
   const { events } = work.evaluation;
   if (work.eventIds === null || events.length === 0) return;
   const data = encodeEvents(events, work.eventIds, work.batch);
-  if (!staged) return copy(client, 'activity_feed', EVENT_COLUMNS, data);
-  await copy(client, 'event_staging', EVENT_COLUMNS, data);
+  if (!staged) return copyIn(client, COPY_EVENTS, data);
+  await copyIn(client, copySql('event_staging', EVENT_COLUMNS), data);
   await client.query(
     `insert into activity_feed (${EVENT_COLUMNS}) select ${EVENT_COLUMNS} from event_staging on conflict do nothing`,
   );

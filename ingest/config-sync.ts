@@ -27,6 +27,8 @@ import {
 const RETRY_MS = 500;
 /** Devices whose state is read in one query. */
 const RESTORE_DEVICES_MAX = 2_000;
+/** How often tokens are looked at whose time may be over. */
+const TOKEN_SWEEP_MS = 1_000;
 /** Changed ids gathered before a full reload is cheaper than single rows. */
 const CHANGED_IDS_MAX = 5_000;
 
@@ -73,6 +75,9 @@ export class ConfigSync {
   private readonly restored = new Set<number>();
   private readonly fences = new Set<number>();
   private readonly rules = new Map<number, string>();
+  /** When the token before the last one runs out, by device. */
+  private readonly tokenEndsMs = new Map<number, number>();
+  private tokenSweep: NodeJS.Timeout | undefined;
   private round = emptyRound();
   private running: Promise<void> | null = null;
   private stopped = false;
@@ -91,6 +96,8 @@ export class ConfigSync {
 
   /** Loads everything; rejects when the database cannot be read. */
   async load(): Promise<void> {
+    this.tokenSweep = setInterval(() => this.endTokens(Date.now()), TOKEN_SWEEP_MS);
+    this.tokenSweep.unref();
     this.units = await readUnits(this.options.pool);
     await this.sync({ ...emptyRound(), full: true });
   }
@@ -117,7 +124,20 @@ export class ConfigSync {
 
   async stop(): Promise<void> {
     this.stopped = true;
+    clearInterval(this.tokenSweep);
     await this.settled();
+  }
+
+  /**
+   * Closes the connections of devices whose token before the last one has run out by now: one of them may have been
+   * opened with it. Those that have the new token come back with it.
+   */
+  endTokens(nowMs: number): void {
+    for (const [iotDeviceId, endsMs] of this.tokenEndsMs) {
+      if (endsMs > nowMs) continue;
+      this.tokenEndsMs.delete(iotDeviceId);
+      this.options.target.deviceRevoked(iotDeviceId);
+    }
   }
 
   private wake(): void {
@@ -247,7 +267,8 @@ export class ConfigSync {
     if (before?.link && before.link.deviceId !== device.link?.deviceId) {
       edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
     }
-    const isRevoked = before !== undefined && !stillOpens(before, device);
+    const hasEnded = this.noteTokenEnd(device);
+    const isRevoked = before !== undefined && (hasEnded || !stillOpens(before, device));
     registry.put(device);
     if (isRevoked) target.deviceRevoked(device.iotDeviceId);
     if (device.link === null) return;
@@ -255,28 +276,40 @@ export class ConfigSync {
     edits.push({ type: 'device_put', device: { deviceId, tenantId, accountId, equipmentId } });
   }
 
+  /** True when a token has run out and the next sweep would have closed what it opened. */
+  private noteTokenEnd({ iotDeviceId, previousToken }: RegisteredDevice): boolean {
+    const nowMs = Date.now();
+    const hasEnded = (this.tokenEndsMs.get(iotDeviceId) ?? Infinity) <= nowMs;
+    const endsMs = previousToken?.untilMs ?? 0;
+    if (endsMs > nowMs) this.tokenEndsMs.set(iotDeviceId, endsMs);
+    else this.tokenEndsMs.delete(iotDeviceId);
+    return hasEnded;
+  }
+
   private removeDevice(iotDeviceId: number, edits: Edit[]): void {
     const { registry, target } = this.options;
     const before = registry.device(iotDeviceId);
     if (before === undefined) return;
     registry.remove(iotDeviceId);
+    this.tokenEndsMs.delete(iotDeviceId);
     target.deviceRevoked(iotDeviceId);
     if (before.link !== null) edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
   }
 }
 
-/** Whether a connection that `before` opened may stay: its secret still opens the door, as current or as previous. */
+/** Whether a connection that `before` opened may stay: every secret that opened the door then still does. */
 function stillOpens(before: RegisteredDevice, now: RegisteredDevice): boolean {
   if (before.deviceName !== now.deviceName || before.tenantId !== now.tenantId) return false;
   if (before.signInByName && !now.signInByName) return false;
-  const hash = before.tokenHash;
-  if (hash === null) return true;
-  return (
-    (now.tokenHash?.equals(hash) ?? false) ||
-    (now.previousToken !== null &&
-      now.previousToken.untilMs > Date.now() &&
-      now.previousToken.hash.equals(hash))
-  );
+  const after = openingHashes(now);
+  return openingHashes(before).every((hash) => after.some((one) => one.equals(hash)));
+}
+
+/** The hashes of the tokens that open the door now. One that has run out has had its connections closed. */
+function openingHashes({ tokenHash, previousToken }: RegisteredDevice): Buffer[] {
+  const hashes = tokenHash === null ? [] : [tokenHash];
+  const holds = previousToken !== null && previousToken.untilMs > Date.now();
+  return holds ? [...hashes, previousToken.hash] : hashes;
 }
 
 function idsOf(round: Round, changed: ReadonlySet<number>): Ids {

@@ -31,15 +31,23 @@ const READING_BYTES_MAX = 2 + READING_FIELDS * 12;
 const MOVING = Buffer.from('moving');
 const STOPPED = Buffer.from('stopped');
 
+/** The size of a Buffer for so many bytes of rows. */
+function copyBytes(bytesMax: number): number {
+  return HEADER_BYTES + bytesMax + TRAILER_BYTES;
+}
+
 /** Fills a Buffer with COPY fields, one after the other. */
 export class CopyWriter {
   private readonly bytes: Buffer;
   private readonly view: DataView;
   private at: number;
 
-  /** @param bytesMax room for header, rows and trailer; writing past it throws RangeError. */
-  constructor(bytesMax: number) {
-    this.bytes = Buffer.allocUnsafe(HEADER_BYTES + bytesMax + TRAILER_BYTES);
+  /**
+   * @param bytesMax room for rows; writing past it throws RangeError.
+   * @param room a Buffer of {@link copyBytes} to write into; a new one where none is given.
+   */
+  constructor(bytesMax: number, room: Buffer = Buffer.allocUnsafe(copyBytes(bytesMax))) {
+    this.bytes = room;
     this.view = new DataView(this.bytes.buffer, this.bytes.byteOffset, this.bytes.length);
     SIGNATURE.copy(this.bytes);
     this.bytes.fill(0, SIGNATURE.length, HEADER_BYTES);
@@ -131,11 +139,21 @@ export function textBytesMax(value: string | null): number {
   return value === null ? 0 : value.length * UTF8_BYTES_PER_CHAR_MAX;
 }
 
-/** The fixes of a batch as COPY data, columns in the order of {@link FIX_COLUMNS}. */
-export function encodeFixes(rows: FixRows): Buffer {
+/** A Buffer that is large enough for these fixes: the given one, or a new one. */
+export function roomForFixes(rows: FixRows, room: Buffer | null): Buffer {
+  const size = copyBytes(fixBytesMax(rows));
+  return room !== null && room.length >= size ? room : Buffer.allocUnsafe(size);
+}
+
+function fixBytesMax(rows: FixRows): number {
   let textBytes = 0;
   for (let i = 0; i < rows.count; i++) textBytes += textBytesMax(rows.event[i]!);
-  const writer = new CopyWriter(rows.count * FIX_BYTES_MAX + textBytes);
+  return rows.count * FIX_BYTES_MAX + textBytes;
+}
+
+/** The fixes of a batch as COPY data in `room`, columns in the order of {@link FIX_COLUMNS}. */
+export function encodeFixes(rows: FixRows, room = roomForFixes(rows, null)): Buffer {
+  const writer = new CopyWriter(0, room);
   for (let i = 0; i < rows.count; i++) {
     const motion = rows.motion[i]!;
     writer.row(FIX_FIELDS);

@@ -13,14 +13,14 @@ export function rowCount(batch: Batch): number {
  */
 export function halves(batch: Batch): [Batch, Batch] {
   if (batch.rejects.length > 0) {
-    return [{ ...batch, rejects: [] }, pick(batch, { rejects: batch.rejects })];
+    return [{ ...whole(batch), rejects: [] }, pick(batch, { rejects: batch.rejects })];
   }
   const { fixes, readings, events } = batch;
   const count = fixes.count + readings.count;
   if (events.length > 0) {
     const middle = count > 0 ? 0 : events.length >> 1;
     return [
-      { ...batch, events: events.slice(0, middle) },
+      { ...whole(batch), events: events.slice(0, middle) },
       pick(batch, { events: events.slice(middle) }),
     ];
   }
@@ -45,6 +45,11 @@ export function withoutRows(batch: Batch, reject: Reject): Batch {
   return pick(batch, { rejects: [...batch.rejects, reject] });
 }
 
+/** All of a batch, but for its room. */
+function whole({ fixes, readings, events, rejects, receivedMs }: Batch): Batch {
+  return { fixes, readings, events, rejects, receivedMs, copyRoom: null };
+}
+
 interface Picked {
   readonly fixes?: readonly number[];
   readonly readings?: readonly number[];
@@ -56,6 +61,8 @@ interface Picked {
 function pick(batch: Batch, { fixes, readings, events, rejects }: Picked): Batch {
   return {
     receivedMs: batch.receivedMs,
+    // The whole may still be on its way to a server that has refused it.
+    copyRoom: null,
     fixes: pickFixes(batch.fixes, fixes ?? []),
     readings: pickReadings(batch.readings, readings ?? []),
     events: events ?? [],

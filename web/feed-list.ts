@@ -70,8 +70,7 @@ export class FeedList {
 
   #rowOf(event: FeedEvent): Row {
     const timeMs = Date.parse(event.event_time);
-    const isAlert = event.telematic_alert_id !== null;
-    const element = make('li', `${isAlert ? 'alert' : 'fence'} ${kindOf(event)}`);
+    const element = make('li', `${sourceOf(event)} ${kindOf(event)}`);
     const button = make('button');
     button.type = 'button';
     const age = make('time', 'age', ageText(Date.now() - timeMs));
@@ -94,10 +93,17 @@ export class FeedList {
   }
 }
 
+/** What it came from: a rule, a fence, or the device's own word. */
+function sourceOf(event: FeedEvent): string {
+  if (event.telematic_alert_id !== null) return 'alert';
+  return event.event_type.startsWith('device_') ? 'device' : 'fence';
+}
+
 function kindOf(event: FeedEvent): string {
   if (event.event_type === 'alert_raised') {
     return event.severity === 'critical' ? 'critical' : 'warning';
   }
   if (event.event_type === 'alert_cleared') return 'cleared';
-  return event.event_type === 'geofence_exit' ? 'exit' : 'enter';
+  if (event.event_type === 'device_disconnected') return 'lost';
+  return /_(exit|leave)$/.test(event.event_type) ? 'exit' : 'enter';
 }

@@ -155,6 +155,10 @@ t.test('words for people', (t) => {
     eventText(event({ ...yard, event_type: 'geofence_enter', initial: true })),
     'first seen in Yard',
   );
+  t.equal(eventText(event({ ...yard, event_type: 'device_region_enter' })), 'entered region Yard');
+  t.equal(eventText(event({ ...yard, event_type: 'device_region_leave' })), 'left region Yard');
+  const lost = { ...yard, event_type: 'device_disconnected', subject_name: 'imei-1' };
+  t.equal(eventText(event(lost)), 'lost contact with imei-1');
   t.equal(eventText(event({ ...yard, event_type: 'door_open', subject_name: '' })), 'door open');
   t.end();
 });

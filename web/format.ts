@@ -57,6 +57,9 @@ const VERBS: Record<string, string> = {
   geofence_cross: 'crossed',
   alert_raised: 'raised',
   alert_cleared: 'cleared',
+  device_disconnected: 'lost contact with',
+  device_region_enter: 'entered region',
+  device_region_leave: 'left region',
 };
 
 /** What happened, without the unit: "entered Depot North", "raised Too fast (31.2 m/s)". */

@@ -44,6 +44,7 @@ export interface FeedEvent {
   activity_feed_id: number;
   equipment_id: number;
   account_id: number | null;
+  /** Of fences `geofence_…`, of rules `alert_…`, of what a device says of itself `device_…`; more may come. */
   event_type: string;
   /** ISO 8601 with a zone. */
   event_time: string;
@@ -51,6 +52,7 @@ export interface FeedEvent {
   longitude: number | null;
   geofence_id: number | null;
   telematic_alert_id: number | null;
+  /** Of the fence or the rule; of the region that the device names, or the device's own name. */
   subject_name: string;
   metric_code: string | null;
   metric_value: number | null;

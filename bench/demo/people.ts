@@ -55,8 +55,14 @@ function account(key: AccountSeed['key'], account_name: string, number: string):
 /** What somebody may do. */
 export type RoleKey = 'admin' | 'dispatcher' | 'viewer';
 
+/** What only those who look after the devices have to see. */
+const KEEPING: readonly Permission[] = [
+  'gateway_token:read',
+  'ingest_reject:read',
+  'knocking_device:read',
+];
 const READING = PERMISSIONS.filter(
-  (permission) => permission.endsWith(':read') && permission !== 'ingest_reject:read',
+  (permission) => permission.endsWith(':read') && !KEEPING.includes(permission),
 );
 const WRITING: readonly Permission[] = ['geofence:write', 'telematic_alert:write'];
 

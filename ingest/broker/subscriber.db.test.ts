@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -11,7 +11,13 @@ import { createTestAuthority } from '../mqtt/transports/test-certificates.ts';
 import { seedTestFleet } from '../test-fleet.ts';
 import { startClient } from './test-broker.ts';
 import { openRoom, type RoomOptions, type TestRoom } from './test-room.ts';
-import { missing, startMosquitto, startNats, type BrokerServer } from './test-servers.ts';
+import {
+  missing,
+  spawnBound,
+  startMosquitto,
+  startNats,
+  type BrokerServer,
+} from './test-servers.ts';
 
 const DEVICES = 10;
 const START_MS = Math.floor(Date.now() / 1000) * 1000 - 3_600_000;
@@ -169,11 +175,10 @@ for (const { name, start, skip } of BROKERS) {
 async function killAfter(database: Database, broker: BrokerServer, least: number): Promise<number> {
   const settings = JSON.stringify({ ownerUrl: database.ownerUrl, url: urlOf(broker) });
   const script = join(import.meta.dirname, 'test-child.ts');
-  const child = spawn(process.execPath, ['--import=tsx', script, settings], {
-    stdio: ['ignore', 'pipe', 'inherit'],
-  });
+  const args = ['--import=tsx', script, settings];
+  const child = spawnBound(process.execPath, args, ['ignore', 'pipe', 'inherit']);
   let answered = 0;
-  for await (const line of createInterface({ input: child.stdout })) {
+  for await (const line of createInterface({ input: child.stdout! })) {
     answered = Number(line);
     if (answered > least) child.kill('SIGKILL');
   }

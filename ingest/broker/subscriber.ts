@@ -6,6 +6,7 @@
  * whatever the payload says. What cannot be read is kept as a reject and then acknowledged: a message that was left
  * unacknowledged would come again for ever and fill the window.
  */
+import assert from 'node:assert/strict';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
 import { emptyDecoded, refuseMessage, type Decoded } from '../decode/decoded.ts';
 import type { Intake } from '../intake.ts';
@@ -154,16 +155,19 @@ function refused(reason: string, detail: string): Decoded {
 
 /** The broker's address and our credentials. Bad percent-encoding is taken as it stands. */
 function readEndpoint(config: SubscriberConfig, tls: TlsOptions): BrokerEndpoint {
+  // A session without a name cannot last.
+  assert.notEqual(config.clientId, '');
   const url = new URL(config.url);
   const isTls = url.protocol === 'mqtts:';
-  const password = plain(url.password);
+  const hasPassword = url.password !== '';
   return {
     host: url.hostname.replace(/^\[(.*)\]$/, '$1'),
     port: url.port === '' ? (isTls ? 8883 : 1883) : Number(url.port),
     tls: isTls ? { minVersion: 'TLSv1.2', ...tls } : null,
     clientId: config.clientId,
-    username: url.username === '' ? undefined : plain(url.username),
-    password: password === '' ? undefined : Buffer.from(password),
+    // 3.1.1 has no password without a user [MQTT-3.1.2-22].
+    username: url.username === '' && !hasPassword ? undefined : plain(url.username),
+    password: hasPassword ? Buffer.from(plain(url.password)) : undefined,
   };
 }
 

@@ -2,7 +2,7 @@
  * For tests: real brokers, from Debian's packages `mosquitto` and `nats-server`, each with a folder and a port of its
  * own, listening on this machine only. Where a package is missing the tests that need it say so.
  */
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess, type StdioOptions } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -96,9 +96,9 @@ async function startBroker(
 }
 
 async function launch(program: Program, file: string, isReady: RegExp): Promise<ChildProcess> {
-  const child = spawn(pathOf(program)!, ['-c', file], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const child = spawnBound(pathOf(program)!, ['-c', file], ['ignore', 'ignore', 'pipe']);
   const said: string[] = [];
-  const lines = createInterface({ input: child.stderr });
+  const lines = createInterface({ input: child.stderr! });
   await new Promise<void>((resolve, reject) => {
     lines.on('line', (line) => {
       if (said.push(line) > 50) said.shift();
@@ -109,6 +109,18 @@ async function launch(program: Program, file: string, isReady: RegExp): Promise<
   });
   return child;
 }
+
+/**
+ * A child that the kernel kills when this process ends, however it ends: a test that takes too long is killed and tears
+ * nothing down. Where util-linux has no `setpriv`, it is a child like any other.
+ */
+export function spawnBound(path: string, args: string[], stdio: StdioOptions): ChildProcess {
+  const isThere = spawnSync('setpriv', ['--version']).error === undefined;
+  const [first, ...rest] = isThere ? [...SETPRIV, path, ...args] : [path, ...args];
+  return spawn(first!, rest, { stdio });
+}
+
+const SETPRIV = ['setpriv', '--pdeathsig', 'KILL'];
 
 async function freePort(): Promise<number> {
   const probe = createServer();

@@ -64,18 +64,22 @@ const KEYS: readonly (readonly [string, number])[] = [
   ['event', EVENT],
 ];
 const KEY_CHARS_MIN = 3;
+/** Places of a record whose key is guessed, less one. */
+const ORDER_MASK = 15;
+/** Names kept as strings; a power of two. */
+const NAMES_MAX = 8_192;
 const SLOTS = 64;
 
-/** Names a key by its length and three of its characters; no two of KEYS fall together (asserted below). */
-function slotOf(length: number, first: number, second: number, last: number): number {
-  return (length * 0 + first * 1 + second * 2 + last * 1) & (SLOTS - 1);
+/** Names a key by its length and two of its characters; no two of KEYS fall together (asserted below). */
+function slotOf(length: number, second: number, last: number): number {
+  return (length + second + last * 3) & (SLOTS - 1);
 }
 
 const FIELD_OF_SLOT = new Int8Array(SLOTS).fill(UNKNOWN);
 const NAME_OF_FIELD: Uint8Array[] = [];
 for (const [name, field] of KEYS) {
   const bytes = Uint8Array.from(Buffer.from(name));
-  const slot = slotOf(bytes.length, bytes[0]!, bytes[1]!, bytes.at(-1)!);
+  const slot = slotOf(bytes.length, bytes[1]!, bytes.at(-1)!);
   if (FIELD_OF_SLOT[slot] !== UNKNOWN) throw new Error(`${name} shares its slot`);
   FIELD_OF_SLOT[slot] = field;
   NAME_OF_FIELD[field] = bytes;
@@ -115,6 +119,9 @@ export class FixScan {
   readonly event: (string | null)[] = [];
   /** After {@link FixScan.record} said yes: the first byte behind the record. */
   end = 0;
+  /** The field that came last time at each place of a record. */
+  private readonly order = new Int8Array(ORDER_MASK + 1);
+  private readonly names = new NameCache();
 
   /**
    * Reads a whole message: an object, or an array of them. False when any of it is unusual; then the scan is empty.
@@ -157,17 +164,19 @@ export class FixScan {
     this.reserve(row + 1);
     const { values } = this;
     const base = row * SCAN_VALUES;
-    values.fill(NaN, base, base + SCAN_VALUES);
+    // A loop: to call fill costs more than thirteen numbers.
+    for (let i = base; i < base + SCAN_VALUES; i++) values[i] = NaN;
     this.device[row] = this.event[row] = null;
     let at = start;
+    let place = 0;
     do {
       at++;
       while (bytes[at] === SPACE) at++;
       if (bytes[at] !== QUOTE) return false;
-      const nameStart = ++at;
-      while (bytes[at] !== QUOTE) if (++at >= bytes.length) return false;
-      const field = fieldNamed(bytes, nameStart, at);
-      if (field === UNKNOWN || bytes[++at] !== COLON) return false;
+      const field = this.key(bytes, at + 1, place++);
+      if (field === UNKNOWN) return false;
+      at += NAME_OF_FIELD[field]!.length + 2;
+      if (bytes[at] !== COLON) return false;
       do at++;
       while (bytes[at] === SPACE);
       const first = bytes[at]!;
@@ -183,6 +192,19 @@ export class FixScan {
     this.count = row + 1;
     this.end = at + 1;
     return true;
+  }
+
+  /** The field whose name, closing quote included, starts at `at`. Devices send their keys in one order, so it is guessed. */
+  private key(bytes: Buffer, at: number, place: number): number {
+    const guess = this.order[place & ORDER_MASK]!;
+    if (isNamed(bytes, at, guess)) return guess;
+    let end = at;
+    while (bytes[end] !== QUOTE) if (++end >= bytes.length) return UNKNOWN;
+    if (end - at < KEY_CHARS_MIN) return UNKNOWN;
+    const field = FIELD_OF_SLOT[slotOf(end - at, bytes[at + 1]!, bytes[end - 1]!)]!;
+    if (field === UNKNOWN || !isNamed(bytes, at, field)) return UNKNOWN;
+    this.order[place & ORDER_MASK] = field;
+    return field;
   }
 
   /** Fix n as other decoders give it. */
@@ -211,13 +233,15 @@ export class FixScan {
   /** Reads the text from `from` on into its field; the byte behind its quote, or `UNUSUAL`. */
   private text(bytes: Buffer, from: number, field: number, base: number): number {
     let to = from;
+    let hash = 0;
     for (let byte = bytes[to]!; byte !== QUOTE; byte = bytes[++to]!) {
       // Past the end there is `undefined`, which is not ≥ SPACE either.
       if (!(byte >= SPACE) || byte > 0x7e || byte === BACKSLASH) return UNUSUAL;
+      hash = (Math.imul(hash, 31) + byte) | 0;
     }
     const row = this.count;
     if (field === DEVICE && to - from <= DEVICE_CHARS_MAX) {
-      this.device[row] = bytes.toString('latin1', from, to);
+      this.device[row] = this.names.get(bytes, from, to, hash);
     } else if (field === EVENT && to - from <= EVENT_CHARS_MAX) {
       this.event[row] = bytes.toString('latin1', from, to);
     } else if (field === SCAN.timeMs) {
@@ -240,6 +264,27 @@ export class FixScan {
   }
 }
 
+/**
+ * Names met lately as strings, so that one that comes again need not be made again, and is found in a map by its address
+ * alone. A place holds one name; another that falls there takes it over.
+ */
+class NameCache {
+  private readonly bytes: (Uint8Array | undefined)[] = new Array<undefined>(NAMES_MAX);
+  private readonly names: string[] = new Array<string>(NAMES_MAX);
+
+  get(from: Buffer, start: number, end: number, hash: number): string {
+    const place = (hash ^ (hash >>> 15)) & (NAMES_MAX - 1);
+    const known = this.bytes[place];
+    if (known?.length === end - start) {
+      let i = 0;
+      while (i < known.length && known[i] === from[start + i]) i++;
+      if (i === known.length) return this.names[place]!;
+    }
+    this.bytes[place] = Uint8Array.from(from.subarray(start, end));
+    return (this.names[place] = from.toString('latin1', start, end));
+  }
+}
+
 /** The first byte from `at` on that is no white space of JSON. */
 function skipSpace(bytes: Buffer, at: number): number {
   for (;;) {
@@ -249,16 +294,12 @@ function skipSpace(bytes: Buffer, at: number): number {
   }
 }
 
-function fieldNamed(bytes: Buffer, from: number, to: number): number {
-  const length = to - from;
-  if (length < KEY_CHARS_MIN) return UNKNOWN;
-  const slot = slotOf(length, bytes[from]!, bytes[from + 1]!, bytes[to - 1]!);
-  const field = FIELD_OF_SLOT[slot]!;
-  if (field === UNKNOWN) return UNKNOWN;
+/** Whether a field's name and a quote stand at `at`. */
+function isNamed(bytes: Buffer, at: number, field: number): boolean {
   const name = NAME_OF_FIELD[field]!;
-  if (name.length !== length) return UNKNOWN;
-  for (let i = 0; i < length; i++) if (name[i] !== bytes[from + i]) return UNKNOWN;
-  return field;
+  const { length } = name;
+  for (let i = 0; i < length; i++) if (name[i] !== bytes[at + i]) return false;
+  return bytes[at + length] === QUOTE;
 }
 
 /** Holds a fix's numbers against what a fix must have, and rounds them to what is kept. */
@@ -311,7 +352,7 @@ function number(
   }
   // 0x65, 0x45: an exponent.
   if (count > DIGITS_MAX || byte === 0x65 || byte === 0x45) return UNUSUAL;
-  let value = digits / POWER_OF_TEN[fraction]!;
+  let value = fraction === 0 ? digits : digits / POWER_OF_TEN[fraction]!;
   if (at > start && bytes[start] === MINUS) value = -value;
   if (field === SCAN.timeMs) {
     values[base] = Math.floor(Math.abs(value) < EPOCH_S_BELOW ? value * 1000 : value);

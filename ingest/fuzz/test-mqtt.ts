@@ -68,7 +68,8 @@ function cutByGate(pieces: readonly Buffer[], byteCount: number): string[] {
     for (;;) {
       const result = gate.next();
       if (result === 'more') break;
-      if (result !== 'packet') return [...found, result];
+      // A length that is too large already may turn out to be none, when its last byte comes.
+      if (result !== 'packet') return [...found, 'refused'];
       const { buffer, start, bodyStart, end } = gate;
       assert.ok(start < bodyStart && bodyStart <= end && end <= buffer.length);
       found.push(buffer.toString('hex', start, end));

@@ -129,7 +129,9 @@ t.test(
       };
       const client = await mqtt.connectAsync(options);
       const told: string[] = [];
-      client.on('message', (topic, payload, { qos }) => told.push(`${topic} ${payload.toString()} ${qos}`));
+      client.on('message', (topic, payload, { qos }) =>
+        told.push(`${topic} ${payload.toString()} ${qos}`),
+      );
       for (const qos of [0, 1, 2] as const) {
         await client.subscribeAsync(COMMANDS, { qos });
         t.equal(await command(listener, `c${qos}`), 'delivered');

@@ -123,6 +123,8 @@ t.test(
     );
     sink.taken[1]!.done(STORED);
     t.match(await second.next(), { cmd: 'pubrec', messageId: 5 });
+    t.match(await second.send(qos2(5, true, '{"a":2}')).next(), { cmd: 'pubrec', messageId: 5 });
+    t.equal(sink.taken.length, 2, 'the new one is held');
     t.match(await second.send(release(5)).next(), { cmd: 'pubcomp', messageId: 5 });
   },
 );

@@ -178,18 +178,24 @@ t.test('a will: at once, later, or never', async (t) => {
   leave('broke', { ...WILL, delayS: 60 }, 120);
   come('c');
   t.equal(wills.length, 3, 'a clean start ended the session');
-  const told = new Promise<void>((resolve) => {
+  const bothTold = new Promise<void>((resolve) => {
     wills.push = (will) => {
-      resolve();
+      if (wills.length === 4) resolve();
       return Array.prototype.push.call(wills, will);
     };
   });
-  const beforeMs = Date.now();
+  const leftMs = Date.now();
   leave('broke', { ...WILL, delayS: 1 }, 60);
-  await told;
-  t.equal(wills.length, 4);
-  t.ok(wills[3]!.atMs <= beforeMs + 500, 'its time is that of the loss');
-  t.equal(sessions.awayCount, 1, 'the session goes on');
+  const short = come('short', { expiryS: 1, will: { ...WILL, delayS: 60 } });
+  sessions.leave(short.session!, 'broke');
+  await bothTold;
+  t.same(
+    wills.slice(3).map(({ clientId }) => clientId),
+    ['c', 'short'],
+  );
+  t.ok(wills[3]!.atMs <= leftMs + 500, 'its time is that of the loss');
+  t.equal(come('c', { cleanStart: false }).isPresent, true, 'the session goes on');
+  t.equal(come('short', { cleanStart: false }).isPresent, false, 'this one ended before its delay');
 });
 
 t.test('a device that is revoked, renamed or moved has no session left', (t) => {
