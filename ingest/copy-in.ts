@@ -33,6 +33,8 @@ export function copyIn(client: ClientBase, text: string, data: Buffer): Promise<
 
 /** `pg` calls what is public, by these names. */
 class CopyIn {
+  /** Where queries have a time limit, `pg` puts a function here that ends it. */
+  callback = (): void => undefined;
   private readonly text: string;
   private readonly data: Buffer;
   private readonly resolve: () => void;
@@ -66,10 +68,12 @@ class CopyIn {
   }
 
   handleReadyForQuery(): void {
+    this.callback();
     this.resolve();
   }
 
   handleError(error: Error): void {
+    this.callback();
     this.reject(error);
   }
 }

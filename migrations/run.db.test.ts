@@ -166,3 +166,39 @@ t.test('works for an owner that is no superuser, who is held by the policies too
   });
   t.same(followed, [{ unit_number: 'new' }]);
 });
+
+t.test('0007: devices that have a token are told from those that have none', async (t) => {
+  const owner = `devices_${process.pid}`;
+  await administer(
+    testServerUrl(),
+    `create role ${owner} login password 'plain' nosuperuser nobypassrls;
+     grant milepost_api, milepost_ingest, milepost_definer to ${owner}`,
+  );
+  t.teardown(() => administer(testServerUrl(), `drop role ${owner}`));
+  const url = await emptyDatabase(t, `owner ${owner}`);
+  const plainUrl = new URL(url);
+  plainUrl.username = owner;
+  plainUrl.password = 'plain';
+  const dir = await copyOfMigrations(t);
+  const later = (await readdir(dir)).filter((name) => /^\d+_/.test(name) && name >= '0007');
+  await Promise.all(later.map((name) => rm(join(dir, name))));
+  await migrate(plainUrl.href, undefined, dir);
+
+  const client = await connect(t, url);
+  await client.query(
+    `with tenant as (insert into customer (customer_name) values ('ours') returning customer_id)
+     insert into iot_device (customer_id, device_identifier, device_type, token_hash, updated_at)
+     select customer_id, name, 'tracker', hash, '2026-01-02' from tenant,
+       (values ('with', sha256('a')), ('without', null)) as d (name, hash)`,
+  );
+  await migrate(plainUrl.href);
+  const { rows } = await client.query(
+    `select device_identifier as name, token_changed_at = '2026-01-02' as changed,
+            updated_at = '2026-01-02' as untouched, token_hash is not null as kept, version
+     from iot_device order by 1`,
+  );
+  t.same(rows, [
+    { name: 'with', changed: true, untouched: true, kept: true, version: 1 },
+    { name: 'without', changed: null, untouched: true, kept: false, version: 1 },
+  ]);
+});
