@@ -30,7 +30,7 @@ const ONE_ACCEPTED: Outcome = Object.freeze({
   stored: true,
   accepted: 1,
   duplicates: 0,
-  refused: Object.freeze([]) as readonly RowRefusal[],
+  refused: Object.freeze([]),
 });
 const NOT_STORED: Outcome = Object.freeze({ ...ONE_ACCEPTED, stored: false, accepted: 0 });
 const NOBODY: Settle = () => undefined;

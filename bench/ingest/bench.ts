@@ -33,11 +33,11 @@ export const INGEST_PARAMS: IngestBenchParams = {
   seed: 1,
   devices: 1_000,
   fences: 10_000,
-  fixesPerDevice: 600,
+  fixesPerDevice: 1_200,
   fixesPerPublish: 1,
   window: 40,
   fixesPerRequest: 500,
-  httpConnections: 16,
+  httpConnections: 40,
   partitions: 4,
   batchRows: 5_000,
   lingerMs: 50,
@@ -85,7 +85,7 @@ function pacedFixes(params: IngestBenchParams): number {
 }
 
 function fixesOfWires(params: IngestBenchParams): number {
-  return warmUpFixes(params) + 2 * params.fixesPerDevice + pacedFixes(params);
+  return 2 * (warmUpFixes(params) + params.fixesPerDevice) + pacedFixes(params);
 }
 
 /** Fixes of one device in all scenarios; every fix is sent once and newer than those before. */
@@ -108,7 +108,7 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
     )();
     const flood = await measure(house, server, { ...mqtt, from, count: fixesPerDevice });
     from += fixesPerDevice;
-    const http = await measure(house, server, {
+    const requests = {
       kind: 'http',
       port: server.httpPort,
       seed: params.seed,
@@ -117,9 +117,10 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
       fixesPerRequest: params.fixesPerRequest,
       connections: params.httpConnections,
       token: GATEWAY_TOKEN,
-      from,
-      count: fixesPerDevice,
-    });
+    } as const;
+    await (await house.load.prepare({ ...requests, from, count: warmUpFixes(params) }))();
+    from += warmUpFixes(params);
+    const http = await measure(house, server, { ...requests, from, count: fixesPerDevice });
     from += fixesPerDevice;
     const perS = Math.max(1, Math.floor(flood.fixesPerS / params.fixesPerPublish / 2));
     const paced = await measure(house, server, { ...mqtt, perS, from, count: pacedFixes(params) });

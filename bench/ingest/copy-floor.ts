@@ -2,10 +2,9 @@
  * The floor: the same fixes into the same table by a loop of bare binary COPY on one connection, encoded by the same
  * encoder, one transaction a batch, nothing else.
  */
-import { once } from 'node:events';
 import pg from 'pg';
-import { from as copyFrom } from 'pg-copy-streams';
 import { CopyWriter, FIX_COLUMNS } from '../../ingest/copy-encode.ts';
+import { copyIn } from '../../ingest/copy-in.ts';
 import type { TrackFix } from './track.ts';
 
 const FIELDS = 15;
@@ -27,11 +26,12 @@ export async function copyFloor(
   try {
     const startedMs = performance.now();
     for (let at = 0; at < fixes.length; at += batchRows) {
-      const stream = client.query(
-        copyFrom(`copy equipment_gps_location (${FIX_COLUMNS}) from stdin (format binary)`),
+      const data = encode(fixes, at, Math.min(fixes.length, at + batchRows));
+      await copyIn(
+        client,
+        `copy equipment_gps_location (${FIX_COLUMNS}) from stdin (format binary)`,
+        data,
       );
-      stream.end(encode(fixes, at, Math.min(fixes.length, at + batchRows)));
-      await once(stream, 'finish');
     }
     const seconds = (performance.now() - startedMs) / 1000;
     await client.query('truncate equipment_gps_location');

@@ -135,5 +135,6 @@ t.test('bytes pushed behind unread ones keep their order', (t) => {
   t.equal(gate.next(), 'packet');
   t.equal(gate.next(), 'more');
   t.equal(gate.heldBytes, 0);
+  t.equal(gate.buffer.length, 0, 'nor is the last chunk kept');
   t.end();
 });
