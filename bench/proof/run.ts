@@ -124,7 +124,7 @@ export async function configure({ portal, rivalPortal, program }: House): Promis
 const LASTING_PORT_MIN = 20_000;
 const LASTING_PORT_COUNT = 10_000;
 
-async function lastingPort(): Promise<number> {
+export async function lastingPort(): Promise<number> {
   for (;;) {
     const port = LASTING_PORT_MIN + Math.floor(Math.random() * LASTING_PORT_COUNT);
     const server = createServer();
