@@ -1,22 +1,57 @@
 /**
- * The newest position of every unit of one tenant, each already turned into JSON, and which of them changed since the
- * last flush. Knows nothing of sockets; the hub decides who hears of what.
+ * The newest position of every unit of one tenant, as JSON for whoever asks, and which of them changed since the last
+ * flush. Knows nothing of sockets; the hub decides who hears of what.
  */
 import assert from 'node:assert/strict';
 import type { LivePosition, Position } from './wire.ts';
 
-/** One unit. `json` is built once per position, however many sockets it goes to. */
-export interface Unit {
+/** One unit at its newest position. */
+export class Unit {
   readonly equipmentId: number;
-  accountId: number | null;
-  lonDeg: number;
-  latDeg: number;
+  accountId: number | null = null;
+  lonDeg = NaN;
+  latDeg = NaN;
   /** Where the unit was at the last flush: a client that showed it there must hear that it left. */
   fromLonDeg: number;
   fromLatDeg: number;
-  recordedMs: number;
-  json: string;
-  bytes: number;
+  recordedMs = NaN;
+  private position: LivePosition;
+  private written: { readonly json: string; readonly bytes: number } | null = null;
+
+  constructor(position: LivePosition, recordedMs: number) {
+    this.equipmentId = position.equipment_id;
+    this.fromLonDeg = position.longitude;
+    this.fromLatDeg = position.latitude;
+    this.position = position;
+    this.moveTo(position, recordedMs);
+  }
+
+  /** Its position as JSON: made when it is first asked for, and once, however many sockets it goes to. */
+  get json(): string {
+    return this.write().json;
+  }
+
+  /** The length of `json` in UTF-8. */
+  get bytes(): number {
+    return this.write().bytes;
+  }
+
+  moveTo(position: LivePosition, recordedMs: number): void {
+    this.accountId = position.account_id;
+    this.lonDeg = position.longitude;
+    this.latDeg = position.latitude;
+    this.recordedMs = recordedMs;
+    this.position = position;
+    this.written = null;
+  }
+
+  private write(): { readonly json: string; readonly bytes: number } {
+    if (this.written === null) {
+      const json = positionJson(this.position);
+      this.written = { json, bytes: Buffer.byteLength(json) };
+    }
+    return this.written;
+  }
 }
 
 export interface PutResult {
@@ -44,31 +79,14 @@ export class TenantUnits {
     if (held !== undefined && recordedMs < held.recordedMs) {
       return { unit: held, outcome: 'late', oldAccountId: undefined };
     }
-    const json = positionJson(position);
-    const bytes = Buffer.byteLength(json);
     if (held === undefined) {
-      const unit: Unit = {
-        equipmentId: position.equipment_id,
-        accountId: position.account_id,
-        lonDeg: position.longitude,
-        latDeg: position.latitude,
-        fromLonDeg: position.longitude,
-        fromLatDeg: position.latitude,
-        recordedMs,
-        json,
-        bytes,
-      };
+      const unit = new Unit(position, recordedMs);
       this.byId.set(unit.equipmentId, unit);
       this.changed.add(unit);
       return { unit, outcome: 'added', oldAccountId: undefined };
     }
     const oldAccountId = held.accountId === position.account_id ? undefined : held.accountId;
-    held.accountId = position.account_id;
-    held.lonDeg = position.longitude;
-    held.latDeg = position.latitude;
-    held.recordedMs = recordedMs;
-    held.json = json;
-    held.bytes = bytes;
+    held.moveTo(position, recordedMs);
     this.changed.add(held);
     return { unit: held, outcome: 'moved', oldAccountId };
   }

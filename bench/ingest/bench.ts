@@ -118,7 +118,9 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
       connections: params.httpConnections,
       token: GATEWAY_TOKEN,
     } as const;
-    await (await house.load.prepare({ ...requests, from, count: warmUpFixes(params) }))();
+    await (
+      await house.load.prepare({ ...requests, from, count: warmUpFixes(params) })
+    )();
     from += warmUpFixes(params);
     const http = await measure(house, server, { ...requests, from, count: fixesPerDevice });
     from += fixesPerDevice;

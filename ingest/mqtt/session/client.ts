@@ -86,9 +86,9 @@ export class Client {
     if (session.isSubscribed) this.#context.sessions.announce(session);
   }
 
-  /** Tells the metrics of the publishes since the last call. */
-  takeCounts(metrics: MqttMetrics): void {
-    this.#intake?.takeCounts(metrics);
+  /** Tells the metrics of the publishes since the last call; returns how many they were. */
+  takeCounts(metrics: MqttMetrics): number {
+    return this.#intake === null ? 0 : this.#intake.takeCounts(metrics);
   }
 
   /** Outcomes lead to no more acks. */
@@ -152,7 +152,10 @@ export class Client {
     return null;
   }
 
-  /** The reason code of one filter: the quality of service as it was asked for, or why not. */
+  /**
+   * The reason code of one filter: the quality of service as it was asked for, or why not. Only one filter is ever
+   * granted, so a session has one subscription at most, and needs no other bound.
+   */
   #grant({ filter, kind, qos }: FilterRequest, identifier: number | null): number {
     if (kind === 'shared') return SHARED_UNSUPPORTED;
     if (kind === 'wildcard') return WILDCARD_UNSUPPORTED;

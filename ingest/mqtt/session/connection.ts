@@ -36,6 +36,7 @@ import { connackAccepted, connackRefused, disconnect } from '../replies.ts';
 import type { MqttIdentity, MqttMetrics, MqttPeer } from '../sink.ts';
 import { causeOf, CLOSED_BY_CLIENT, CONNECTION_BROKE } from './causes.ts';
 import { Client, type ClientContext, type ClientOwner } from './client.ts';
+import type { Device } from './devices.ts';
 import type { KeepAliveWheel, Watched } from './keep-alive.ts';
 import { Outbox, type Flusher } from './outbox.ts';
 import type { Rate, Throttled } from './rate.ts';
@@ -63,6 +64,10 @@ const HOLD_STOPPING = 16;
 const PACKET_CONNECT = 1;
 const PACKET_PUBLISH = 3;
 
+function budgetOf({ rate, tenant }: Device, nowMs: number): number {
+  return Math.min(rate.available(nowMs), tenant.rate.available(nowMs));
+}
+
 export class Connection implements ClientOwner, Holder, Held, Throttled, Watched {
   readonly outbox: Outbox;
   heardTick = 0;
@@ -78,6 +83,8 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
   #signIn: SignIn | null = null;
   /** The rate that this connection waits for. */
   #rate: Rate | null = null;
+  /** Publishes that the rates allow in the read that runs. */
+  #budget = 0;
   #timer: NodeJS.Timeout | null;
   #holds = 0;
   #isPaused = false;
@@ -176,6 +183,7 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
     this.#isReading = true;
     const receivedMs = Date.now();
     const gate = this.#gate;
+    this.#budget = this.#client === null ? 0 : budgetOf(this.#client.session.device, receivedMs);
     while (this.#holds === 0 && this.#isLive()) {
       const result = gate.next();
       if (result === 'more') break;
@@ -184,7 +192,7 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
       else this.close(this.#state === 'waiting' ? CONNECT_TOO_LARGE : PACKET_TOO_LARGE);
     }
     this.#isReading = false;
-    this.#client?.takeCounts(this.#context.metrics);
+    if (this.#client !== null) this.#spend(this.#client);
     this.#syncPause();
   }
 
@@ -216,25 +224,27 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
       this.close(fault);
       return;
     }
-    const { rate, tenant } = session.device;
-    const deviceMay = rate.take(receivedMs);
-    const tenantMay = tenant.rate.take(receivedMs);
     if (!this.#isLive()) return;
     if (!intake.sinkHasRoom) this.#holdForSink(session);
     if (intake.isFull) this.#hold(HOLD_WINDOW);
-    if (!deviceMay) this.#holdForRate(rate);
-    else if (!tenantMay) this.#holdForRate(tenant.rate);
+    if (--this.#budget < 0) this.#hold(HOLD_RATE);
+  }
+
+  /** Counts what was read against the rates, and waits for the one that is spent. */
+  #spend(client: Client): void {
+    const count = client.takeCounts(this.#context.metrics);
+    if (count === 0) return;
+    const { rate, tenant } = client.session.device;
+    rate.spend(count);
+    tenant.rate.spend(count);
+    if ((this.#holds & HOLD_RATE) === 0 || !this.#isLive()) return;
+    this.#rate = rate.isSpent ? rate : tenant.rate;
+    this.#rate.wait(this);
   }
 
   #holdForSink(session: Session): void {
     this.#hold(HOLD_SINK);
     this.#context.sinkHolds.hold(session.device.iotDeviceId, this);
-  }
-
-  #holdForRate(rate: Rate): void {
-    this.#hold(HOLD_RATE);
-    this.#rate = rate;
-    rate.wait(this);
   }
 
   #connect(reading: ConnectReading): void {

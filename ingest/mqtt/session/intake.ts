@@ -127,11 +127,12 @@ export class Intake {
     return null;
   }
 
-  /** Tells the metrics of the publishes since the last call. */
-  takeCounts(metrics: MqttMetrics): void {
-    if (this.#publishCount === 0) return;
-    metrics.received(this.#publishCount, this.#byteCount);
+  /** Tells the metrics of the publishes since the last call; returns how many they were. */
+  takeCounts(metrics: MqttMetrics): number {
+    const count = this.#publishCount;
+    if (count > 0) metrics.received(count, this.#byteCount);
     this.#publishCount = this.#byteCount = 0;
+    return count;
   }
 
   /** From here on outcomes are noted and lead to nothing. */

@@ -1,6 +1,6 @@
 /**
  * Watches connections for silence (section 3.1.2.10): calls out after one and a half times the keep-alive without a
- * packet. Knows a clock of half seconds of its own; refuses to know sockets.
+ * packet. Knows a clock of quarter seconds of its own; refuses to know sockets.
  *
  * One timer serves all connections. Each stands in the slot of the tick at which its time would be up; when the tick
  * comes, those that were heard in between move on by as much. So a packet costs one number, a silent minute nothing, and
@@ -22,11 +22,11 @@ export interface Watched {
   silent(): void;
 }
 
-const TICK_MS = 500;
+const TICK_MS = 250;
 const TICKS_PER_S = 1_000 / TICK_MS;
 
 export class KeepAliveWheel {
-  /** Half seconds since the first connection was watched. */
+  /** Quarter seconds since the first connection was watched. */
   tick = 0;
 
   readonly #slots = new Map<number, Set<Watched>>();

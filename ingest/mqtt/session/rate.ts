@@ -3,11 +3,12 @@
  * whoever brings more is not read until there are tokens again, so nothing is dropped and the sender's TCP stalls. Knows
  * counts and a clock; refuses to know sockets and packets.
  *
- * A publish that was read is taken even without a token left, so the count may go below zero by one for each connection
- * that shares the bucket; time pays it back before anyone is read again.
+ * It is asked once before a connection is read, and told once afterwards, so that a single publish costs no look at the
+ * clock. A publish that was read is taken even without a token left, so the count may go below zero by one for each
+ * connection that shares the bucket; time pays it back before anyone is read again.
  *
- * States: `open` → (take finds no token, someone waits) `waiting`, with one timer → (tokens are back) woken in the order
- * in which they came, as far as the tokens reach → `open`.
+ * States: `open` → (no token is left, someone waits) `waiting`, with one timer → (tokens are back) woken in the order in
+ * which they came, as far as the tokens reach → `open`.
  */
 
 /** A connection that can be let go on. */
@@ -31,10 +32,20 @@ export class Rate {
     this.#tokens = perS;
   }
 
-  /** Counts one publish at `nowMs`. False: there was no token left for it, and its sender should wait. */
-  take(nowMs: number): boolean {
+  /** How many publishes may be read at `nowMs`: whole tokens. */
+  available(nowMs: number): number {
     if (nowMs !== this.#refilledMs) this.#refill(nowMs);
-    return --this.#tokens >= 0;
+    return this.#tokens < 1 ? 0 : Math.floor(this.#tokens);
+  }
+
+  /** Counts publishes that were read. */
+  spend(publishCount: number): void {
+    this.#tokens -= publishCount;
+  }
+
+  /** True when more was spent than there was. */
+  get isSpent(): boolean {
+    return this.#tokens < 0;
   }
 
   /** Calls `rateAllows` once, when there are tokens again. */
