@@ -11,6 +11,15 @@ import type { Gateway, RegisteredDevice } from './registry.ts';
 /** Rows fetched for a set of ids, or for everything when `ids` is `null`. */
 export type Ids = readonly number[] | null;
 
+/** A part of a table in the order of its ids, so that a large one is not read in one breath. */
+export interface Page {
+  readonly afterId: number;
+  /** `null`: all that follow. */
+  readonly rowsMax: number | null;
+}
+
+const ALL: Page = { afterId: 0, rowsMax: null };
+
 interface DeviceRow {
   iot_device_id: number;
   device_identifier: string;
@@ -25,8 +34,12 @@ interface DeviceRow {
   unit_number: string;
 }
 
-/** Active devices of active customers, each with the unit it is mounted on now. */
-export async function readDevices(pool: Pool, ids: Ids): Promise<RegisteredDevice[]> {
+/** Active devices of active customers, each with the unit it is mounted on now, ascending by id. */
+export async function readDevices(
+  pool: Pool,
+  ids: Ids,
+  page: Page = ALL,
+): Promise<RegisteredDevice[]> {
   const { rows } = await pool.query<DeviceRow>(
     `select d.iot_device_id, d.device_identifier, d.customer_id, d.token_hash, d.sign_in_by_name,
             d.previous_token_hash,
@@ -36,8 +49,9 @@ export async function readDevices(pool: Pool, ids: Ids): Promise<RegisteredDevic
        join customer c on c.customer_id = d.customer_id and c.status = 'active'
        left join equipment_has_iot_device h on h.iot_device_id = d.iot_device_id and h.removed_at is null
        left join equipment e on e.equipment_id = h.equipment_id
-      where d.status = 'active' and ($1::bigint[] is null or d.iot_device_id = any ($1))`,
-    [ids],
+      where d.status = 'active' and ($1::bigint[] is null or d.iot_device_id = any ($1)) and d.iot_device_id > $2
+      order by d.iot_device_id limit $3`,
+    [ids, page.afterId, page.rowsMax],
   );
   return rows.map((row) => ({
     iotDeviceId: row.iot_device_id,
@@ -122,15 +136,23 @@ export interface BadFence {
   readonly reason: string;
 }
 
+/** Versions of all active fences by id. */
+export async function readFenceVersions(pool: Pool): Promise<Map<number, number>> {
+  const { rows } = await pool.query<{ geofence_id: number; version: number }>(
+    `select geofence_id, version from geofence where status = 'active'`,
+  );
+  return new Map(rows.map((row) => [row.geofence_id, row.version]));
+}
+
 /** Active fences, and those that cannot be used with the reason. */
 export async function readFences(
   pool: Pool,
-  ids: Ids,
+  ids: readonly number[],
 ): Promise<{ fences: Fence[]; bad: BadFence[] }> {
   const { rows } = await pool.query<FenceRow>(
     `select geofence_id, version, customer_id, account_id, geofence_name, shape_type, polygon, center_lat, center_lng,
             radius_m, width_m, exit_buffer_m, enter_fix_count, exit_fix_count, accuracy_m_max
-       from geofence where status = 'active' and ($1::bigint[] is null or geofence_id = any ($1))`,
+       from geofence where status = 'active' and geofence_id = any ($1)`,
     [ids],
   );
   const fences: Fence[] = [];

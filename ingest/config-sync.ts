@@ -16,6 +16,7 @@ import {
   readDevices,
   readDeviceStates,
   readFences,
+  readFenceVersions,
   readGateways,
   readRules,
   readUnits,
@@ -27,6 +28,8 @@ import {
 const RETRY_MS = 500;
 /** Devices whose state is read in one query. */
 const RESTORE_DEVICES_MAX = 2_000;
+/** Fences read in one query. */
+const FENCES_READ_MAX = 1_000;
 /** How often tokens are looked at whose time may be over. */
 const TOKEN_SWEEP_MS = 1_000;
 /** Changed ids gathered before a full reload is cheaper than single rows. */
@@ -73,7 +76,8 @@ export class ConfigSync {
   units: ReadonlyMap<string, number> = new Map();
   private readonly options: SyncOptions;
   private readonly restored = new Set<number>();
-  private readonly fences = new Set<number>();
+  /** Versions of the fences in force. */
+  private readonly fences = new Map<number, number>();
   private readonly rules = new Map<number, string>();
   /** When the token before the last one runs out, by device. */
   private readonly tokenEndsMs = new Map<number, number>();
@@ -168,20 +172,32 @@ export class ConfigSync {
   }
 
   private async syncFences(round: Round): Promise<void> {
-    const ids = idsOf(round, round.fences);
-    if (ids?.length === 0) return;
-    const { fences, bad } = await readFences(this.options.pool, ids);
-    for (const fence of bad)
-      this.options.log.error({ fence }, 'a stored fence is refused by the engine');
-    const present = new Set(fences.map((fence) => fence.fenceId));
-    const edits: Edit[] = fences.map((fence) => ({ type: 'fence_put', fence }));
-    for (const fenceId of ids ?? [...this.fences]) {
-      if (!present.has(fenceId) && this.fences.delete(fenceId)) {
-        edits.push({ type: 'fence_delete', fenceId });
+    const ids = round.full ? await this.changedFences() : [...round.fences];
+    const edits: Edit[] = [];
+    for (let from = 0; from < ids.length; from += FENCES_READ_MAX) {
+      const some = ids.slice(from, from + FENCES_READ_MAX);
+      const { fences, bad } = await readFences(this.options.pool, some);
+      for (const fence of bad) {
+        this.options.log.error({ fence }, 'a stored fence is refused by the engine');
       }
+      const present = new Set(fences.map((fence) => fence.fenceId));
+      for (const fence of fences) edits.push({ type: 'fence_put', fence });
+      for (const fenceId of some) {
+        if (!present.has(fenceId) && this.fences.delete(fenceId)) {
+          edits.push({ type: 'fence_delete', fenceId });
+        }
+      }
+      for (const { fenceId, version } of fences) this.fences.set(fenceId, version);
     }
-    for (const fenceId of present) this.fences.add(fenceId);
-    this.options.target.applyEdits(edits);
+    if (edits.length > 0) this.options.target.applyEdits(edits);
+  }
+
+  /** Fences whose version is not the one in force: every edit makes a new one. */
+  private async changedFences(): Promise<number[]> {
+    const versions = await readFenceVersions(this.options.pool);
+    const gone = [...this.fences.keys()].filter((fenceId) => !versions.has(fenceId));
+    const changed = [...versions].filter(([id, version]) => this.fences.get(id) !== version);
+    return [...gone, ...changed.map(([fenceId]) => fenceId)];
   }
 
   private async syncRules(round: Round): Promise<void> {
@@ -213,16 +229,45 @@ export class ConfigSync {
   }
 
   private async syncDevices(round: Round): Promise<void> {
-    const ids = round.full ? null : await this.concernedDevices(round);
-    if (ids?.length === 0) return;
+    if (round.full) return this.syncAllDevices();
+    const ids = await this.concernedDevices(round);
+    if (ids.length === 0) return;
     const devices = await readDevices(this.options.pool, ids);
-    await this.restoreStates(devices);
+    await this.putDevices(devices);
     const present = new Set(devices.map((device) => device.iotDeviceId));
-    const all = [...this.options.registry.devices()].map((device) => device.iotDeviceId);
+    this.removeDevices(ids.filter((id) => !present.has(id)));
+  }
+
+  /** Page by page: a million devices in one breath would stop everything else for seconds. */
+  private async syncAllDevices(): Promise<void> {
+    const { pool, registry } = this.options;
+    const present = new Set<number>();
+    for (let afterId = 0; ;) {
+      const page = await readDevices(pool, null, { afterId, rowsMax: RESTORE_DEVICES_MAX });
+      const last = page.at(-1);
+      if (last === undefined) break;
+      await this.putDevices(page);
+      for (const device of page) present.add(device.iotDeviceId);
+      afterId = last.iotDeviceId;
+    }
+    const gone: number[] = [];
+    for (const { iotDeviceId } of registry.devices()) {
+      if (!present.has(iotDeviceId)) gone.push(iotDeviceId);
+    }
+    this.removeDevices(gone);
+  }
+
+  private async putDevices(devices: readonly RegisteredDevice[]): Promise<void> {
+    await this.restoreStates(devices);
     const edits: Edit[] = [];
-    for (const id of ids ?? all) if (!present.has(id)) this.removeDevice(id, edits);
     for (const device of devices) this.putDevice(device, edits);
     this.options.target.applyEdits(edits);
+  }
+
+  private removeDevices(ids: readonly number[]): void {
+    const edits: Edit[] = [];
+    for (const id of ids) this.removeDevice(id, edits);
+    if (edits.length > 0) this.options.target.applyEdits(edits);
   }
 
   private async concernedDevices(round: Round): Promise<number[]> {
@@ -255,7 +300,10 @@ export class ConfigSync {
     for (let from = 0; from < missing.length; from += RESTORE_DEVICES_MAX) {
       const some = missing.slice(from, from + RESTORE_DEVICES_MAX);
       for (const device of await readDeviceStates(this.options.pool, some, codes)) {
-        this.options.target.restore(device, equipmentOf.get(device.deviceId)!);
+        // One that was never heard of begins anew at its first fix, and needs no place in memory before.
+        if (device.state !== null || device.last !== null) {
+          this.options.target.restore(device, equipmentOf.get(device.deviceId)!);
+        }
         this.restored.add(device.deviceId);
       }
     }

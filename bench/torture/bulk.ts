@@ -46,9 +46,9 @@ export class Bulk {
     );
   }
 
-  /** Sends the records of one unit in one request, again until it is answered. */
-  async send(records: readonly Planned[]): Promise<void> {
-    const { ledger, tenant, httpUrl } = this.options;
+  /** Sends the records of one unit in one request, again until it is answered; to another server where one is named. */
+  async send(records: readonly Planned[], httpUrl = this.options.httpUrl): Promise<void> {
+    const { ledger, tenant } = this.options;
     const device = nameOf(tenant, records[0]!.unit);
     const lines = records.map((planned) => JSON.stringify(recordOf(planned, device)));
     for (;;) {

@@ -52,6 +52,8 @@ export interface House {
   readonly tenant: ProofTenant;
   /** Straight to PostgreSQL, as the owner. */
   readonly owner: pg.Pool;
+  /** Another program with the same settings on ports of its own, not started. */
+  standby(): Promise<TorturedServer>;
   /** Of a user of the tenant, who may everything. */
   token(): Promise<string>;
   /** What was acknowledged since this was last asked, and is not in the database. */
@@ -65,34 +67,27 @@ const SETTINGS = { INGEST_LINGER_MS: '20', LOG_LEVEL: 'info' } as const;
 
 /** Everything started, and nothing sent yet. */
 export async function openHouse(options: HouseOptions): Promise<House> {
-  const { t, seed, units } = options;
+  const { t, seed, units, isBehindProxy = () => false } = options;
   const postgres = await TorturedPostgres.start(t, options.disk ?? null);
   const { tenant, owner } = await prepareDatabase(t, postgres, units + BULK_UNITS);
   const issuer = await openIssuer(t);
-  const [httpPort, mqttPort, livePort, teltonikaPort, ...proxyPorts] = await lastingPorts(6);
-  const postgresPort = Number(new URL(postgres.url).port);
-  const databaseProxy = new Proxy(proxyPorts[0]!, postgresPort, 'postgres');
-  const deviceProxy = new Proxy(proxyPorts[1]!, mqttPort!, 'any');
-  for (const proxy of [databaseProxy, deviceProxy]) {
-    await proxy.listen();
-    t.teardown(() => proxy.close());
-  }
-  const server = new TorturedServer({
-    t,
-    guard: options.guard,
-    settings: {
-      ...QUIET_SETTINGS,
-      ...SETTINGS,
-      ...issuer.settings,
-      HTTP_PORT: String(httpPort),
-      MQTT_PORT: String(mqttPort),
-      LIVE_PORT: String(livePort),
-      TELTONIKA_HOST: '127.0.0.1',
-      TELTONIKA_PORT: String(teltonikaPort),
-      DATABASE_URL: postgres.urlThrough(databaseProxy.port),
-      ...options.settings,
-    },
-  });
+  const ports = await serverPorts();
+  const { databaseProxy, deviceProxy } = await openProxies(t, postgres, ports.MQTT_PORT);
+  const program = (own: ServerPorts): TorturedServer =>
+    new TorturedServer({
+      t,
+      guard: options.guard,
+      settings: {
+        ...QUIET_SETTINGS,
+        ...SETTINGS,
+        ...issuer.settings,
+        TELTONIKA_HOST: '127.0.0.1',
+        DATABASE_URL: postgres.urlThrough(databaseProxy.port),
+        ...Object.fromEntries(Object.entries(own).map(([name, port]) => [name, String(port)])),
+        ...options.settings,
+      },
+    });
+  const server = program(ports);
   await server.start();
   const token = (): Promise<string> => issuer.tokenOf(tenant.subject);
   const viewer = new Viewer(t, { url: () => server.liveUrl, token });
@@ -102,10 +97,10 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     tenant,
     units,
     nowMs: Date.now(),
-    httpPort: httpPort!,
-    teltonikaPort: teltonikaPort!,
-    mqttPort: (unit) => (options.isBehindProxy?.(unit) === true ? deviceProxy.port : mqttPort!),
-    takesQos2: await takesQos2(mqttPort!, tenant),
+    httpPort: ports.HTTP_PORT,
+    teltonikaPort: ports.TELTONIKA_PORT,
+    mqttPort: (unit) => (isBehindProxy(unit) ? deviceProxy.port : ports.MQTT_PORT),
+    takesQos2: await takesQos2(ports.MQTT_PORT, tenant),
     keepAliveS: options.keepAliveS ?? (() => KEEP_ALIVE_S),
     ...(options.mix === undefined ? {} : { mix: options.mix }),
     ...(options.windows === undefined ? {} : { windows: options.windows }),
@@ -126,15 +121,38 @@ export async function openHouse(options: HouseOptions): Promise<House> {
     tenant,
     owner,
     token,
+    standby: async () => program(await serverPorts()),
     lost: () => lostOf({ owner, deviceIds }, ledger.takeFreshlyAcked()),
     judge: () => judge({ owner, ledger, deviceIds, equipmentIds, customerId, unitOf, watcher }),
   };
+}
+
+type ServerPorts = Record<'HTTP_PORT' | 'MQTT_PORT' | 'LIVE_PORT' | 'TELTONIKA_PORT', number>;
+
+async function serverPorts(): Promise<ServerPorts> {
+  const [http, mqtt, live, teltonika] = await lastingPorts(4);
+  return { HTTP_PORT: http!, MQTT_PORT: mqtt!, LIVE_PORT: live!, TELTONIKA_PORT: teltonika! };
 }
 
 async function lastingPorts(count: number): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) ports.add(await lastingPort());
   return [...ports];
+}
+
+async function openProxies(
+  t: Tearable,
+  postgres: TorturedPostgres,
+  mqttPort: number,
+): Promise<{ databaseProxy: Proxy; deviceProxy: Proxy }> {
+  const [before, between] = await lastingPorts(2);
+  const databaseProxy = new Proxy(before!, Number(new URL(postgres.url).port), 'postgres');
+  const deviceProxy = new Proxy(between!, mqttPort, 'any');
+  for (const proxy of [databaseProxy, deviceProxy]) {
+    await proxy.listen();
+    t.teardown(() => proxy.close());
+  }
+  return { databaseProxy, deviceProxy };
 }
 
 async function prepareDatabase(

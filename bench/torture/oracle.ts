@@ -38,8 +38,12 @@ export interface Verdict {
   };
 }
 
-/** Said when the database was lost for a moment: the viewer shall come again, and it did. */
-const COME_AGAIN: ReadonlySet<string> = new Set(['access_changed', 'auth_unavailable']);
+/** Said when the database was away, and who somebody is could not be told: the viewer shall come again, and it did. */
+const COME_AGAIN: ReadonlySet<string> = new Set([
+  'access_changed',
+  'auth_unavailable',
+  'auth_timeout',
+]);
 
 /** Breaches of one kind that are told one by one. */
 const TOLD_MAX = 5;

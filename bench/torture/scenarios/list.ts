@@ -7,6 +7,7 @@ import { poison } from './poison.ts';
 import { fullDisk, slowDatabase } from './pressure.ts';
 import { slowStatements } from './slow-statements.ts';
 import { stops } from './stops.ts';
+import { takeover } from './takeover.ts';
 
 export const SCENARIOS: readonly Scenario[] = [
   serverKill,
@@ -19,6 +20,7 @@ export const SCENARIOS: readonly Scenario[] = [
   halfOpenDevices,
   halfOpenDatabase,
   stops,
+  takeover,
   poison,
   slowStatements,
 ];

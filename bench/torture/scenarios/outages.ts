@@ -39,10 +39,10 @@ export const unreachable: Scenario = {
     };
     fleet.make(isLong ? RECORDS_PER_S_LONG : RECORDS_PER_S);
     await answerWithin(house, DRAIN_MS_MAX);
-    await away('refused', isLong ? 300_000 : 5_000, () => proxy.refuse());
-    await away('silent', isLong ? 120_000 : 4_000, () => proxy.silence('up', 'down'));
-    await away('silent to the database', isLong ? 60_000 : 3_000, () => proxy.silence('up'));
-    await away('silent from the database', isLong ? 60_000 : 3_000, () => proxy.silence('down'));
+    await away('refused', isLong ? 300_000 : 3_000, () => proxy.refuse());
+    await away('silent', isLong ? 120_000 : 11_000, () => proxy.silence('up', 'down'));
+    await away('silent to the database', isLong ? 60_000 : 2_000, () => proxy.silence('up'));
+    await away('silent from the database', isLong ? 60_000 : 2_000, () => proxy.silence('down'));
     await fleet.drain(DRAIN_MS_MAX);
     return {
       breaches: findings.breaches,
