@@ -8,7 +8,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Change } from '../db/change-feed.ts';
-import type { Edit } from '../engine/types.ts';
+import type { Edit, Fence } from '../engine/types.ts';
 import type { Logger } from './logger.ts';
 import type { Registry, RegisteredDevice } from './registry.ts';
 import {
@@ -173,23 +173,24 @@ export class ConfigSync {
 
   private async syncFences(round: Round): Promise<void> {
     const ids = round.full ? await this.changedFences() : [...round.fences];
-    const edits: Edit[] = [];
+    const found: Fence[] = [];
     for (let from = 0; from < ids.length; from += FENCES_READ_MAX) {
       const some = ids.slice(from, from + FENCES_READ_MAX);
       const { fences, bad } = await readFences(this.options.pool, some);
       for (const fence of bad) {
         this.options.log.error({ fence }, 'a stored fence is refused by the engine');
       }
-      const present = new Set(fences.map((fence) => fence.fenceId));
-      for (const fence of fences) edits.push({ type: 'fence_put', fence });
-      for (const fenceId of some) {
-        if (!present.has(fenceId) && this.fences.delete(fenceId)) {
-          edits.push({ type: 'fence_delete', fenceId });
-        }
-      }
-      for (const { fenceId, version } of fences) this.fences.set(fenceId, version);
+      found.push(...fences);
     }
-    if (edits.length > 0) this.options.target.applyEdits(edits);
+    const present = new Set(found.map((fence) => fence.fenceId));
+    const gone = ids.filter((fenceId) => !present.has(fenceId) && this.fences.has(fenceId));
+    // At once: a tree that is loaded whole is the better one. Noted when it is done, as a round that fails is done again.
+    this.options.target.applyEdits([
+      ...found.map((fence) => ({ type: 'fence_put', fence }) as const),
+      ...gone.map((fenceId) => ({ type: 'fence_delete', fenceId }) as const),
+    ]);
+    for (const { fenceId, version } of found) this.fences.set(fenceId, version);
+    for (const fenceId of gone) this.fences.delete(fenceId);
   }
 
   /** Fences whose version is not the one in force: every edit makes a new one. */
