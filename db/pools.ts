@@ -31,6 +31,11 @@ export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
 export const ANSWER_GRACE_MS = 5_000;
 /** Idle connections are probed after this long, so that a dead peer is noticed. */
 export const KEEP_ALIVE_MS = 10_000;
+/**
+ * The server ends the session of a peer that has not been heard of for so long. Until then it keeps its locks, and those of
+ * a machine that lost its power would keep the next Milepost from leading for the two hours of TCP's own default.
+ */
+export const PEER_SILENT_MS_MAX = 25_000;
 
 const OID_INT8 = 20;
 const OID_DATE = 1082;
@@ -65,6 +70,10 @@ export function createPool(options: PoolOptions): pg.Pool {
     statement_timeout: statementTimeoutMs,
     lock_timeout: LOCK_TIMEOUT_MS,
     idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_TIMEOUT_MS,
+    tcp_keepalives_idle: KEEP_ALIVE_MS / 1_000,
+    tcp_keepalives_interval: 5,
+    tcp_keepalives_count: 3,
+    tcp_user_timeout: PEER_SILENT_MS_MAX,
   };
   if (role !== 'owner') settings['role'] = role;
   const pool = new pg.Pool({

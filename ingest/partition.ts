@@ -48,6 +48,8 @@ const TIMEOUTS_MAX = 2;
 /** Times that a batch is evaluated anew because something it points to was deleted meanwhile. */
 const STALE_TRIES_MAX = 5;
 const STALE_PAUSE_MS = 200;
+/** A batch that is under way for longer counts as held: a database that is out of reach may say nothing at all. */
+const UNANSWERED_MS_MAX = 5_000;
 
 /** What a committed batch means to those who watch. */
 export interface Committed {
@@ -91,6 +93,8 @@ export class Partition {
   private stopping = false;
   private readonly giveUp = new AbortController();
   private holding = false;
+  /** NaN while no batch is under way. */
+  private processingSinceMs = NaN;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
   private repeating = false;
 
@@ -98,9 +102,9 @@ export class Partition {
     this.options = options;
   }
 
-  /** True while a batch is held because the database does not take it. */
+  /** True while a batch is held because the database does not take it, or does not say whether it does. */
   get isHolding(): boolean {
-    return this.holding;
+    return this.holding || performance.now() - this.processingSinceMs > UNANSWERED_MS_MAX;
   }
 
   start(): void {
@@ -185,6 +189,7 @@ export class Partition {
     const { tally, rows, bytes } = batch;
     const { metrics } = this.options;
     const startedMs = performance.now();
+    this.processingSinceMs = startedMs;
     let stored = false;
     try {
       await this.store(batch, tally);
@@ -198,6 +203,7 @@ export class Partition {
         );
       }
     }
+    this.processingSinceMs = NaN;
     if (stored) tally.settle();
     else tally.abandon();
     batch.clear();
