@@ -6,6 +6,8 @@ import { readdirSync, readFileSync, existsSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
+import { PERMISSIONS } from './api/auth/permissions.ts';
+import { QUOTAS } from './api/context.ts';
 import { liveLimits } from './api/live/limits.ts';
 import { closeCode } from './api/live/wire.ts';
 import { readConfig, readDemoConfig } from './config.ts';
@@ -13,6 +15,7 @@ import { HTTP_FORMATS } from './ingest/decode/formats.ts';
 import { decodeNative } from './ingest/decode/native.ts';
 import { toKeptUnit } from './ingest/decode/units.ts';
 import { MQTT_LIMITS_DEFAULT } from './ingest/mqtt/limits.ts';
+import { TELTONIKA_LIMITS_DEFAULT } from './ingest/teltonika/limits.ts';
 
 const root = import.meta.dirname;
 const NOT_OURS = /^(node_modules|dist|coverage|\.(git|tap|cache|milepost))(\/|$)/;
@@ -86,6 +89,10 @@ const REASON_ARGUMENTS: Readonly<Record<string, number>> = {
   fault: 0,
   'this.#refuse': 2,
 };
+
+/** Names that are metrics, and not roles or channels of the database. */
+const METRIC =
+  /^milepost_(ingest|engine|mqtt|teltonika|broker|commands|registry|http|live|api)_[a-z_]+$/;
 
 const CODE_LINES_MAX = 400;
 const ARCHITECTURE_LINES_MAX = 120;
@@ -372,6 +379,7 @@ t.test('the documents know the limits', (t) => {
     );
   t.same(told('docs/protocol.md', 'Limits of the MQTT listener'), MQTT_LIMITS_DEFAULT);
   t.same(told('docs/live.md', 'Limits'), liveLimits);
+  t.same(told('docs/formats.md', 'Limits of the Teltonika listener'), TELTONIKA_LIMITS_DEFAULT);
   t.end();
 });
 
@@ -399,11 +407,22 @@ t.test('docs/operations.md knows the metrics', (t) => {
   const inCode = files.flatMap((file) =>
     [...text(file).matchAll(/'(milepost_[a-z_]+)'/g)]
       .map((match) => match[1]!)
-      .filter((name) => /^milepost_(ingest|engine|mqtt|registry|http|live|api)_/.test(name)),
+      .filter((name) => METRIC.test(name)),
   );
   const told = tableOf('docs/operations.md', 'Health and metrics').map(firstCode);
   t.same(told.sort(), [...new Set(inCode)].sort());
   t.ok(told.length > 10);
+  t.end();
+});
+
+t.test('docs/operations.md knows the rights and quotas', (t) => {
+  const rights = tableOf('docs/operations.md', 'Rights').map(firstCode);
+  t.same(rights, PERMISSIONS);
+  const quotas = tableOf('docs/operations.md', 'Quotas').map(([name, value]) => [
+    code(name!),
+    numberOf(value!),
+  ]);
+  t.same(Object.fromEntries(quotas), QUOTAS);
   t.end();
 });
 

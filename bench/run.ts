@@ -3,6 +3,11 @@
  * its seed and a hash of what it did.
  */
 import { runBench as runEngineBench } from '../engine/engine.bench.ts';
+import {
+  benchConnections,
+  CONNECTIONS_PARAMS,
+  CONNECTIONS_PARAMS_TINY,
+} from './connections/bench.ts';
 import { benchIngest, INGEST_PARAMS, INGEST_PARAMS_TINY } from './ingest/bench.ts';
 import { createReport, type Report } from './report.ts';
 
@@ -20,6 +25,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     normal: { ...INGEST_PARAMS },
     tiny: { ...INGEST_PARAMS_TINY },
     run: (params, report) => benchIngest({ ...INGEST_PARAMS, ...params }, report),
+  },
+  connections: {
+    normal: { ...CONNECTIONS_PARAMS },
+    tiny: { ...CONNECTIONS_PARAMS_TINY },
+    run: (params, report) => benchConnections({ ...CONNECTIONS_PARAMS, ...params }, report),
   },
   engine: {
     normal: {

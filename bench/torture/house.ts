@@ -19,12 +19,11 @@ import { judge, lostOf, type Verdict } from './oracle.ts';
 import { POISON_SATELLITES, type Mix } from './plan.ts';
 import { TorturedPostgres, type Disk } from './postgres.ts';
 import { Proxy } from './proxy.ts';
-import { TorturedServer, type StartGuard } from './server.ts';
+import { TorturedServer } from './server.ts';
 import { Viewer } from './viewer.ts';
 
 export interface HouseOptions {
   readonly t: Tearable;
-  readonly guard: StartGuard;
   readonly seed: string;
   readonly units: number;
   /** Of the program, besides those that every house has. */
@@ -76,7 +75,6 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   const program = (own: ServerPorts): TorturedServer =>
     new TorturedServer({
       t,
-      guard: options.guard,
       settings: {
         ...QUIET_SETTINGS,
         ...SETTINGS,

@@ -1,17 +1,15 @@
-/** Plays scenarios in a house and says what came of each. Knows the order of things; refuses to know any fault. */
+/** Plays scenarios and says what came of each. Knows the order of things; refuses to know any fault. */
 import { setTimeout as wait } from 'node:timers/promises';
 import { Random } from '../demo/random.ts';
-import { Cleanup, type Tearable } from './cleanup.ts';
+import { Cleanup } from './cleanup.ts';
 import { openHouse, type House } from './house.ts';
 import { Disk } from './postgres.ts';
-import type { StartGuard } from './server.ts';
 import { mib, RSS_BYTES_MAX, type Figures, type Scenario } from './stage.ts';
 
 const SECONDS_MAX_LONG = 1_800;
 const SECONDS_MAX_SHORT = 100;
 
 export interface PlayOptions {
-  readonly guard: StartGuard;
   readonly seed: string;
   readonly units: number;
   readonly isLong: boolean;
@@ -28,33 +26,7 @@ export interface Result {
   readonly seconds: number;
 }
 
-/** One after the other in one house, each judged when it is over. The house is as the first one wants it. */
-export async function playInOneHouse(
-  t: Tearable,
-  scenarios: readonly Scenario[],
-  options: PlayOptions,
-): Promise<Result[]> {
-  const { guard, seed } = options;
-  const disk = scenarios.some((scenario) => scenario.wantsDisk) ? await Disk.mount(t) : null;
-  if (disk !== null && 'refused' in disk) {
-    return scenarios.map((scenario) => skippedResult(scenario, disk.refused));
-  }
-  const wishes = Object.assign({}, ...scenarios.map(({ house }) => house)) as Scenario['house'];
-  const house = await openHouse({
-    t,
-    guard,
-    seed,
-    units: options.units,
-    ...wishes,
-    ...(disk === null ? {} : { disk }),
-  });
-  options.onHouse?.(house);
-  const results: Result[] = [];
-  for (const scenario of scenarios) results.push(await playOne(house, scenario, options));
-  return results;
-}
-
-/** Each in a house of its own. */
+/** One after the other, each in a house of its own, and judged when it is over. */
 export async function playEach(
   scenarios: readonly Scenario[],
   options: PlayOptions,
@@ -64,9 +36,9 @@ export async function playEach(
   for (const scenario of scenarios) {
     const cleanup = new Cleanup();
     try {
-      const [result] = await playInOneHouse(cleanup, [scenario], options);
-      results.push(result!);
-      onResult(result!);
+      const result = await playOne(cleanup, scenario, options);
+      results.push(result);
+      onResult(result);
     } finally {
       await cleanup.run();
     }
@@ -74,11 +46,43 @@ export async function playEach(
   return results;
 }
 
-async function playOne(house: House, scenario: Scenario, options: PlayOptions): Promise<Result> {
-  const { seed, isLong, say } = options;
+async function playOne(
+  cleanup: Cleanup,
+  scenario: Scenario,
+  options: PlayOptions,
+): Promise<Result> {
   const startedMs = performance.now();
-  const random = new Random(`${seed}/scenario/${scenario.name}`);
+  const disk = scenario.wantsDisk ? await Disk.mount(cleanup) : null;
+  if (disk !== null && 'refused' in disk) {
+    return { scenario, skipped: disk.refused, breaches: [], figures: {}, seconds: 0 };
+  }
   const breaches: string[] = [];
+  let figures: Figures = {};
+  try {
+    const house = await openHouse({
+      t: cleanup,
+      seed: options.seed,
+      units: options.units,
+      ...scenario.house,
+      ...(disk === null ? {} : { disk }),
+    });
+    options.onHouse?.(house);
+    figures = await playIn(house, scenario, options, breaches);
+  } catch (error) {
+    breaches.push(reasonOf(error));
+  }
+  const seconds = Math.round((performance.now() - startedMs) / 1_000);
+  return { scenario, skipped: null, breaches, figures, seconds };
+}
+
+/** Adds what does not hold, and gives what was measured. */
+async function playIn(
+  house: House,
+  scenario: Scenario,
+  { seed, isLong, say }: PlayOptions,
+  breaches: string[],
+): Promise<Figures> {
+  const random = new Random(`${seed}/scenario/${scenario.name}`);
   let figures: Figures = {};
   try {
     const played = await inTime(scenario.play({ house, random, isLong, say }), isLong);
@@ -89,12 +93,15 @@ async function playOne(house: House, scenario: Scenario, options: PlayOptions): 
     breaches.push(...verdict.breaches);
     figures = { ...figuresOf(house), ...verdict.figures, ...played.figures };
   } catch (error) {
-    breaches.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
+    breaches.push(reasonOf(error));
   }
   const rss = house.server.rssBytesMax;
   if (rss > RSS_BYTES_MAX) breaches.push(`memory: ${mib(rss)} MiB of ${mib(RSS_BYTES_MAX)}`);
-  const seconds = Math.round((performance.now() - startedMs) / 1_000);
-  return { scenario, skipped: null, breaches, figures, seconds };
+  return figures;
+}
+
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
 }
 
 /** Rejects when it takes longer than any scenario may. */
@@ -111,8 +118,4 @@ function figuresOf({ fleet, server }: House): Figures {
   const { sent, distinct } = fleet.ledger.counts();
   const connects = fleet.devices.reduce((sum, { connectCount }) => sum + connectCount, 0);
   return { sent, distinct, connects, rss_max_mib: mib(server.rssBytesMax) };
-}
-
-function skippedResult(scenario: Scenario, why: string): Result {
-  return { scenario, skipped: why, breaches: [], figures: {}, seconds: 0 };
 }

@@ -1,7 +1,7 @@
 /**
  * `npm run torture -- [--short] [--seed S] [--scenario NAME] [--devices N] [--json]`. Plays the scenarios, prints a verdict
- * for each as it comes, and ends with 1 when anything does not hold. When all were played in their long form, writes
- * `bench/torture/RESULTS.md`.
+ * for each as it comes and then their number, and ends with 1 when anything does not hold. When all were played in their
+ * long form, writes `bench/torture/RESULTS.md`.
  */
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
@@ -58,7 +58,6 @@ async function main(args: readonly string[]): Promise<void> {
   const startedAt = new Date();
   let postgresVersion = '';
   const options: PlayOptions = {
-    guard: (start) => start(),
     seed,
     units: devices,
     isLong: !isShort,
@@ -68,11 +67,33 @@ async function main(args: readonly string[]): Promise<void> {
   const results = await playEach(chosen, options, (result) => {
     console.log(isJson ? JSON.stringify(lineOf(result, seed)) : textOf(result));
   });
-  if (results.some(({ breaches }) => breaches.length > 0)) process.exitCode = 1;
+  const counts = countsOf(results);
+  if (!isJson) console.log(countsLine(counts));
+  if (counts.failed > 0) process.exitCode = 1;
   if (isShort || names.length > 0) return;
   const command = ['npm run torture --', ...args].join(' ');
   const facts = { seed, devices, command, startedAt, postgresVersion };
   await writeFile(RESULTS, resultsDocument(facts, results));
+}
+
+interface Counts {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** By scenario. Root may do whatever a scenario wants of the machine, so what it leaves out has failed. */
+function countsOf(results: readonly Result[]): Counts {
+  const broken = results.filter(({ breaches }) => breaches.length > 0).length;
+  const notRun = results.filter((result) => result.skipped !== null).length;
+  const passed = results.length - broken - notRun;
+  return process.getuid?.() === 0
+    ? { passed, failed: broken + notRun, skipped: 0 }
+    : { passed, failed: broken, skipped: notRun };
+}
+
+function countsLine({ passed, failed, skipped }: Counts): string {
+  return `${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ''}`;
 }
 
 function lineOf({ scenario, skipped, breaches, figures, seconds }: Result, seed: string): object {

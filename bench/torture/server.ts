@@ -9,6 +9,7 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { setTimeout as wait } from 'node:timers/promises';
 import { plainEnvironment, projectDir } from '../proof/built.ts';
 import { endWithTest } from '../proof/last-will.ts';
 import { withPatience } from '../proof/patience.ts';
@@ -23,13 +24,9 @@ export interface ServerExit {
   readonly ms: number;
 }
 
-/** Runs `start` when the compiled program is whole. */
-export type StartGuard = <T>(start: () => Promise<T>) => Promise<T>;
-
 export interface ServerOptions {
   readonly t: Tearable;
   readonly settings: Readonly<Record<string, string>>;
-  readonly guard: StartGuard;
 }
 
 /** Characters of output that are kept: what it said last. */
@@ -78,23 +75,19 @@ export class TorturedServer {
 
   /** Resolves when it says that it runs; rejects with its output when it ends instead. */
   async start(): Promise<void> {
-    await this.options.guard(async () => {
-      const running = this.launch();
-      const ended = this.exit.then(({ code, signal, output }) => {
-        throw new Error(`Milepost ended with ${code ?? signal} instead of starting:\n${output}`);
-      });
-      await withPatience(Promise.race([running, ended]), () => `for it to run:\n${this.output}`);
+    const running = this.launch();
+    const ended = this.exit.then(({ code, signal, output }) => {
+      throw new Error(`Milepost ended with ${code ?? signal} instead of starting:\n${output}`);
     });
+    await withPatience(Promise.race([running, ended]), () => `for it to run:\n${this.output}`);
   }
 
   /** Starts it and kills it after so long, wherever it has got to. */
   async startAndKill(afterMs: number): Promise<void> {
-    await this.options.guard(async () => {
-      void this.launch();
-      await new Promise((resolve) => setTimeout(resolve, afterMs));
-      this.kill();
-      await this.exit;
-    });
+    void this.launch();
+    await wait(afterMs);
+    this.kill();
+    await this.exit;
   }
 
   /** SIGKILL to the whole group. */

@@ -1,0 +1,71 @@
+/**
+ * Shares the turns of the event loop: whoever is about to work for long asks first, and what does not fit into this turn
+ * goes into a later one, in the order of asking. So one flood of messages or requests does not hold up the acks of what is
+ * committed meanwhile. Knows time; refuses to know what the work is.
+ */
+
+/** Work that a turn takes before the rest has to wait; the piece that runs over it is finished. */
+export const TURN_MS_MAX = 10;
+
+export class Turns {
+  /** When work began in this turn; NaN while there was none. */
+  private startedMs = NaN;
+  private waiting: (() => void)[] = [];
+  private isScheduled = false;
+  private readonly now: () => number;
+
+  /** `now` in milliseconds, for tests. */
+  constructor(now: () => number = () => performance.now()) {
+    this.now = now;
+  }
+
+  /** Whether this turn has had its share. The first to ask begins it. */
+  isSpent(): boolean {
+    if (Number.isNaN(this.startedMs)) {
+      this.startedMs = this.now();
+      this.schedule();
+      return false;
+    }
+    return this.now() - this.startedMs > TURN_MS_MAX;
+  }
+
+  /** Runs the task in a later turn; each such turn runs at least one. */
+  later(task: () => void): void {
+    this.waiting.push(task);
+    this.schedule();
+  }
+
+  /** Does the work when there is time, which is now while the turn is not spent. Rejects with what it throws. */
+  run<T>(work: () => T | PromiseLike<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const attempt = (): void => {
+        try {
+          resolve(work());
+        } catch (error) {
+          reject(error as Error);
+        }
+      };
+      if (this.isSpent()) this.later(attempt);
+      else attempt();
+    });
+  }
+
+  private schedule(): void {
+    if (this.isScheduled) return;
+    this.isScheduled = true;
+    setImmediate(this.next);
+  }
+
+  private readonly next = (): void => {
+    this.isScheduled = false;
+    this.startedMs = this.now();
+    let done = 0;
+    while (done < this.waiting.length) {
+      this.waiting[done++]!();
+      if (this.now() - this.startedMs > TURN_MS_MAX) break;
+    }
+    this.waiting = this.waiting.slice(done);
+    this.startedMs = NaN;
+    if (this.waiting.length > 0) this.schedule();
+  };
+}
