@@ -192,17 +192,29 @@ t.test('unknown devices are passed over and leave nothing behind', (t) => {
   t.end();
 });
 
-t.test('changed holds only devices whose state differs', (t) => {
-  const engine = createEngine(worldOf([1, 2], [BOX]));
-  t.same([...take(engine, [fix(1, 1, 5), fix(2, 1, 0.5)]).changed.keys()], [2]);
-  t.same([...take(engine, [fix(1, 2, 5), fix(2, 2, 0.5)]).changed.keys()], []);
-  t.same([...take(engine, [fix(2, 3, 5)]).changed.keys()], [2], 'a count towards the exit');
-  t.same([...take(engine, [fix(2, 4, 0.5)]).changed.keys()], [2], 'and its end');
-  t.same([...take(engine, [fix(2, 5, 5), fix(2, 6, 0.5)]).changed.keys()], [], 'out and in again');
-  const gone = take(engine, [fix(2, 7, 5), fix(2, 8, 5)]);
-  t.same([...gone.changed], [[2, { inside: [], entering: [], rules: [] }]]);
-  t.end();
-});
+t.test(
+  'changed holds only devices whose state differs, and those heard for the first time',
+  (t) => {
+    const engine = createEngine(worldOf([1, 2], [BOX]));
+    const batch = batchOf([fix(1, 1, 5), fix(2, 1, 0.5)], []);
+    t.same([...engine.evaluate(batch).changed.keys()], [1, 2]);
+    engine.rollback();
+    const first = take(engine, [fix(1, 1, 5), fix(2, 1, 0.5)]).changed;
+    t.same([...first.keys()], [1, 2], 'again when it was rolled back');
+    t.same(first.get(1), { inside: [], entering: [], rules: [] });
+    t.same([...take(engine, [fix(1, 2, 5), fix(2, 2, 0.5)]).changed.keys()], []);
+    t.same([...take(engine, [fix(2, 3, 5)]).changed.keys()], [2], 'a count towards the exit');
+    t.same([...take(engine, [fix(2, 4, 0.5)]).changed.keys()], [2], 'and its end');
+    t.same(
+      [...take(engine, [fix(2, 5, 5), fix(2, 6, 0.5)]).changed.keys()],
+      [],
+      'out and in again',
+    );
+    const gone = take(engine, [fix(2, 7, 5), fix(2, 8, 5)]);
+    t.same([...gone.changed], [[2, { inside: [], entering: [], rules: [] }]]);
+    t.end();
+  },
+);
 
 t.test('pending, commit, rollback', (t) => {
   const engine = createEngine(worldOf([1], [BOX]));

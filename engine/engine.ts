@@ -92,7 +92,7 @@ class PartitionEngine implements Engine {
     const changed = new Map<number, DeviceState>();
     for (const slot of this.touched) {
       this.stepDevice(slot, fixes, readings);
-      if (isChanged(slot)) changed.set(slot.deviceId, stateOf(slot));
+      if (slot.fresh || isChanged(slot)) changed.set(slot.deviceId, stateOf(slot));
     }
     const { events, latestFixRow, lateCount } = this;
     return { events, changed, latestFixRow, lateCount };

@@ -188,7 +188,10 @@ export interface DeviceLast {
 /** The result of one batch, in force only after `commit`. */
 export interface Evaluation {
   readonly events: readonly EngineEvent[];
-  /** Devices whose `DeviceState` differs from before the batch, with the new one. */
+  /**
+   * Devices whose `DeviceState` differs from before the batch, with the new one; and those of which nothing was held before,
+   * whatever theirs is: who has one was heard.
+   */
   readonly changed: ReadonlyMap<number, DeviceState>;
   /** For each device whose newest fix came with this batch: the row in `fixes`. */
   readonly latestFixRow: ReadonlyMap<number, number>;

@@ -6,19 +6,13 @@ import type { Pool } from 'pg';
 import type { DeviceLast, DeviceState, Fence, Rule } from '../engine/types.ts';
 import { shapeFromGeoJson } from '../engine/geojson.ts';
 import { checkShape } from '../engine/shape.ts';
-import type { Gateway, RegisteredDevice } from './registry.ts';
+import { digestOf, type Gateway, type RegisteredDevice } from './registry.ts';
 
 /** Rows fetched for a set of ids, or for everything when `ids` is `null`. */
 export type Ids = readonly number[] | null;
 
-/** A part of a table in the order of its ids, so that a large one is not read in one breath. */
-export interface Page {
-  readonly afterId: number;
-  /** `null`: all that follow. */
-  readonly rowsMax: number | null;
-}
-
-const ALL: Page = { afterId: 0, rowsMax: null };
+/** Devices read in one go of a full reading. */
+const PAGE_ROWS_MAX = 5_000;
 
 interface DeviceRow {
   iot_device_id: number;
@@ -34,34 +28,66 @@ interface DeviceRow {
   unit_number: string;
 }
 
-/** Active devices of active customers, each with the unit it is mounted on now, ascending by id. */
-export async function readDevices(
-  pool: Pool,
-  ids: Ids,
-  page: Page = ALL,
-): Promise<RegisteredDevice[]> {
+const DEVICES_SQL = `
+  select d.iot_device_id, d.device_identifier, d.customer_id, d.token_hash, d.sign_in_by_name,
+         d.previous_token_hash,
+         (extract(epoch from d.previous_token_until) * 1000)::double precision as previous_token_until_ms,
+         h.equipment_has_iot_device_id, h.equipment_id, e.account_id, e.unit_number
+    from iot_device d
+    join customer c on c.customer_id = d.customer_id and c.status = 'active'
+    left join equipment_has_iot_device h on h.iot_device_id = d.iot_device_id and h.removed_at is null
+    left join equipment e on e.equipment_id = h.equipment_id
+   where d.status = 'active'`;
+
+/** Of these devices the active ones of active customers, each with the unit it is mounted on now. */
+export async function readDevices(pool: Pool, ids: readonly number[]): Promise<RegisteredDevice[]> {
   const { rows } = await pool.query<DeviceRow>(
-    `select d.iot_device_id, d.device_identifier, d.customer_id, d.token_hash, d.sign_in_by_name,
-            d.previous_token_hash,
-            (extract(epoch from d.previous_token_until) * 1000)::double precision as previous_token_until_ms,
-            h.equipment_has_iot_device_id, h.equipment_id, e.account_id, e.unit_number
-       from iot_device d
-       join customer c on c.customer_id = d.customer_id and c.status = 'active'
-       left join equipment_has_iot_device h on h.iot_device_id = d.iot_device_id and h.removed_at is null
-       left join equipment e on e.equipment_id = h.equipment_id
-      where d.status = 'active' and ($1::bigint[] is null or d.iot_device_id = any ($1)) and d.iot_device_id > $2
-      order by d.iot_device_id limit $3`,
-    [ids, page.afterId, page.rowsMax],
+    `${DEVICES_SQL} and d.iot_device_id = any ($1::bigint[])`,
+    [ids],
   );
-  return rows.map((row) => ({
+  return rows.map(deviceOf);
+}
+
+/**
+ * All active devices of active customers as of one moment, page by page: a million in one breath would stop everything
+ * else for seconds. One query behind a cursor, for each page as a query of its own has its joins made anew. Holds a
+ * connection until it is read to its end or left.
+ */
+export async function* readAllDevices(pool: Pool): AsyncGenerator<RegisteredDevice[], void> {
+  const client = await pool.connect();
+  let isWhole = false;
+  try {
+    await client.query('begin read only');
+    // All of it is wanted, not the first rows soon.
+    await client.query('set local cursor_tuple_fraction = 1');
+    await client.query(`declare every_device no scroll cursor for ${DEVICES_SQL}`);
+    const fetch = (): Promise<{ rows: DeviceRow[] }> =>
+      client.query<DeviceRow>(`fetch ${PAGE_ROWS_MAX} from every_device`);
+    for (let next = fetch(); ;) {
+      const { rows } = await next;
+      if (rows.length === 0) break;
+      // The server works on the next page while this one is taken in.
+      next = fetch();
+      next.catch(() => undefined);
+      yield rows.map(deviceOf);
+    }
+    await client.query('commit');
+    isWhole = true;
+  } finally {
+    client.release(!isWhole);
+  }
+}
+
+function deviceOf(row: DeviceRow): RegisteredDevice {
+  return {
     iotDeviceId: row.iot_device_id,
     deviceName: row.device_identifier,
     tenantId: row.customer_id,
-    tokenHash: row.token_hash,
+    tokenHash: row.token_hash === null ? null : digestOf(row.token_hash),
     previousToken:
       row.previous_token_hash === null
         ? null
-        : { hash: row.previous_token_hash, untilMs: row.previous_token_until_ms ?? 0 },
+        : { hash: digestOf(row.previous_token_hash), untilMs: row.previous_token_until_ms ?? 0 },
     signInByName: row.sign_in_by_name,
     link:
       row.equipment_has_iot_device_id === null
@@ -75,7 +101,7 @@ export async function readDevices(
             accountId: row.account_id,
             unitNumber: row.unit_number,
           },
-  }));
+  };
 }
 
 /** Ids of the devices that a change of these links, units or customers concerns. */
@@ -211,54 +237,116 @@ export interface RestoredDevice {
   readonly last: DeviceLast | null;
 }
 
-interface RestoredRow {
+/** A device on its unit, as {@link readDeviceStates} is asked for it. */
+export interface Mounted {
+  readonly deviceId: number;
+  readonly equipmentId: number;
+}
+
+interface HeardRow {
   id: number;
   state: DeviceState | null;
   fix_ms: number | null;
   latitude: number;
   longitude: number;
   accuracy_m: number | null;
-  reading_ms: Record<string, number> | null;
 }
+
+type FixRow = Omit<HeardRow, 'state'>;
 
 /**
  * What devices were last known to do: the persisted engine state, and the newest stored fix and reading, which are by
- * construction the newest that were evaluated. Costs an index probe a device and metric.
+ * construction the newest that were evaluated. Only of those that were ever heard: with the first that a device sends,
+ * its engine state is written in the same transaction, and with the first fix of a unit its latest position.
+ *
+ * The newest fix of the device that a latest position names is that position: any newer one would have replaced it.
+ * Every other one that was heard costs an index probe a day kept, and as many for each metric that it never sent.
  */
 export async function readDeviceStates(
   pool: Pool,
-  deviceIds: readonly number[],
+  devices: readonly Mounted[],
   metricCodes: readonly string[],
 ): Promise<RestoredDevice[]> {
-  const { rows } = await pool.query<RestoredRow>(
-    `select d.id, s.state, f.latitude, f.longitude, f.accuracy_m, r.reading_ms,
+  const heard = await readHeard(pool, devices);
+  if (heard.length === 0) return [];
+  const fixless = heard.filter((row) => row.fix_ms === null).map((row) => row.id);
+  const fixes = await readNewestFixes(pool, fixless);
+  const heardIds = heard.map((row) => row.id);
+  const readings = await readNewestReadings(pool, heardIds, metricCodes);
+  return heard.map((row) => {
+    const fix = row.fix_ms === null ? fixes.get(row.id) : row;
+    return { deviceId: row.id, state: row.state, last: lastOf(fix, readings.get(row.id)) };
+  });
+}
+
+function lastOf(
+  fix: FixRow | undefined,
+  readingMs: Readonly<Record<string, number>> | undefined,
+): DeviceLast | null {
+  if (fix === undefined && readingMs === undefined) return null;
+  return {
+    fixMs: fix?.fix_ms ?? NaN,
+    lonDeg: fix?.longitude ?? NaN,
+    latDeg: fix?.latitude ?? NaN,
+    accuracyM: fix?.accuracy_m ?? NaN,
+    readingMs: readingMs ?? {},
+  };
+}
+
+async function readHeard(pool: Pool, devices: readonly Mounted[]): Promise<HeardRow[]> {
+  const { rows } = await pool.query<HeardRow>(
+    `select d.id, s.state, t.latitude, t.longitude, t.accuracy_m,
+            (extract(epoch from t.recorded_at) * 1000)::double precision as fix_ms
+       from unnest($1::bigint[], $2::bigint[]) as d (id, equipment_id)
+       left join engine_state s on s.equipment_has_iot_device_id = d.id
+       left join telematics u on u.equipment_id = d.equipment_id
+       left join telematics t on t.equipment_id = d.equipment_id and t.equipment_has_iot_device_id = d.id
+      where s.equipment_has_iot_device_id is not null or u.equipment_id is not null`,
+    [devices.map((device) => device.deviceId), devices.map((device) => device.equipmentId)],
+  );
+  return rows;
+}
+
+async function readNewestFixes(
+  pool: Pool,
+  deviceIds: readonly number[],
+): Promise<Map<number, FixRow>> {
+  if (deviceIds.length === 0) return new Map();
+  const { rows } = await pool.query<FixRow>(
+    `select d.id, f.latitude, f.longitude, f.accuracy_m,
             (extract(epoch from f.recorded_at) * 1000)::double precision as fix_ms
        from unnest($1::bigint[]) as d (id)
-       left join engine_state s on s.equipment_has_iot_device_id = d.id
-       left join lateral (
+       cross join lateral (
          select l.recorded_at, l.latitude, l.longitude, l.accuracy_m from equipment_gps_location l
-          where l.equipment_has_iot_device_id = d.id order by l.recorded_at desc limit 1) f on true
-       left join lateral (
-         select jsonb_object_agg(c.code, extract(epoch from m.recorded_at) * 1000) as reading_ms
-           from unnest($2::text[]) as c (code)
-           cross join lateral (
-             select i.recorded_at from iot_device_metric i
-              where i.equipment_has_iot_device_id = d.id and i.metric_code = c.code
-              order by i.recorded_at desc limit 1) m) r on true`,
+          where l.equipment_has_iot_device_id = d.id order by l.recorded_at desc limit 1) f`,
+    [deviceIds],
+  );
+  return new Map(rows.map((row) => [row.id, row]));
+}
+
+/** Newest time by metric code, by device. */
+async function readNewestReadings(
+  pool: Pool,
+  deviceIds: readonly number[],
+  metricCodes: readonly string[],
+): Promise<Map<number, Record<string, number>>> {
+  if (metricCodes.length === 0) return new Map();
+  const { rows } = await pool.query<{ id: number; code: string; reading_ms: number }>(
+    `select d.id, c.code,
+            (extract(epoch from m.recorded_at) * 1000)::double precision as reading_ms
+       from unnest($1::bigint[]) as d (id)
+       cross join unnest($2::text[]) as c (code)
+       cross join lateral (
+         select i.recorded_at from iot_device_metric i
+          where i.equipment_has_iot_device_id = d.id and i.metric_code = c.code
+          order by i.recorded_at desc limit 1) m`,
     [deviceIds, metricCodes],
   );
-  return rows.map((row) => ({
-    deviceId: row.id,
-    state: row.state,
-    last:
-      row.fix_ms === null && row.reading_ms === null
-        ? null
-        : {
-            fixMs: row.fix_ms ?? NaN,
-            lonDeg: row.fix_ms === null ? NaN : row.longitude,
-            latDeg: row.fix_ms === null ? NaN : row.latitude,
-            accuracyM: row.accuracy_m ?? NaN,
-            readingMs: row.reading_ms ?? {},
-          },
-  }));
+  const newest = new Map<number, Record<string, number>>();
+  for (const { id, code, reading_ms: readingMs } of rows) {
+    const ofDevice = newest.get(id);
+    if (ofDevice === undefined) newest.set(id, { [code]: readingMs });
+    else ofDevice[code] = readingMs;
+  }
+  return newest;
 }

@@ -10,8 +10,9 @@ import type { Pool } from 'pg';
 import type { Change } from '../db/change-feed.ts';
 import type { Edit, Fence } from '../engine/types.ts';
 import type { Logger } from './logger.ts';
-import type { Registry, RegisteredDevice } from './registry.ts';
+import type { Link, Registry, RegisteredDevice } from './registry.ts';
 import {
+  readAllDevices,
   readDeviceIdsOf,
   readDevices,
   readDeviceStates,
@@ -27,7 +28,7 @@ import {
 /** Pause before a failed round is tried again. */
 const RETRY_MS = 500;
 /** Devices whose state is read in one query. */
-const RESTORE_DEVICES_MAX = 2_000;
+const RESTORE_DEVICES_MAX = 5_000;
 /** Fences read in one query. */
 const FENCES_READ_MAX = 1_000;
 /** How often tokens are looked at whose time may be over. */
@@ -75,7 +76,8 @@ export class ConfigSync {
   /** `uom_lookup_id` by unit code. */
   units: ReadonlyMap<string, number> = new Map();
   private readonly options: SyncOptions;
-  private readonly restored = new Set<number>();
+  /** Links of devices that were here before: what memory holds of them is ahead of the database. */
+  private readonly departed = new Set<number>();
   /** Versions of the fences in force. */
   private readonly fences = new Map<number, number>();
   private readonly rules = new Map<number, string>();
@@ -84,6 +86,7 @@ export class ConfigSync {
   private tokenSweep: NodeJS.Timeout | undefined;
   private round = emptyRound();
   private running: Promise<void> | null = null;
+  private loaded = false;
   private stopped = false;
 
   constructor(options: SyncOptions) {
@@ -98,12 +101,18 @@ export class ConfigSync {
     return this.rules.size;
   }
 
-  /** Loads everything; rejects when the database cannot be read. */
+  /**
+   * Loads everything; rejects when the database cannot be read. Changes told before are then known already, and those told
+   * meanwhile are looked at afterwards, so whoever listens first need not have everything read twice.
+   */
   async load(): Promise<void> {
+    this.round = emptyRound();
     this.tokenSweep = setInterval(() => this.endTokens(Date.now()), TOKEN_SWEEP_MS);
     this.tokenSweep.unref();
     this.units = await readUnits(this.options.pool);
     await this.sync({ ...emptyRound(), full: true });
+    this.loaded = true;
+    this.wake();
   }
 
   /** One row changed. */
@@ -145,6 +154,7 @@ export class ConfigSync {
   }
 
   private wake(): void {
+    if (!this.loaded) return;
     this.running ??= this.run().finally(() => {
       this.running = null;
     });
@@ -239,18 +249,15 @@ export class ConfigSync {
     this.removeDevices(ids.filter((id) => !present.has(id)));
   }
 
-  /** Page by page: a million devices in one breath would stop everything else for seconds. */
   private async syncAllDevices(): Promise<void> {
     const { pool, registry } = this.options;
-    const present = new Set<number>();
-    for (let afterId = 0; ;) {
-      const page = await readDevices(pool, null, { afterId, rowsMax: RESTORE_DEVICES_MAX });
-      const last = page.at(-1);
-      if (last === undefined) break;
+    // At start nobody can have gone.
+    const present = registry.deviceCount === 0 ? null : new Set<number>();
+    for await (const page of readAllDevices(pool)) {
       await this.putDevices(page);
-      for (const device of page) present.add(device.iotDeviceId);
-      afterId = last.iotDeviceId;
+      if (present !== null) for (const { iotDeviceId } of page) present.add(iotDeviceId);
     }
+    if (present === null) return;
     const gone: number[] = [];
     for (const { iotDeviceId } of registry.devices()) {
       if (!present.has(iotDeviceId)) gone.push(iotDeviceId);
@@ -290,22 +297,20 @@ export class ConfigSync {
 
   /** A link's state is read once in a process's life: from then on memory is ahead of the database. */
   private async restoreStates(devices: readonly RegisteredDevice[]): Promise<void> {
+    const { pool, registry, target } = this.options;
     const equipmentOf = new Map<number, number>();
     for (const { link } of devices) {
-      if (link !== null && !this.restored.has(link.deviceId)) {
-        equipmentOf.set(link.deviceId, link.equipmentId);
-      }
+      if (link === null || this.departed.has(link.deviceId)) continue;
+      if (registry.deviceOfLink(link.deviceId) !== undefined) continue;
+      equipmentOf.set(link.deviceId, link.equipmentId);
     }
-    const missing = [...equipmentOf.keys()];
+    const missing = [...equipmentOf].map(([deviceId, equipmentId]) => ({ deviceId, equipmentId }));
     const codes = [...new Set(this.rules.values())];
     for (let from = 0; from < missing.length; from += RESTORE_DEVICES_MAX) {
       const some = missing.slice(from, from + RESTORE_DEVICES_MAX);
-      for (const device of await readDeviceStates(this.options.pool, some, codes)) {
-        // One that was never heard of begins anew at its first fix, and needs no place in memory before.
-        if (device.state !== null || device.last !== null) {
-          this.options.target.restore(device, equipmentOf.get(device.deviceId)!);
-        }
-        this.restored.add(device.deviceId);
+      // One that was never heard of begins anew at its first fix, and needs no place in memory before.
+      for (const device of await readDeviceStates(pool, some, codes)) {
+        target.restore(device, equipmentOf.get(device.deviceId)!);
       }
     }
   }
@@ -313,16 +318,22 @@ export class ConfigSync {
   private putDevice(device: RegisteredDevice, edits: Edit[]): void {
     const { registry, target } = this.options;
     const before = registry.device(device.iotDeviceId);
-    if (before?.link && before.link.deviceId !== device.link?.deviceId) {
-      edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
-    }
     const hasEnded = this.noteTokenEnd(device);
+    if (before?.link && before.link.deviceId !== device.link?.deviceId) {
+      this.leave(before.link.deviceId, edits);
+    }
     const isRevoked = before !== undefined && (hasEnded || !stillOpens(before, device));
-    registry.put(device);
+    const isChanged = before === undefined || !isSame(before, device);
+    if (isChanged) registry.put(device);
     if (isRevoked) target.deviceRevoked(device.iotDeviceId);
-    if (device.link === null) return;
-    const { deviceId, tenantId, accountId, equipmentId } = device.link;
-    edits.push({ type: 'device_put', device: { deviceId, tenantId, accountId, equipmentId } });
+    // What has not changed stays the same objects; and the link itself, as another one would be one more a device.
+    const { link } = isChanged ? device : before;
+    if (link !== null) edits.push({ type: 'device_put', device: link });
+  }
+
+  private leave(deviceId: number, edits: Edit[]): void {
+    this.departed.add(deviceId);
+    edits.push({ type: 'device_delete', deviceId });
   }
 
   /** True when a token has run out and the next sweep would have closed what it opened. */
@@ -342,8 +353,31 @@ export class ConfigSync {
     registry.remove(iotDeviceId);
     this.tokenEndsMs.delete(iotDeviceId);
     target.deviceRevoked(iotDeviceId);
-    if (before.link !== null) edits.push({ type: 'device_delete', deviceId: before.link.deviceId });
+    if (before.link !== null) this.leave(before.link.deviceId, edits);
   }
+}
+
+/** Whether nothing about a device has changed. */
+function isSame(before: RegisteredDevice, now: RegisteredDevice): boolean {
+  return (
+    before.deviceName === now.deviceName &&
+    before.tenantId === now.tenantId &&
+    before.tokenHash === now.tokenHash &&
+    before.previousToken?.hash === now.previousToken?.hash &&
+    before.previousToken?.untilMs === now.previousToken?.untilMs &&
+    before.signInByName === now.signInByName &&
+    isSameLink(before.link, now.link)
+  );
+}
+
+function isSameLink(before: Link | null, now: Link | null): boolean {
+  if (before === null || now === null) return before === now;
+  return (
+    before.deviceId === now.deviceId &&
+    before.equipmentId === now.equipmentId &&
+    before.accountId === now.accountId &&
+    before.unitNumber === now.unitNumber
+  );
 }
 
 /** Whether a connection that `before` opened may stay: every secret that opened the door then still does. */
@@ -351,11 +385,11 @@ function stillOpens(before: RegisteredDevice, now: RegisteredDevice): boolean {
   if (before.deviceName !== now.deviceName || before.tenantId !== now.tenantId) return false;
   if (before.signInByName && !now.signInByName) return false;
   const after = openingHashes(now);
-  return openingHashes(before).every((hash) => after.some((one) => one.equals(hash)));
+  return openingHashes(before).every((hash) => after.includes(hash));
 }
 
 /** The hashes of the tokens that open the door now. One that has run out has had its connections closed. */
-function openingHashes({ tokenHash, previousToken }: RegisteredDevice): Buffer[] {
+function openingHashes({ tokenHash, previousToken }: RegisteredDevice): string[] {
   const hashes = tokenHash === null ? [] : [tokenHash];
   const holds = previousToken !== null && previousToken.untilMs > Date.now();
   return holds ? [...hashes, previousToken.hash] : hashes;

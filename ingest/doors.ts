@@ -22,7 +22,8 @@ import {
 import type { Registry } from './registry.ts';
 import { TELTONIKA_LIMITS_DEFAULT } from './teltonika/limits.ts';
 import { createTeltonikaListener, type TeltonikaListener } from './teltonika/listener.ts';
-import { willMessage } from './will-message.ts';
+import type { Turns } from './turns.ts';
+import { Wills } from './will-message.ts';
 
 /** Settings of the MQTT listener; the limits are those of the same name in {@link MqttLimits}. */
 export interface MqttDoorConfig
@@ -50,6 +51,7 @@ export interface DoorsOptions {
   readonly config: DoorsConfig;
   readonly registry: Registry;
   readonly intake: Intake;
+  readonly turns: Turns;
   readonly metrics: IngestMetrics;
   readonly log: Logger;
   readonly knock: (knock: Knock) => void;
@@ -88,7 +90,8 @@ export class Doors {
   constructor(options: DoorsOptions) {
     const { config, intake, registry, metrics, log, knock } = options;
     this.options = options;
-    this.mqtt = buildMqtt(options, (will) => this.takeWill(will));
+    const wills = new Wills(intake, registry);
+    this.mqtt = buildMqtt(options, (will) => wills.take(will));
     this.transports = createTransports({
       config: config.mqtt,
       listener: this.mqtt,
@@ -111,15 +114,16 @@ export class Doors {
       config.broker === null
         ? null
         : createSubscriber({ config: config.broker, intake, registry, metrics, log, knock });
+    metrics.watchDoors({
+      awaySessions: () => this.mqtt.awaySessionCount,
+      teltonikaConnections: () => this.teltonika?.connectionCount ?? 0,
+      brokerInFlight: () => this.broker?.inFlight ?? 0,
+    });
   }
 
   /** Open MQTT connections, over whatever transport. */
   get mqttConnectionCount(): number {
     return this.mqtt.connectionCount;
-  }
-
-  get teltonikaConnectionCount(): number {
-    return this.teltonika?.connectionCount ?? 0;
   }
 
   /** Opens every door; rejects with a {@link DoorError} at the first that cannot be. */
@@ -186,13 +190,6 @@ export class Doors {
   notReady(): string[] {
     return this.broker?.notReady() ?? [];
   }
-
-  private takeWill(will: MqttWill): void {
-    const { intake, registry } = this.options;
-    const device = registry.device(will.identity.iotDeviceId);
-    // Nobody waits for a will: it is stored with what else is under way, or lost with the process.
-    if (device !== undefined) intake.submit(willMessage(will, device), () => undefined);
-  }
 }
 
 function buildMqtt(options: DoorsOptions, onWill: (will: MqttWill) => void): MqttListener {
@@ -211,7 +208,7 @@ function buildMqtt(options: DoorsOptions, onWill: (will: MqttWill) => void): Mqt
       sessionExpirySMax: mqtt.sessionExpirySMax,
     },
     authenticate: createAuthenticate(registry, knock),
-    sink: createMqttSink(intake, registry),
+    sink: createMqttSink(intake, registry, options.turns),
     metrics: {
       connections: () => undefined,
       received: (publishes, bytes) => metrics.mqttReceived(publishes, bytes),

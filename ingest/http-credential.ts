@@ -31,16 +31,29 @@ export function judgeCredential(
 
 /** A device by its name and token, or a gateway by its token with any user. */
 function basicOf(registry: Registry, authorization: string): Sender | null {
+  const pair = pairOf(authorization);
+  if (pair === null) return null;
+  const checked = registry.checkSecret(pair.user, Buffer.from(pair.password));
+  if (checked.ok) return { kind: 'device', device: checked.device };
+  const sender = registry.senderOf(pair.password);
+  return sender?.kind === 'gateway' ? sender : null;
+}
+
+function pairOf(authorization: string): { user: string; password: string } | null {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   if (encoded === undefined) return null;
   const pair = Buffer.from(encoded, 'base64').toString('utf8');
   const colon = pair.indexOf(':');
-  if (colon < 0) return null;
-  const secret = pair.slice(colon + 1);
-  const checked = registry.checkSecret(pair.slice(0, colon), Buffer.from(secret));
-  if (checked.ok) return { kind: 'device', device: checked.device };
-  const sender = registry.senderOf(secret);
-  return sender?.kind === 'gateway' ? sender : null;
+  return colon < 0 ? null : { user: pair.slice(0, colon), password: pair.slice(colon + 1) };
+}
+
+/** The user of Basic authentication that was found wrong, where no device has this name; else `null`. */
+export function strangerOf(
+  registry: Pick<Registry, 'deviceNamed'>,
+  authorization: string | undefined,
+): string | null {
+  const user = pairOf(authorization ?? '')?.user ?? null;
+  return user === null || registry.deviceNamed(user) !== undefined ? null : user;
 }
 
 /** Takes `token` out of keys and values as they came (`a=1&token=2`); the first one counts. */

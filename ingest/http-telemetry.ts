@@ -20,9 +20,11 @@ import {
   sendProblem,
   submitAndWait,
 } from './http-submit.ts';
-import type { Intake } from './intake.ts';
+import type { Intake, MessageOutcome } from './intake.ts';
+import type { Knock } from './knocking.ts';
 import type { IngestMetrics } from './metrics.ts';
-import type { Registry } from './registry.ts';
+import { tenantOf, type Registry, type Sender } from './registry.ts';
+import type { Turns } from './turns.ts';
 
 /** Bytes of one request's body, compressed or not. */
 export const TELEMETRY_BODY_BYTES_MAX = 1024 * 1024;
@@ -32,9 +34,12 @@ export const TELEMETRY_UNZIPPED_BYTES_MAX = 8 * 1024 * 1024;
 interface TelemetryOptions {
   readonly intake: Intake;
   readonly registry: Registry;
+  readonly turns: Turns;
   readonly metrics: IngestMetrics;
   /** False while stopping: new requests are told to come again. */
   readonly accepting: () => boolean;
+  /** Called for each device that a gateway speaks for and nobody knows. Must not throw. */
+  readonly knock: (knock: Knock) => void;
 }
 
 /** The route as a Fastify plugin; registered inside its own scope because it reads bodies as bytes. */
@@ -65,6 +70,12 @@ export function telemetryPlugin(
             '5xx': ProblemDocument,
           },
         },
+        // Before the body is read: whoever has no token makes the server hold nothing.
+        onRequest(request, reply, done) {
+          const sender = bearerOf(options.registry, request.headers.authorization);
+          if (sender === null) refuseToken(options, reply);
+          else done();
+        },
       },
       (request, reply) => handle(options, request, reply),
     );
@@ -77,36 +88,56 @@ async function handle(
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
-  const { intake, registry, metrics } = options;
+  const { intake, registry, turns, metrics } = options;
   const receivedMs = Date.now();
   const sender = bearerOf(registry, request.headers.authorization);
-  if (sender === null) {
-    metrics.refused('http', 'bad_token');
-    reply.header('www-authenticate', 'Bearer');
-    const detail = 'a bearer token of a device or gateway is required';
-    return sendProblem(reply, 401, 'bad_token', detail);
-  }
+  if (sender === null) return refuseToken(options, reply);
   if (!options.accepting() || intake.isFull) {
     metrics.refused('http', QUEUE_FULL.reason);
     return sendComeAgain(reply, QUEUE_FULL);
   }
   const body = await readBody(request, TELEMETRY_UNZIPPED_BYTES_MAX);
-  const decoded = decodeBody(body, request.headers['content-type'] ?? '', receivedMs);
-  // The scan is read before anything else happens: the next request fills it anew.
-  const outcome = await submitAndWait(intake, {
-    source: 'http',
-    topic: null,
-    sender,
-    payload: body.body,
-    decoded,
-    scan,
-    receivedMs,
+  if (intake.isFull) {
+    // Others were unpacked first.
+    body.release();
+    metrics.refused('http', QUEUE_FULL.reason);
+    return sendComeAgain(reply, QUEUE_FULL);
+  }
+  const outcome = await turns.run(() => {
+    try {
+      const decoded = decodeBody(body, request.headers['content-type'] ?? '', receivedMs);
+      const payload = body.body;
+      // The scan is read before anything else happens: the next request fills it anew.
+      const message = { topic: null, sender, payload, decoded, scan, receivedMs };
+      return submitAndWait(intake, { source: 'http', ...message });
+    } finally {
+      // From here on the intake counts it.
+      body.release();
+    }
   });
   if (outcome === null || !outcome.stored) {
     metrics.refused('http', COMMIT_PENDING.reason);
     return sendComeAgain(reply, COMMIT_PENDING);
   }
+  for (const deviceName of unknownDevices(sender, outcome)) {
+    const { ip: remoteAddress } = request;
+    const tenantId = tenantOf(sender);
+    options.knock({ protocol: 'http', deviceName, tenantId, payload: body.body, remoteAddress });
+  }
   return reply.code(isAllRefused(outcome) ? 422 : 200).send(outcomeBody(outcome));
+}
+
+function refuseToken({ metrics }: TelemetryOptions, reply: FastifyReply): FastifyReply {
+  metrics.refused('http', 'bad_token');
+  reply.header('www-authenticate', 'Bearer');
+  const detail = 'a bearer token of a device or gateway is required';
+  return sendProblem(reply, 401, 'bad_token', detail);
+}
+
+/** The names that a gateway's message was refused for, each once. Nobody knocks through a device. */
+function unknownDevices(sender: Sender, { refused }: MessageOutcome): Iterable<string> {
+  if (sender.kind === 'device') return [];
+  return new Set(refused.flatMap(({ unknownDevice = [] }) => unknownDevice));
 }
 
 /** Usual fixes of the request at hand. */

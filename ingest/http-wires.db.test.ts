@@ -262,7 +262,9 @@ t.test('OwnTracks: locations, events, and what is passed over', async (t) => {
   t.equal((await post('', {})).status, 401, 'though nobody is let in without a token');
   t.equal((await post(fix(1), basic('dev-1', 'wrong'))).status, 401);
   t.equal((await post(fix(1), basic('dev-2', 'token-1'))).status, 401, 'the token of another');
+  t.same(doors.knocks, [], 'a wrong token is no knock');
   t.equal((await post(fix(2), basic('anyone', 'wrong'))).status, 401);
+  t.match(doors.knocks, [{ protocol: 'owntracks', deviceName: 'anyone', tenantId: null, payload: null }]); // prettier-ignore
   const { rows } = await doors.pool.query('select event_kind, detail from iot_device_event');
   t.match(rows, [{ event_kind: 'region_enter', detail: { desc: 'home' } }]);
   const gateway = basic('anyone', doors.fleet.gatewayToken);

@@ -5,10 +5,10 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { emptyDecoded, refuseMessage, type Decoded } from './decode/decoded.ts';
-import { HTTP_FORMATS } from './decode/formats.ts';
-import type { Format, HttpAnswer, HttpWire, HttpWireMessage } from './decode/wires.ts';
+import { HTTP_FORMATS, type HttpFormat } from './decode/formats.ts';
+import type { HttpAnswer, HttpWire, HttpWireMessage } from './decode/wires.ts';
 import { countErrors, readBody, takeBodiesAsBytes, type BodyResult } from './http-body.ts';
-import { judgeCredential, takeToken } from './http-credential.ts';
+import { judgeCredential, strangerOf, takeToken } from './http-credential.ts';
 import {
   COMMIT_PENDING,
   isAllRefused,
@@ -42,8 +42,6 @@ export interface WireOptions {
   /** Called for each device that a request speaks for and nobody knows. Must not throw. */
   readonly knock: (knock: Knock) => void;
 }
-
-type HttpFormat = Format & { readonly http: HttpWire };
 
 /** All routes as one Fastify plugin; each stands in a scope of its own, because it reads bodies as bytes. */
 export function wirePlugins(options: WireOptions): (app: FastifyInstance) => Promise<void> {
@@ -99,7 +97,7 @@ class Door {
 
   constructor(format: HttpFormat, options: WireOptions) {
     this.format = format;
-    this.source = format.name as Source;
+    this.source = format.name;
     this.options = options;
   }
 
@@ -111,6 +109,9 @@ class Door {
     const verdict = judgeCredential(this.options.registry, credentials, { authorization, token });
     const mayBeUnsigned = verdict === 'none' && credentials.includes('name');
     if (verdict === 'wrong' || (verdict === 'none' && !mayBeUnsigned)) {
+      const takesNames = credentials.includes('basic');
+      const stranger = takesNames ? strangerOf(this.options.registry, authorization) : null;
+      if (stranger !== null) this.knock(stranger, null, request, null);
       return this.refuseToken(reply);
     }
     if (mayBeUnsigned && Number(request.headers['content-length'] ?? 0) > UNSIGNED_BODY_BYTES_MAX) {
@@ -130,6 +131,30 @@ class Door {
     const visitor = this.visitors.get(request)!;
     const bytesMax = visitor.sender === null ? UNSIGNED_BODY_BYTES_MAX : WIRE_UNZIPPED_BYTES_MAX;
     const read = await readBody(request, bytesMax);
+    let answered: FastifyReply | Promise<FastifyReply>;
+    try {
+      answered = this.take(request, reply, read, receivedMs);
+    } finally {
+      // From here on the intake counts it.
+      read.release();
+    }
+    return answered;
+  }
+
+  /** Hands a request that has been read over, or answers it at once. */
+  private take(
+    request: FastifyRequest,
+    reply: FastifyReply,
+    read: BodyResult,
+    receivedMs: number,
+  ): FastifyReply | Promise<FastifyReply> {
+    const { options } = this;
+    const visitor = this.visitors.get(request)!;
+    if (options.intake.isFull) {
+      // Others were unpacked first.
+      options.metrics.refused(this.source, QUEUE_FULL.reason);
+      return sendComeAgain(reply, QUEUE_FULL);
+    }
     if (visitor.sender === null && read.body.length > UNSIGNED_BODY_BYTES_MAX) {
       return this.refuseSize(reply);
     }
@@ -148,7 +173,7 @@ class Door {
     }
     const { source } = this;
     const submitted = { source, topic: null, sender, payload, decoded, receivedMs };
-    return this.answer(reply, await submitAndWait(options.intake, submitted));
+    return submitAndWait(options.intake, submitted).then((outcome) => this.answer(reply, outcome));
   }
 
   /** Takes the credential out of a form, too. What is stored of a request without a body is its query. */
@@ -210,7 +235,7 @@ class Door {
     deviceName: string,
     tenantId: number | null,
     request: FastifyRequest,
-    payload: Buffer,
+    payload: Buffer | null,
   ): void {
     const protocol = this.source;
     this.options.knock({ protocol, deviceName, tenantId, payload, remoteAddress: request.ip });

@@ -226,6 +226,25 @@ t.test('HTTP: whole-body refusals, formats and credentials', async (t) => {
   );
 });
 
+t.test(
+  'a device that a gateway names and nobody knows is found among those that knock',
+  async (t) => {
+    const house = await newHouse(t);
+    const { status, body } = await post(house, [fix(1, 0), { ...fix(1, 1), device: 'ghost' }]);
+    t.match({ status, body }, { status: 200, body: { rejected: [{ reason: 'unknown_device' }] } });
+    const client = new pg.Client({ connectionString: house.ownerUrl });
+    await client.connect();
+    t.teardown(() => client.end());
+    // What has knocked is written at the latest when ingestion stops.
+    await house.stop();
+    const { rows } = await client.query(
+      'select protocol, device_identifier, customer_id, knock_count::int from knocking_device',
+    );
+    const customer_id = String(house.fleet.customerId);
+    t.match(rows, [{ protocol: 'http', device_identifier: 'ghost', customer_id, knock_count: 1 }]);
+  },
+);
+
 t.test('a row that the database refuses is found; the others are stored', async (t) => {
   const house = await newHouse(t);
   await house.owner.query(

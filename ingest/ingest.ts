@@ -26,6 +26,7 @@ import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
 import { Partition, type Committed } from './partition.ts';
 import { Registry } from './registry.ts';
+import { Turns } from './turns.ts';
 import { trimRows } from './trim-rows.ts';
 
 export { DoorError };
@@ -88,7 +89,7 @@ const SPARE_CONNECTIONS = 4;
 
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
-  const { leader, sync, partitions, changeFeed, pool, intake, metrics, registry } = room;
+  const { leader, sync, partitions, changeFeed, pool, intake, turns, metrics, registry } = room;
   const { doors, knocks, commands } = room.entrance;
   let phase: 'built' | 'starting' | 'running' | 'stopping' = 'built';
   let stopTrimming: () => void = () => undefined;
@@ -98,8 +99,9 @@ export function createIngest(options: IngestOptions): Ingest {
     async load() {
       phase = 'starting';
       await leader.lead();
-      await sync.load();
+      // Before it is loaded: what changes meanwhile is told, and nothing has to be read twice.
       await changeFeed.start();
+      await sync.load();
       return readLiveSeed(pool);
     },
     async start() {
@@ -125,7 +127,7 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     async plugin(app) {
       const knock = (one: Knock): void => knocks.knock(one);
-      await app.register(telemetryPlugin({ intake, registry, metrics, accepting }));
+      await app.register(telemetryPlugin({ intake, registry, turns, metrics, accepting, knock }));
       await app.register(wirePlugins({ intake, registry, metrics, accepting, knock }));
     },
     summary: () => metrics.summary(),
@@ -154,6 +156,7 @@ function buildRoom(options: IngestOptions) {
   });
   const registry = new Registry();
   const world = createWorld();
+  const turns = new Turns();
   const leader = new Leader(pool, log, options.onLeadershipLost);
   const metrics = new IngestMetrics(options.prometheus, {
     queuedRows: () => intake.queuedRows,
@@ -170,6 +173,7 @@ function buildRoom(options: IngestOptions) {
         engine,
         pool,
         limits: options,
+        turns,
         metrics,
         log,
         onConnect: (client) => leader.admit(client),
@@ -184,7 +188,7 @@ function buildRoom(options: IngestOptions) {
     metrics,
     unitId: (uomCode) => sync.units.get(uomCode) ?? null,
   });
-  const entrance: Entrance = buildEntrance(options, { pool, registry, intake, metrics });
+  const entrance: Entrance = buildEntrance(options, { pool, registry, intake, turns, metrics });
   const sync: ConfigSync = new ConfigSync({
     pool,
     registry,
@@ -207,7 +211,18 @@ function buildRoom(options: IngestOptions) {
       entrance.commands.onReset();
     },
   });
-  return { pool, registry, leader, metrics, partitions, intake, entrance, sync, changeFeed };
+  return {
+    pool,
+    registry,
+    turns,
+    leader,
+    metrics,
+    partitions,
+    intake,
+    entrance,
+    sync,
+    changeFeed,
+  };
 }
 
 /** The doors, those who knock at them, and what is handed out there. */
@@ -219,7 +234,7 @@ interface Entrance {
 
 function buildEntrance(
   options: IngestOptions,
-  parts: { pool: Pool; registry: Registry; intake: Intake; metrics: IngestMetrics },
+  parts: { pool: Pool; registry: Registry; intake: Intake; turns: Turns; metrics: IngestMetrics },
 ): Entrance {
   const { log } = options;
   const { pool, metrics } = parts;

@@ -5,6 +5,7 @@
  */
 import type { FillingBatch } from './batch.ts';
 import type { Decoded } from './decode/decoded.ts';
+import type { FormatName } from './decode/formats.ts';
 import type { FixScan } from './decode/native-scan.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { Partition } from './partition.ts';
@@ -22,8 +23,8 @@ export interface IntakeLimits {
 /** Memory charged for one row that waits: its place in the columns, and its share of the message's answer. */
 export const ROW_BYTES = 400;
 
-/** The wires, as they are named in metrics and rejects. */
-export type Source = 'mqtt' | 'http' | 'osmand' | 'owntracks' | 'flespi' | 'teltonika' | 'broker';
+/** What a message came by, as metrics and rejects name it: a door of the native format, or a format with a door of its own. */
+export type Source = 'mqtt' | 'http' | 'broker' | FormatName;
 
 /** A message as a wire hands it over. */
 export interface IntakeMessage {

@@ -33,7 +33,17 @@ export interface IngestGauges {
   readonly rules: () => number;
 }
 
+/** What the doors hold, read when metrics are asked for. */
+export interface DoorGauges {
+  /** Sessions kept for MQTT clients that are away. */
+  readonly awaySessions: () => number;
+  readonly teltonikaConnections: () => number;
+  /** Messages of the external broker that wait for their commit. */
+  readonly brokerInFlight: () => number;
+}
+
 export class IngestMetrics {
+  private readonly registry: PromRegistry;
   /** Counted by the message here, and told when metrics are asked for. */
   private readonly messages = new Map<string, number>();
   private mqttPublishes = 0;
@@ -52,6 +62,7 @@ export class IngestMetrics {
   private readonly queuedRows: () => number;
 
   constructor(registry: PromRegistry, gauges: IngestGauges) {
+    this.registry = registry;
     this.queuedRows = gauges.queuedRows;
     const registers = [registry];
     const counter = <T extends string>(name: string, help: string, labelNames: T[]): Counter<T> =>
@@ -98,6 +109,14 @@ export class IngestMetrics {
       registers,
     });
     registerGauges(registry, gauges);
+  }
+
+  /** To be called once, when there are doors. */
+  watchDoors(doors: DoorGauges): void {
+    const gauge = gaugeMaker(this.registry);
+    gauge('milepost_mqtt_away_sessions', 'Sessions of MQTT clients away', doors.awaySessions);
+    gauge('milepost_teltonika_connections', 'Open connections', doors.teltonikaConnections);
+    gauge('milepost_broker_in_flight', "The broker's messages not acked", doors.brokerInFlight);
   }
 
   message(source: string): void {
@@ -185,9 +204,12 @@ export class IngestMetrics {
   }
 }
 
-function registerGauges(registry: PromRegistry, gauges: IngestGauges): void {
+type GaugeMaker = (name: string, help: string, read: () => number) => Gauge;
+
+/** Gauges that are read when metrics are asked for. */
+function gaugeMaker(registry: PromRegistry): GaugeMaker {
   const registers = [registry];
-  const gauge = (name: string, help: string, read: () => number): Gauge =>
+  return (name, help, read) =>
     new Gauge({
       name,
       help,
@@ -196,6 +218,10 @@ function registerGauges(registry: PromRegistry, gauges: IngestGauges): void {
         this.set(read());
       },
     });
+}
+
+function registerGauges(registry: PromRegistry, gauges: IngestGauges): void {
+  const gauge = gaugeMaker(registry);
   gauge('milepost_ingest_queue_rows', 'Rows waiting for a batch', gauges.queuedRows);
   gauge('milepost_ingest_queue_bytes', 'Memory charged to waiting rows', gauges.queuedBytes);
   gauge('milepost_mqtt_connections', 'Open MQTT connections', gauges.connections);

@@ -4,7 +4,7 @@ import t from 'tap';
 import type { Knock } from './knocking.ts';
 import { createAuthenticate } from './mqtt-auth.ts';
 import { HOST, startTransports } from './mqtt/transports/test-transports.ts';
-import { Registry, type RegisteredDevice } from './registry.ts';
+import { digestOf, Registry, type RegisteredDevice } from './registry.ts';
 
 function newRegistry(): Registry {
   const registry = new Registry();
@@ -14,7 +14,7 @@ function newRegistry(): Registry {
       iotDeviceId: i + 1,
       deviceName,
       tenantId: 7,
-      tokenHash: secret === null ? null : createHash('sha256').update(secret).digest(),
+      tokenHash: secret === null ? null : digestOf(createHash('sha256').update(secret).digest()),
       previousToken: null,
       signInByName: true,
       link: null,

@@ -2,6 +2,7 @@ import t from 'tap';
 import { createMqttSink } from './mqtt-sink.ts';
 import type { Intake, IntakeMessage, MessageOutcome } from './intake.ts';
 import { Registry } from './registry.ts';
+import { Turns } from './turns.ts';
 
 const RECEIVED_MS = Date.parse('2026-06-15T12:00:00Z');
 const IDENTITY = { deviceName: 'dev-1', iotDeviceId: 1, tenantId: 1 };
@@ -32,7 +33,7 @@ function submitted(topic: string, payload: object | string): [number, number, nu
     link: null,
   });
   const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
-  createMqttSink(intake as unknown as Intake, registry).publish(
+  createMqttSink(intake as unknown as Intake, registry, new Turns()).publish(
     {
       identity: IDENTITY,
       topic,

@@ -1,4 +1,4 @@
-/** The MQTT listener's publishes as intake messages. Knows how an outcome is told. */
+/** The MQTT listener's publishes as intake messages. Knows how an outcome is told, and when a device must wait. */
 import { emptyDecoded, refuseMessage, type Decoded } from './decode/decoded.ts';
 import { FixScan } from './decode/native-scan.ts';
 import { decodeFixes } from './decode/native-topics.ts';
@@ -6,11 +6,12 @@ import { ownTopic, ownTopicsText } from './decode/formats.ts';
 import type { Intake, MessageOutcome } from './intake.ts';
 import type { MqttSink, PublishOutcome } from './mqtt/sink.ts';
 import type { Registry, RegisteredDevice } from './registry.ts';
+import type { Turns } from './turns.ts';
 
 const STORED: PublishOutcome = { kind: 'stored' };
 const UNAVAILABLE: PublishOutcome = { kind: 'unavailable' };
 
-export function createMqttSink(intake: Intake, registry: Registry): MqttSink {
+export function createMqttSink(intake: Intake, registry: Registry, turns: Turns): MqttSink {
   const scan = new FixScan();
   return {
     publish(message, done) {
@@ -32,9 +33,12 @@ export function createMqttSink(intake: Intake, registry: Registry): MqttSink {
         const decoded = read === null ? foreignTopic(device) : read(payload, receivedMs);
         intake.submit({ source: 'mqtt', topic, sender, payload, decoded, receivedMs }, settle);
       }
-      return !intake.isFull;
+      return !intake.isFull && !turns.isSpent();
     },
-    onceDrained: (resume) => intake.onceDrained(resume),
+    onceDrained(resume) {
+      if (intake.isFull) intake.onceDrained(resume);
+      else turns.later(resume);
+    },
   };
 }
 

@@ -35,6 +35,7 @@ import type { LatestPosition } from './latest.ts';
 import type { Logger } from './logger.ts';
 import type { IngestMetrics } from './metrics.ts';
 import type { Tally } from './tally.ts';
+import type { Turns } from './turns.ts';
 
 export interface PartitionLimits {
   /** Rows that make a batch full. One message larger than this is a batch by itself. */
@@ -64,6 +65,7 @@ export interface PartitionOptions {
   readonly engine: Engine;
   readonly pool: Pool;
   readonly limits: PartitionLimits;
+  readonly turns: Turns;
   readonly metrics: IngestMetrics;
   readonly log: Logger;
   /** Run on each new connection before it is used. */
@@ -213,15 +215,14 @@ export class Partition {
 
   /** Stores a batch whole, or in halves until the rows that the database refuses stand alone. */
   private async store(batch: Batch, tally: Tally, staleTries = 0): Promise<void> {
-    const { engine, metrics } = this.options;
+    const { engine, metrics, turns } = this.options;
     let refusal: Error | null;
     try {
-      const evaluation = engine.evaluate(batch);
-      const work = commitWork(batch, evaluation);
+      const work = await turns.run(() => commitWork(batch, engine.evaluate(batch)));
       refusal = await this.commit(work, tally);
       if (refusal === null) {
         engine.commit();
-        metrics.evaluated(evaluation);
+        metrics.evaluated(work.evaluation);
         this.publish(work);
         return;
       }

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import t from 'tap';
-import { Registry, type RegisteredDevice } from './registry.ts';
+import { digestOf, Registry, type RegisteredDevice } from './registry.ts';
 
 function device(iotDeviceId: number, deviceName: string, token = deviceName): RegisteredDevice {
   const link = {
@@ -12,7 +12,7 @@ function device(iotDeviceId: number, deviceName: string, token = deviceName): Re
     accountId: null,
     unitNumber: deviceName,
   };
-  const tokenHash = createHash('sha256').update(token).digest();
+  const tokenHash = digestOf(createHash('sha256').update(token).digest());
   return {
     iotDeviceId,
     deviceName,

@@ -20,10 +20,10 @@ export interface RegisteredDevice {
   readonly iotDeviceId: number;
   readonly deviceName: string;
   readonly tenantId: number;
-  /** SHA-256 of the device's token; `null`: it has none and cannot sign in by itself. */
-  readonly tokenHash: Buffer | null;
+  /** {@link digestOf} the SHA-256 of the device's token; `null`: it has none and cannot sign in by itself. */
+  readonly tokenHash: string | null;
   /** The token before the last rotation, and until when it opens the door. */
-  readonly previousToken: { readonly hash: Buffer; readonly untilMs: number } | null;
+  readonly previousToken: { readonly hash: string; readonly untilMs: number } | null;
   /** Whether wires that carry no secret may speak for it (Teltonika, OsmAnd). */
   readonly signInByName: boolean;
   /** `null` while the device is mounted on no unit. */
@@ -51,6 +51,14 @@ export type Sender =
 export function tenantOf(sender: Sender): number | null {
   if (sender.kind === 'device') return sender.device.tenantId;
   return sender.kind === 'gateway' ? sender.gateway.tenantId : null;
+}
+
+/**
+ * A hash as the registry keeps it, a character a byte: of a million devices, buffers would take four times the room, and
+ * the same text serves as the key to look it up.
+ */
+export function digestOf(hash: Buffer): string {
+  return hash.toString('latin1');
 }
 
 /** Longer secrets are refused before they are hashed. */
@@ -89,14 +97,14 @@ export class Registry {
   putGateway(gateway: Gateway): void {
     this.removeGateway(gateway.gatewayTokenId);
     this.gateways.set(gateway.gatewayTokenId, gateway);
-    this.gatewayByToken.set(gateway.tokenHash.toString('hex'), gateway);
+    this.gatewayByToken.set(digestOf(gateway.tokenHash), gateway);
   }
 
   removeGateway(gatewayTokenId: number): void {
     const gateway = this.gateways.get(gatewayTokenId);
     if (gateway === undefined) return;
     this.gateways.delete(gatewayTokenId);
-    forget(this.gatewayByToken, gateway.tokenHash.toString('hex'), gateway);
+    forget(this.gatewayByToken, digestOf(gateway.tokenHash), gateway);
   }
 
   get gatewayIds(): Iterable<number> {
@@ -130,9 +138,9 @@ export class Registry {
     if (secret.length > TOKEN_BYTES_MAX) return { ok: false, reason: 'secret_too_long' };
     const device = this.byName.get(deviceName);
     const given = sha256(secret);
-    const same = timingSafeEqual(given, device?.tokenHash ?? NOBODY);
+    const same = isSameHash(given, device?.tokenHash ?? null);
     const previous = device === undefined ? null : previousHash(device);
-    const sameAsPrevious = timingSafeEqual(given, previous ?? NOBODY);
+    const sameAsPrevious = isSameHash(given, previous);
     if (device === undefined) return { ok: false, reason: 'unknown_device' };
     const holds = (device.tokenHash !== null && same) || (previous !== null && sameAsPrevious);
     return holds ? { ok: true, device } : { ok: false, reason: 'bad_secret' };
@@ -150,10 +158,10 @@ export class Registry {
   /** The device or gateway that owns this bearer token. Looked up by digest, so timing tells nothing of the token. */
   senderOf(token: string): Sender | null {
     if (Buffer.byteLength(token) > TOKEN_BYTES_MAX) return null;
-    const digest = sha256(Buffer.from(token)).toString('hex');
+    const digest = digestOf(sha256(Buffer.from(token)));
     const device = this.byToken.get(digest);
     if (device !== undefined) {
-      const isCurrent = device.tokenHash?.toString('hex') === digest;
+      const isCurrent = device.tokenHash === digest;
       return isCurrent || previousHash(device) !== null ? { kind: 'device', device } : null;
     }
     const gateway = this.gatewayByToken.get(digest);
@@ -225,17 +233,21 @@ function forget<K, V>(map: Map<K, V>, key: K, value: V): void {
   if (map.get(key) === value) map.delete(key);
 }
 
-const NOBODY = Buffer.alloc(32);
+const NOBODY = digestOf(Buffer.alloc(32));
+
+/** Takes the same time whatever `digest` is. */
+function isSameHash(hash: Buffer, digest: string | null): boolean {
+  return timingSafeEqual(hash, Buffer.from(digest ?? NOBODY, 'latin1'));
+}
 
 /** The hash of the token before the last rotation, while it still holds. */
-function previousHash({ previousToken }: RegisteredDevice): Buffer | null {
+function previousHash({ previousToken }: RegisteredDevice): string | null {
   return previousToken !== null && Date.now() < previousToken.untilMs ? previousToken.hash : null;
 }
 
-function tokenDigests(device: RegisteredDevice): string[] {
-  return [device.tokenHash, device.previousToken?.hash ?? null].flatMap((hash) =>
-    hash === null ? [] : [hash.toString('hex')],
-  );
+function tokenDigests({ tokenHash, previousToken }: RegisteredDevice): string[] {
+  const digests = tokenHash === null ? [] : [tokenHash];
+  return previousToken === null ? digests : [...digests, previousToken.hash];
 }
 
 function sha256(secret: Buffer): Buffer {

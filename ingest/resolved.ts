@@ -184,8 +184,10 @@ export class Resolved {
   }
 
   private refuse(refusal: Refusal): void {
-    const { index, reason, detail } = refusal;
-    (this.refused ??= []).push({ index, reason, detail });
+    const { index, reason, detail, device } = refusal;
+    const isUnknown = reason === 'unknown_device' && device !== null;
+    const unknown = isUnknown ? { unknownDevice: device } : undefined;
+    (this.refused ??= []).push({ index, reason, detail, ...unknown });
     (this.refusedIndexes ??= new Set()).add(index);
     this.rejects.push(this.rejectOf(refusal));
   }

@@ -10,6 +10,8 @@ export interface RowRefusal {
   readonly index: number;
   readonly reason: string;
   readonly detail: string;
+  /** The device that the record names, where nobody knows it; never told to the sender. */
+  readonly unknownDevice?: string;
 }
 
 /** What became of a message, or of its rows in one partition. */

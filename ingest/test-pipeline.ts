@@ -6,12 +6,13 @@ import { createPool } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
 import { createEngine } from '../engine/engine.ts';
 import { applyEdits, createWorld } from '../engine/world.ts';
-import { readDevices, readGateways } from './config-rows.ts';
+import { readAllDevices, readGateways } from './config-rows.ts';
 import { emptyDecoded, type Decoded } from './decode/decoded.ts';
 import { Intake, type MessageOutcome } from './intake.ts';
 import { IngestMetrics } from './metrics.ts';
 import { Partition, type Committed } from './partition.ts';
 import { Registry, type Sender } from './registry.ts';
+import { Turns } from './turns.ts';
 import { seedTestFleet, type TestFleet } from './test-fleet.ts';
 
 export interface TestPipeline {
@@ -50,6 +51,7 @@ export async function startPipeline(
         engine: createEngine(world),
         pool,
         limits,
+        turns: new Turns(),
         metrics,
         log: LOG,
         onConnect: () => Promise.resolve(),
@@ -127,9 +129,11 @@ async function loadDevices(
   registry: Registry,
   world: ReturnType<typeof createWorld>,
 ): Promise<void> {
-  for (const device of await readDevices(pool, null)) {
-    registry.put(device);
-    if (device.link !== null) applyEdits(world, [{ type: 'device_put', device: device.link }]);
+  for await (const page of readAllDevices(pool)) {
+    for (const device of page) {
+      registry.put(device);
+      if (device.link !== null) applyEdits(world, [{ type: 'device_put', device: device.link }]);
+    }
   }
   for (const gateway of await readGateways(pool, null)) registry.putGateway(gateway);
 }

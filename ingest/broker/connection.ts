@@ -259,8 +259,8 @@ export class BrokerConnection {
   }
 
   #publish(receivedMs: number): void {
-    const { packet, bodyStart, isCut } = this.#cutter;
-    const publish = readPublish(packet, bodyStart, this.#version === 5);
+    const { isCut } = this.#cutter;
+    const publish = readPublish(this.#cutter, this.#version === 5);
     if (publish === null || this.#state !== 'open') {
       this.#fail('malformed: a PUBLISH that is none');
       return;

@@ -27,7 +27,7 @@ function cut(
         found.push(cutter.type);
         continue;
       }
-      const publish = readPublish(cutter.packet, cutter.bodyStart, isVersion5);
+      const publish = readPublish(cutter, isVersion5);
       found.push(publish && { ...publish, isCut: cutter.isCut });
     }
   }
@@ -114,6 +114,27 @@ t.test('byte by byte, and with a header that promises 256 MB', (t) => {
   t.same(cut([promise], false), [], 'nothing comes of a promise');
   const begun = cut([promise, Buffer.alloc(LIMIT_BYTES)], false);
   t.match(begun, [{ topic: 'a', packetId: 9, isCut: true }]);
+  t.end();
+});
+
+t.test('a message whose properties alone are over the limit is one that was cut', (t) => {
+  const packet = generate(
+    {
+      cmd: 'publish',
+      topic: 'a/b',
+      payload: 'text',
+      qos: 1,
+      messageId: 7,
+      dup: false,
+      retain: false,
+      properties: { userProperties: { name: 'x'.repeat(LIMIT_BYTES) } },
+    },
+    { protocolVersion: 5 },
+  );
+  t.match(cut([packet, generate({ cmd: 'pingresp' })], true), [
+    { topic: 'a/b', packetId: 7, payload: Buffer.alloc(0), isCut: true },
+    13,
+  ]);
   t.end();
 });
 

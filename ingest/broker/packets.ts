@@ -132,12 +132,12 @@ export interface Publish {
 }
 
 /**
- * Reads a PUBLISH. `null` when the bytes are none, or when it names its topic by an alias, which nobody allowed the
- * broker to do. Bytes of the topic that are no UTF-8 come out as U+FFFD.
+ * Reads a PUBLISH, or the beginning of one that was cut: its properties may be what makes it so long, and it is to be
+ * refused by name all the same. `null` when the bytes are none, or when it names its topic by an alias, which nobody
+ * allowed the broker to do. Bytes of the topic that are no UTF-8 come out as U+FFFD.
  */
 export function readPublish(
-  packet: Buffer,
-  bodyStart: number,
+  { packet, bodyStart, isCut }: Pick<PacketCutter, 'packet' | 'bodyStart' | 'isCut'>,
   isVersion5: boolean,
 ): Publish | null {
   const qos = (packet[0]! >> 1) & 3;
@@ -149,13 +149,14 @@ export function readPublish(
   if (qos !== 0 && packetId === 0) return null;
   if (isVersion5) {
     const payloadStart = afterProperties(packet, offset);
-    if (payloadStart === null) return null;
+    if (payloadStart === null || (payloadStart > packet.length && !isCut)) return null;
     offset = payloadStart;
   }
   const topic = packet.toString('utf8', bodyStart + 2, topicEnd);
   return { topic, qos: qos as 0 | 1 | 2, packetId, payload: packet.subarray(offset) };
 }
 
+/** Where the properties end, which may be behind the packet; `null` when their length has no end. */
 function afterProperties(packet: Buffer, start: number): number | null {
   let length = 0;
   let factor = 1;
@@ -163,7 +164,7 @@ function afterProperties(packet: Buffer, start: number): number | null {
     const byte = packet[i]!;
     length += (byte & 0x7f) * factor;
     factor *= 128;
-    if (byte < 0x80) return i + 1 + length <= packet.length ? i + 1 + length : null;
+    if (byte < 0x80) return i + 1 + length;
   }
   return null;
 }

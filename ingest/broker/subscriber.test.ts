@@ -118,6 +118,27 @@ t.test('a device is who the topic says; what is not stored is not acknowledged',
   t.equal(await broker.next(), null, 'so that it comes again');
 });
 
+t.test('a message that is too large is kept as a reject, whatever of it is large', async (t) => {
+  const fake = await startFakeBroker(t);
+  const { submitted } = newHouse(t, { url: `mqtt://127.0.0.1:${fake.port}` });
+  const broker = await fake.next();
+  await broker.welcome(false);
+  await broker.grant();
+  const large = 'x'.repeat(60_000);
+  const userProperties = { large: Array.from({ length: 20 }, () => large) };
+  const message = { topic: 'v1/devices/dev-1/fixes', qos: 1, dup: false, retain: false } as const;
+  const publish = { cmd: 'publish', ...message } as const;
+  broker.send({ ...publish, messageId: 1, payload: '{}', properties: { userProperties } });
+  broker.send({ ...publish, messageId: 2, payload: large.repeat(20) });
+  while (submitted.length < 2) await turn();
+  for (const { message, done } of submitted) {
+    t.match(message.decoded.refusals, [{ reason: 'message_too_large' }]);
+    done(STORED);
+  }
+  t.equal((await broker.expect('puback')).messageId, 1);
+  t.equal((await broker.expect('puback')).messageId, 2);
+});
+
 t.test('topics', (t) => {
   const rows: [string, string | null][] = [
     ['v1/devices/dev-1/fixes', 'dev-1'],

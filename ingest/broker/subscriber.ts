@@ -105,8 +105,8 @@ function take(
   done: (stored: boolean) => void,
 ): void {
   const { intake, metrics } = options;
-  const { topic, payload, receivedMs } = message;
-  if (payload.length === 0) {
+  const { topic, payload, isCut, receivedMs } = message;
+  if (payload.length === 0 && !isCut) {
     // So a retained message is taken back: nothing is reported by it.
     metrics.refused('broker', 'payload_empty');
     done(true);

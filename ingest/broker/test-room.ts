@@ -15,6 +15,7 @@ import type { Logger } from '../logger.ts';
 import { IngestMetrics } from '../metrics.ts';
 import { Partition } from '../partition.ts';
 import { Registry } from '../registry.ts';
+import { Turns } from '../turns.ts';
 import { createSubscriber, type Subscriber, type SubscriberConfig } from './subscriber.ts';
 
 export interface RoomOptions {
@@ -137,6 +138,7 @@ function build(options: RoomOptions, log: Logger) {
   const partitions = engines.map(
     (engine) =>
       new Partition({
+        turns: new Turns(),
         engine,
         pool,
         limits,

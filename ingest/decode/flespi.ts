@@ -17,7 +17,7 @@ import {
 import { readTime } from './time.ts';
 import type { Format, HttpWireMessage, HttpWireRequest } from './wires.ts';
 
-export const flespi: Format = {
+export const flespi: Format<'flespi'> = {
   name: 'flespi',
   http: {
     path: '/flespi',

@@ -7,23 +7,22 @@ import { flespi } from './flespi.ts';
 import { nativeFormat } from './native-topics.ts';
 import { osmand } from './osmand.ts';
 import { owntracks } from './owntracks.ts';
-import { decodeTeltonika } from './teltonika.ts';
+import { teltonika } from './teltonika.ts';
 import type { Format, HttpWire, MqttWire, TopicDecode } from './wires.ts';
 
+const LIST = [nativeFormat, owntracks, osmand, flespi, teltonika] as const;
+
 /** Every format. The order is the order in which topics are asked for: the busiest first. */
-export const FORMATS: readonly Format[] = [
-  nativeFormat,
-  owntracks,
-  osmand,
-  flespi,
-  { name: 'teltonika', tcp: { decode: (frame, nowMs) => decodeTeltonika(frame, nowMs).decoded } },
-]; // prettier-ignore
+export const FORMATS: readonly Format<FormatName>[] = LIST;
+export type FormatName = (typeof LIST)[number]['name'];
 
 const MQTT_WIRES: readonly MqttWire[] = FORMATS.flatMap(({ mqtt }) => (mqtt ? [mqtt] : []));
 
+export type HttpFormat = Format<FormatName> & { readonly http: HttpWire };
+
 /** Formats that come over HTTP by a route of their own. */
-export const HTTP_FORMATS: readonly (Format & { readonly http: HttpWire })[] = FORMATS.flatMap(
-  (format) => (format.http ? [{ ...format, http: format.http }] : []),
+export const HTTP_FORMATS: readonly HttpFormat[] = FORMATS.flatMap((format) =>
+  format.http ? [{ ...format, http: format.http }] : [],
 );
 
 /**

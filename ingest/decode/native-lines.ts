@@ -1,9 +1,10 @@
 /**
  * NDJSON of the native format in two ways at once: usual lines into a scan, the others as `native.ts` reads them. Whatever
- * concerns the message as a whole (too many lines or rows, bytes that are no text) is left to `native.ts`, too.
+ * concerns the message as a whole (too many lines, rows or keys, bytes that are no text) is left to `native.ts`, too.
  */
 import { isUtf8 } from 'node:buffer';
 import { emptyDecoded, type Decoded } from './decoded.ts';
+import { hasTooManyKeys } from './distinct-keys.ts';
 import { decodeLine, decodeNdjson, MESSAGE_ROWS_MAX, RECORDS_MAX } from './native.ts';
 import type { FixScan } from './native-scan.ts';
 
@@ -32,7 +33,7 @@ export function scanNdjson(scan: FixScan, payload: Buffer, nowMs: number): Decod
       }
       scan.drop();
     }
-    isText ||= isUtf8(payload) && !startsWithMark(payload);
+    isText ||= isUtf8(payload) && !startsWithMark(payload) && !hasTooManyKeys(payload);
     const lineEnd = payload.indexOf(LINE_FEED, start);
     const end = lineEnd === -1 ? payload.length : lineEnd;
     const line = payload.toString('utf8', at, end);

@@ -72,6 +72,8 @@ const rows: [string, unknown, string[]][] = [
   ['10 minutes ahead', { time: NOW_MS + 600_000, lat: 1, lon: 2 }, [`fix timeMs=${NOW_MS + 600_000} latDeg=1 lonDeg=2`]],
   ['ahead by more', { time: NOW_MS + 600_001, lat: 1, lon: 2 }, ['refused 0 time_range']],
   ['no such day', { time: '2026-13-45T00:00:00Z', lat: 1, lon: 2 }, ['refused 0 time_invalid']],
+  ['31 April is not 1 May', { time: '2026-04-31T00:00:00Z', lat: 1, lon: 2 }, ['refused 0 time_invalid']],
+  ['30 April is', { time: '2026-04-30T24:00:00Z', lat: 1, lon: 2 }, [`fix timeMs=${Date.UTC(2026, 4, 1)} latDeg=1 lonDeg=2`]],
   ['text time', { time: 'now', lat: 1, lon: 2 }, ['refused 0 time_invalid']],
   ['a number', 7, ['refused 0 record_type']],
   ['null', null, ['refused 0 record_type']],

@@ -3,6 +3,7 @@
  * Knows this one wire format; refuses to know who sent it or whether the device exists.
  */
 import { isUtf8 } from 'node:buffer';
+import { hasTooManyKeys, MESSAGE_KEYS_MAX } from './distinct-keys.ts';
 import { readTime } from './time.ts';
 import { toKeptUnit } from './units.ts';
 import { emptyDecoded, ignore, refuseMessage, type Decoded, type DecodedFix } from './decoded.ts';
@@ -56,15 +57,26 @@ export function decodeNative(payload: Buffer, kind: RecordKind, nowMs: number): 
   return decoded;
 }
 
+/**
+ * Decodes a message with nothing beside it that says how it is written, as over MQTT: NDJSON where its first line holds an
+ * object from beginning to end, else as {@link decodeNative}.
+ */
+export function decodeUntyped(payload: Buffer, kind: RecordKind, nowMs: number): Decoded {
+  const lineEnd = payload.indexOf('\n');
+  const line = lineEnd === -1 ? '' : payload.toString('utf8', 0, lineEnd).trim();
+  const hasLines = line.startsWith('{') && line.endsWith('}');
+  return hasLines ? decodeNdjson(payload, nowMs, kind) : decodeNative(payload, kind, nowMs);
+}
+
 /** Decodes NDJSON: one record a line, empty lines skipped. A malformed line costs that line only. */
-export function decodeNdjson(payload: Buffer, nowMs: number): Decoded {
+export function decodeNdjson(payload: Buffer, nowMs: number, kind: RecordKind = 'any'): Decoded {
   const decoded = emptyDecoded();
   const text = textOf(payload, decoded);
   if (text === null) return decoded;
   const records: unknown[] = [];
   // One line more than is allowed is enough to know: a body may hold millions of them.
   for (const line of nonEmptyLines(text, RECORDS_MAX + 1)) records.push(parseLine(line));
-  decodeRecords(decoded, records, 'any', nowMs);
+  decodeRecords(decoded, records, kind, nowMs);
   return decoded;
 }
 
@@ -369,10 +381,15 @@ function isObject(value: unknown): value is JsonObject {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** The payload as text without a byte order mark; `null`, and a refusal, when it is not UTF-8. */
+/** The payload as text without a byte order mark; `null`, and a refusal, when it is not UTF-8 or has too many keys. */
 function textOf(payload: Buffer, decoded: Decoded): string | null {
   if (!isUtf8(payload)) {
     refuseMessage(decoded, 'utf8_invalid', 'the payload is not UTF-8');
+    return null;
+  }
+  if (hasTooManyKeys(payload)) {
+    const detail = `more than ${MESSAGE_KEYS_MAX} different keys in one message`;
+    refuseMessage(decoded, 'keys_max', detail);
     return null;
   }
   const text = payload.toString('utf8');

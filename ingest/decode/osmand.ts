@@ -28,7 +28,7 @@ const FORM_BYTES_MAX = 65_536;
 /** Keys of a query or form; more are refused before they are looked at. */
 const KEYS_MAX = 500;
 
-export const osmand: Format = {
+export const osmand: Format<'osmand'> = {
   name: 'osmand',
   http: {
     path: '/osmand',

@@ -38,7 +38,7 @@ const SUBTOPICS: ReadonlySet<string> = new Set([
   '/event', '/waypoint', '/waypoints', '/status', '/step', '/beacon', '/dump', '/info',
 ]); // prettier-ignore
 
-export const owntracks: Format = {
+export const owntracks: Format<'owntracks'> = {
   name: 'owntracks',
   mqtt: {
     topics: `${PREFIX}{device}/+`,

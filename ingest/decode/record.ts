@@ -4,6 +4,7 @@
  * limits that all such formats share; refuses to know their names for things.
  */
 import { isUtf8 } from 'node:buffer';
+import { hasTooManyKeys, MESSAGE_KEYS_MAX } from './distinct-keys.ts';
 import { MESSAGE_ROWS_MAX, RECORD_METRICS_MAX, RECORDS_MAX } from './native.ts';
 import { addEvent, addFix, addReading, ignore, refuseMessage, type Decoded } from './decoded.ts';
 
@@ -288,6 +289,10 @@ export function parseJson(
 ): { ok: true; value: unknown } | ({ ok: false } & Reason) {
   if (!isUtf8(payload)) {
     return { ok: false, reason: 'utf8_invalid', detail: 'the payload is not UTF-8' };
+  }
+  if (hasTooManyKeys(payload)) {
+    const detail = `more than ${MESSAGE_KEYS_MAX} different keys in one message`;
+    return { ok: false, reason: 'keys_max', detail };
   }
   const text = payload.toString('utf8');
   try {

@@ -5,6 +5,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { FrameGate } from '../teltonika/frame-gate.ts';
+import { TELTONIKA_LIMITS_DEFAULT } from '../teltonika/limits.ts';
 import type { DecodedReading } from './decoded.ts';
 import { decodeTeltonika, type TeltonikaFrame } from './teltonika.ts';
 import { ioReading } from './teltonika-io.ts';
@@ -40,6 +42,7 @@ interface Case {
     readonly crcOk?: boolean;
     readonly serverReplyHex?: string;
     readonly positions?: readonly Position[];
+    readonly imei?: string;
   };
 }
 
@@ -120,12 +123,42 @@ if (all === null) {
     t.end();
   });
 
+  t.test('logins and pings, cut from the stream', (t) => {
+    const login = cases.filter(({ derived }) => derived.kind === 'login');
+    for (const { id, payloadHex, derived } of login) {
+      const gate = newGate();
+      gate.push(Buffer.from(payloadHex, 'hex'));
+      t.same(
+        [gate.next(), gate.bytes.toString(), gate.next()],
+        ['login', derived.imei, 'more'],
+        id,
+      );
+    }
+    const ping = cases.filter(({ derived }) => derived.kind === 'ping');
+    const frame = cases.find(({ derived }) => derived.crcOk === true)!.payloadHex;
+    for (const { id, payloadHex } of ping) {
+      const gate = newGate();
+      gate.push(Buffer.from(login[0]!.payloadHex + payloadHex + payloadHex + frame, 'hex'));
+      t.same([gate.next(), gate.next(), gate.next()], ['login', 'frame', 'more'], id);
+      t.equal(gate.bytes.toString('hex'), frame);
+    }
+    const others = cases.filter(({ derived }) => !/^(login|ping)$/.test(derived.kind));
+    t.ok(login.length > 0 && ping.length > 0);
+    const known = others.every(({ derived }) => /^(avl|command|avl-udp)$/.test(derived.kind));
+    t.ok(known, 'no case is of a kind that no test here reads');
+    t.end();
+  });
+
   t.test('datagrams are no frames: there is no listener for UDP', (t) => {
     const datagrams = cases.filter(({ transport }) => transport.kind === 'udp');
     t.ok(datagrams.length > 0);
     for (const one of datagrams) t.equal(decode(one).kind, 'refused', one.id);
     t.end();
   });
+}
+
+function newGate(): FrameGate {
+  return new FrameGate(TELTONIKA_LIMITS_DEFAULT);
 }
 
 /** With the clock at the newest record, or where it is put: one frame holds a record nine months older than its neighbours. */

@@ -19,6 +19,7 @@ import {
   type Decoded,
 } from './decoded.ts';
 import { IO_IGNITION, IO_MOVEMENT, IO_ODOMETER, ioReading } from './teltonika-io.ts';
+import type { Format } from './wires.ts';
 
 /** Bytes before the codec: four zeros and the length of what follows up to the CRC. */
 export const FRAME_HEAD_BYTES = 8;
@@ -74,6 +75,11 @@ const REPLY_PREFIX_BYTES: ReadonlyMap<number, number> = new Map([
 ]);
 /** The type of what servers send to devices. */
 const TYPE_COMMAND = 0x05;
+
+export const teltonika: Format<'teltonika'> = {
+  name: 'teltonika',
+  tcp: { decode: (frame, nowMs) => decodeTeltonika(frame, nowMs).decoded },
+};
 
 /** Decodes one frame; `nowMs` is the server's clock. Never throws; what is wrong becomes a refusal. */
 export function decodeTeltonika(frame: Buffer, nowMs: number): TeltonikaFrame {

@@ -52,6 +52,8 @@ function toEpochMs(value: unknown): number {
   if (typeof value !== 'string' || value.length > 40) return NaN;
   const match = ISO.exec(value);
   if (match === null) return NaN;
+  // Else 31 April would be 1 May.
+  if (new Date(`${match[1]}T00:00Z`).getUTCDate() !== Number(match[1]!.slice(8))) return NaN;
   const offset = (match[3] ?? 'Z').replace(
     /^([+-]\d{2}):?(\d{2})?$/,
     (_, h: string, m?: string) => {

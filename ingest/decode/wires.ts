@@ -4,9 +4,12 @@
  */
 import type { Decoded } from './decoded.ts';
 
-/** One format: a name, and a way in for each wire that it comes over. */
-export interface Format {
-  readonly name: string;
+/**
+ * One format: a name, by which metrics and rejects know it too, and a way in for each wire that it comes over. State the
+ * name in the type (`Format<'osmand'>`): what names a source is the sum of them.
+ */
+export interface Format<Name extends string = string> {
+  readonly name: Name;
   readonly http?: HttpWire;
   readonly mqtt?: MqttWire;
   readonly tcp?: TcpWire;

@@ -100,8 +100,7 @@ function cutByCutter(pieces: readonly Buffer[], byteCount: number): string[] {
       const { packet, bodyStart, isCut, lengthBytes } = cutter;
       assert.ok(packet.length <= BROKER_PACKET_BYTES_MAX && bodyStart <= packet.length);
       assert.ok(isCut ? cutter.type === 3 : packet.length === lengthBytes);
-      const publish =
-        cutter.type === 3 ? readPublish(packet, bodyStart, byteCount % 2 === 0) : null;
+      const publish = cutter.type === 3 ? readPublish(cutter, byteCount % 2 === 0) : null;
       if (publish === null) found.push(packet.toString('hex'));
       else {
         assert.ok(publish.topic !== '' && publish.payload.length <= packet.length - bodyStart);

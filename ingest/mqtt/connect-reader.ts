@@ -15,6 +15,7 @@ import {
   UNSUPPORTED_VERSION,
 } from './faults.ts';
 import { CONNECT_PROPERTIES, FieldCursor, PROPERTY, WILL_PROPERTIES } from './field-cursor.ts';
+import { hasLongLength } from './packet-gate.ts';
 import { hasWildcard } from './topics.ts';
 
 /** The versions spoken: 4 is 3.1.1, 5 is 5.0. */
@@ -83,14 +84,23 @@ export function readConnect(
   const name = cursor.text();
   const level = cursor.u8();
   if (cursor.fault !== null) return refused(null, cursor.fault);
-  // 3.1 (MQIsdp, level 3) and bridges (level | 0x80) know return code 1 and may come back in 3.1.1.
-  if (name === 'MQIsdp' || (name === 'MQTT' && level !== 4 && level !== 5)) {
-    return refused(level > 5 && level < 0x80 ? 5 : 4, UNSUPPORTED_VERSION);
-  }
+  if (name === 'MQIsdp') return refused(4, UNSUPPORTED_VERSION);
   if (name !== 'MQTT') return refused(null, MALFORMED);
+  if (level !== 4 && level !== 5) return unsupported(cursor, clientIdBytesMax);
   const version = level === 5 ? 5 : 4;
   if ((buffer[range.start]! & 0x0f) !== 0) return refused(version, MALFORMED);
+  if (version === 5 && hasLongLength(buffer, range)) return refused(version, MALFORMED);
   return new ConnectReader(cursor, version, clientIdBytesMax).read();
+}
+
+/**
+ * Another protocol level: refused in the version whose form the rest has. Both have a code for it, and 3.1.1 demands that
+ * its own is sent [MQTT-3.1.2-2]: to clients of 3.1 and bridges (level | 0x80), which may come back in 3.1.1, too.
+ */
+function unsupported(cursor: FieldCursor, clientIdBytesMax: number): ConnectReading {
+  const reading = new ConnectReader(cursor, 5, clientIdBytesMax).read();
+  const isV5 = reading.ok || reading.fault !== MALFORMED;
+  return refused(isV5 ? 5 : 4, UNSUPPORTED_VERSION);
 }
 
 function refused(version: Version | null, fault: Fault, packetBytesMax = Infinity): ConnectReading {

@@ -34,7 +34,10 @@ export interface MqttLimits {
   readonly connectionsPerDeviceMax: number;
   /** Connections of all devices of one tenant. */
   readonly tenantConnectionsMax: number;
-  /** Publishes a second of one device, and of all devices of one tenant; above it, sockets are not read. */
+  /**
+   * Publishes a second of one device, and of all devices of one tenant, other packets that are answered with more than an
+   * ack among them; above it, sockets are not read.
+   */
   readonly deviceMessagesPerSMax: number;
   readonly tenantMessagesPerSMax: number;
   /** Seconds that the session of a client that is away is kept; 0 keeps none. Less than 4,294,967,295. */

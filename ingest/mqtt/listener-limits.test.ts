@@ -1,3 +1,4 @@
+import { generate } from 'mqtt-packet';
 import t from 'tap';
 import { MQTT_LIMITS_DEFAULT } from './limits.ts';
 import { Guesses, networkOf } from './session/guesses.ts';
@@ -52,7 +53,7 @@ t.test('a device that sends faster than its rate is read slower, and loses nothi
   const total = 6;
   client.send(...Array.from({ length: total }, (_, i) => publishPacket(4, i + 1)), PINGREQ);
   await sink.arrived(4);
-  for (let i = 0; i < 5; i++) await other.send(PINGREQ).next();
+  for (let i = 0; i < 3; i++) await other.send(PINGREQ).next();
   t.equal(sink.taken.length, 4, 'a burst of one second, and the one that found it spent');
   await quiet();
   t.equal(sink.taken.length, 4, 'and it takes time to earn the next');
@@ -62,6 +63,55 @@ t.test('a device that sends faster than its rate is read slower, and loses nothi
     Array.from({ length: total }, (_, i) => i + 1),
   );
   t.match(await client.next(), { cmd: 'pingresp' });
+});
+
+t.test('coming back does not renew a rate', async (t) => {
+  const { port, sink, metrics } = await startListener(t, {
+    limits: { deviceMessagesPerSMax: 1, tenantMessagesPerSMax: 1 },
+    authenticate: twoTenants,
+  });
+  sink.answer = () => STORED;
+  const burst = Array.from({ length: 6 }, (_, i) => publishPacket(4, i + 1));
+  const first = await openSession(t, port);
+  await first.send(...burst).take(2);
+  t.equal(sink.taken.length, 2, 'one, and the one that found it spent');
+  const second = await openSession(t, port);
+  await second.send(...burst).next();
+  t.equal(sink.taken.length, 3, 'it is spent still');
+  second.socket.resetAndDestroy();
+  await metrics.untilConnections(0);
+  const other = await openSession(t, port, 4, { username: 'dev-2' });
+  await other.send(...burst).next();
+  t.equal(sink.taken.length, 4, 'nor that of a tenant whose only device has gone');
+  const brief = await openSession(t, port, 4, { username: 'dev-11' });
+  await brief.send(publishPacket(4, 1), generate({ cmd: 'disconnect' })).closed;
+  await (await openSession(t, port, 4, { username: 'dev-11' })).send(...burst).next();
+  t.equal(sink.taken.length, 6, 'nor is what came with DISCONNECT forgotten');
+});
+
+t.test('whatever is answered with a packet of its own counts like a publish', async (t) => {
+  const { port } = await startListener(t, { limits: { deviceMessagesPerSMax: 3 } });
+  const subscribe = generate({
+    cmd: 'subscribe',
+    messageId: 1,
+    subscriptions: [{ topic: 'x', qos: 0 }],
+  });
+  const unsubscribe = generate({ cmd: 'unsubscribe', messageId: 1, unsubscriptions: ['x'] });
+  for (const [i, packet] of [PINGREQ, subscribe, unsubscribe].entries()) {
+    const client = await openSession(t, port, 4, { username: `dev-${i + 1}` });
+    client.send(...Array.from({ length: 6 }, () => packet));
+    await client.take(4);
+    await quiet();
+    t.equal(client.unread.length, 0, 'a burst of one second, and the one that found it spent');
+    await client.take(2);
+  }
+  const client = await openSession(t, port, 4, { username: 'dev-9' });
+  const pubrel = generate({ cmd: 'pubrel', messageId: 9 });
+  client.send(...Array.from({ length: 6 }, () => pubrel));
+  t.same(
+    (await client.take(6)).map((packet) => packet?.cmd),
+    Array(6).fill('pubcomp'),
+  );
 });
 
 t.test(
@@ -184,6 +234,26 @@ t.test(
     t.match(await next.send(connectPacket(4, { clientId: 'x' })).next(), { returnCode: 0 });
   },
 );
+
+t.test('a CONNECT without a password is no guess', async (t) => {
+  const { port } = await startListener(t, { limits: GUESSING });
+  const connect = {
+    cmd: 'connect',
+    protocolId: 'MQTT',
+    protocolVersion: 4,
+    clean: true,
+    clientId: 'tracker',
+    keepalive: 0,
+    username: 'dev-1',
+  } as const;
+  for (let i = 0; i < 3; i++) {
+    const client = await openRaw(t, port);
+    t.match(await client.send(generate(connect)).next(), { returnCode: 5 });
+  }
+  const both = ['a', 'b'].map((clientId) => openSession(t, port, 4, { clientId }));
+  await Promise.all(both);
+  t.pass('neither waits, or one would have been turned away');
+});
 
 t.test('guesses are counted by network, within a window, and the oldest are forgotten', (t) => {
   let nowMs = 0;

@@ -128,6 +128,17 @@ export class PacketGate {
 }
 
 /**
+ * True when the packet's length is written in more bytes than it needs, which 5.0 forbids [MQTT-1.5.5-1] and 3.1.1 passes
+ * over.
+ */
+export function hasLongLength(
+  buffer: Buffer,
+  { start, bodyStart }: { readonly start: number; readonly bodyStart: number },
+): boolean {
+  return bodyStart - start > 2 && buffer[bodyStart - 1] === 0;
+}
+
+/**
  * Bytes of the packet at `start`, header included. Negative when the length is not complete yet: then its absolute
  * value is the least that the packet can have by what is known. Section 2.2.3 of 3.1.1, 1.5.5 of 5.0.
  */

@@ -55,6 +55,8 @@ export function connackAccepted(version: Version, welcome: Welcome, limits: Mqtt
   const { sessionPresent, assignedClientId, serverKeepAliveS, sessionExpiryS } = welcome;
   if (version === 4) return generate({ cmd: 'connack', returnCode: 0, sessionPresent }, VERSION_4);
   // What may be left out is: a maximum of 2 for the quality of service, and subscription identifiers, which work.
+  // A client that asks for a wildcard nevertheless is answered in SUBACK (0xA2, 0x9E), which 5.0 provides for beside
+  // DISCONNECT: a device that asks out of habit is to lose no more than its answer.
   const properties: NonNullable<IConnackPacket['properties']> = {
     receiveMaximum: limits.inFlightMax,
     retainAvailable: false,

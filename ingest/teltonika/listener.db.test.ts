@@ -1,7 +1,7 @@
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { valueTypes } from '../../db/pools.ts';
-import { readDevices } from '../config-rows.ts';
+import { readAllDevices } from '../config-rows.ts';
 import { startPipeline, type TestPipeline } from '../test-pipeline.ts';
 import { TELTONIKA_LIMITS_DEFAULT } from './limits.ts';
 import { createTeltonikaListener } from './listener.ts';
@@ -26,7 +26,9 @@ async function openHouse(t: Test): Promise<House> {
       [imeiOf(n), `dev-${n}`],
     );
   }
-  for (const device of await readDevices(pipeline.pool, null)) pipeline.registry.put(device);
+  for await (const page of readAllDevices(pipeline.pool)) {
+    for (const device of page) pipeline.registry.put(device);
+  }
   const metrics = new FakeMetrics();
   const silent = (): void => undefined;
   const listener = createTeltonikaListener({

@@ -52,15 +52,18 @@ export const CONNECT_ROWS: readonly Row[] = [
     in5: '3.1.2-1 3.1.2-2',
     says: 'another protocol name or level is not served',
     run: async (scene) => {
+      const { version } = scene;
+      const body = [u16(0), properties(version), field('c')];
       const named = (name: string, level: number): Buffer =>
-        packet(0x10, field(name), Buffer.from([level, 0x02]), u16(0), field('c'));
+        packet(0x10, field(name), Buffer.from([level, 0x02]), ...body);
       await expectRefusal(scene, named('AMQP', scene.version), null, 'name');
       await expectRefusal(scene, named('mqtt', scene.version), null, 'case');
       await expectRefusal(scene, named('MQIsdp', 3), 1, '3.1');
-      await expectRefusal(scene, named('MQTT', 3), 1, 'level 3');
-      await expectRefusal(scene, named('MQTT', 0), 1, 'level 0');
-      await expectRefusal(scene, named('MQTT', 0x84), 1, 'a bridge');
-      await expectRefusal(scene, named('MQTT', 6), 0x84, 'level 6');
+      // In the version whose form the rest of the packet has.
+      for (const level of [0, 3, 6, 0x7f, 0x84, 0xff]) {
+        const code = version === 4 ? 1 : 0x84;
+        await expectRefusal(scene, named('MQTT', level), code, `level ${level}`);
+      }
     },
   },
   {

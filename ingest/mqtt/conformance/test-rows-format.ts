@@ -87,11 +87,26 @@ export const FORMAT_ROWS: readonly Row[] = [
   {
     in5: '1.5.5-1',
     says: 'a variable byte integer longer than it need be, or than four bytes, is malformed',
-    run: (scene) =>
-      eachEnds(scene, 0x81, [
+    run: async (scene) => {
+      await eachEnds(scene, 0x81, [
         ['property length', packet(0x30, field('a'), hex('80 00'))],
         ['remaining length of five bytes', hex('30 80 80 80 80 01')],
-      ]),
+        ['remaining length of two bytes for 0', hex('c0 80 00')],
+        ['remaining length of two bytes for 8', hex("30 88 00 00 01 'a' 00 'text'")],
+      ]);
+      const [first, length, ...body] = connect(5);
+      const long = Buffer.from([first!, length! | 0x80, 0, ...body]);
+      await expectRefusal(scene, long, 0x81, 'of CONNECT');
+    },
+  },
+  {
+    in311: '2.2.2-1',
+    says: 'in 3.1.1 a remaining length may take up to four bytes, however small it is',
+    run: async (scene) => {
+      const wire = await scene.open();
+      scene.t.equal((await wire.send(hex('c0 80 80 00')).next())?.type, 13);
+      await expectEnd(scene, wire.send(hex('c0 80 80 80 80 00')), 0x81);
+    },
   },
   {
     in311: '2.2.2-1 2.2.2-2 3.6.1-1 3.8.1-1 3.10.1-1',

@@ -151,6 +151,26 @@ export const SESSION_ROWS: readonly Row[] = [
     },
   },
   {
+    in311: '3.1.2-24',
+    in5: '3.1.2-22',
+    says: 'a few bytes now and then are no packet; a large one may take its time',
+    run: async (scene) => {
+      const { version } = scene;
+      const slow = await scene.open({ keepAliveS: 1 });
+      const large = await scene.open({ keepAliveS: 1, clientId: 'large' });
+      const bytes = publish(version, { payload: 'x'.repeat(5_000) });
+      let count = 0;
+      const timer = setInterval(() => {
+        slow.send(bytes.subarray(count, count + 1));
+        large.send(bytes.subarray(300 * count, 300 * (count + 1)));
+        count++;
+      }, 200);
+      scene.t.teardown(() => clearInterval(timer));
+      await expectEnd(scene, slow, 0x8d);
+      scene.t.equal((await large.next())?.type, 4);
+    },
+  },
+  {
     in311: '3.1.2-8 3.1.2-10 3.1.2-16',
     in5: '3.1.2-7 3.1.2-8 3.1.2-10 3.1.2-14',
     says: 'a will is published once when its client goes without DISCONNECT, whatever ended the connection',

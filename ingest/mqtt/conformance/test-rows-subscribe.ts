@@ -348,15 +348,21 @@ export const SUBSCRIBE_ROWS: readonly Row[] = [
     },
   },
   {
+    in311: '4.3.3-1',
     in5: '3.6.2-1 3.6.2-2',
-    says: 'PUBREC for what is not under way is answered with PUBREL 0x92; PUBACK and PUBCOMP change nothing',
+    says: 'PUBREC for what is not under way is answered with PUBREL, in 5.0 with 0x92; PUBACK and PUBCOMP change nothing',
     run: async (scene) => {
+      const { t, version } = scene;
       const wire = await scene.open();
-      await wire.send(subscribe(5, [[COMMANDS, 2]])).next();
-      const seen = await wire.send(ack(0x50, 77)).next();
-      scene.t.same([seen?.type, seen?.flags, seen?.body[2]], [6, 2, 0x92]);
-      wire.send(ack(0x40, 77), ack(0x70, 77), PINGREQ);
-      scene.t.equal((await wire.next())?.type, 13);
+      for (const name of ['not subscribed', 'subscribed']) {
+        const seen = await wire.send(ack(0x50, 77)).next();
+        t.same([seen?.type, seen?.flags], [6, 2], name);
+        t.equal(seen?.body.toString('hex', 0, 3), version === 4 ? '004d' : '004d92');
+        if (version === 5) wire.send(ack(0x50, 77, 0x91));
+        wire.send(ack(0x40, 77), ack(0x70, 77), PINGREQ);
+        t.equal((await wire.next())?.type, 13);
+        await wire.send(subscribe(version, [[COMMANDS, 2]])).next();
+      }
     },
   },
   {

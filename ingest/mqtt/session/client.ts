@@ -24,6 +24,7 @@ import type { MqttMetrics, MqttSink } from '../sink.ts';
 import { readSubscribe, readUnsubscribe, type FilterRequest } from '../subscribe-reader.ts';
 import { commandTopic } from '../topics.ts';
 import { causeOfDisconnect } from './causes.ts';
+import { answerUnknown } from './deliveries.ts';
 import { Intake, type IntakeOwner } from './intake.ts';
 import type { Session } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -134,7 +135,11 @@ export class Client {
     if (type === PUBREL) return this.intake.release(packetId);
     const { deliveries } = this.session;
     // The session that these answer has ended; a client may find that out later than its acks leave.
-    if (deliveries === null) return null;
+    if (deliveries === null) {
+      const { outbox } = this.#owner;
+      if (type === PUBREC) answerUnknown(packetId, reasonCode, { outbox, to: this.#to });
+      return null;
+    }
     if (type === PUBACK) return deliveries.puback(packetId);
     return type === PUBREC ? deliveries.pubrec(packetId, reasonCode) : deliveries.pubcomp(packetId);
   }

@@ -31,7 +31,7 @@ import {
   SLOW_READER,
   SOCKET_ERROR,
 } from '../faults.ts';
-import { PacketGate } from '../packet-gate.ts';
+import { hasLongLength, PacketGate } from '../packet-gate.ts';
 import { connackAccepted, connackRefused, disconnect } from '../replies.ts';
 import type { MqttIdentity, MqttMetrics, MqttPeer } from '../sink.ts';
 import { causeOf, CLOSED_BY_CLIENT, CONNECTION_BROKE } from './causes.ts';
@@ -61,6 +61,12 @@ const HOLD_WINDOW = 4;
 const HOLD_RATE = 8;
 const HOLD_STOPPING = 16;
 
+/**
+ * Bytes at once by which a client is heard that is still sending a packet: a large one takes its time over a slow network.
+ * Fewer are no sign of life before their packet is whole [MQTT-3.1.2-24].
+ */
+const HEARD_BYTES_MIN = 256;
+
 const PACKET_CONNECT = 1;
 const PACKET_PUBLISH = 3;
 
@@ -83,8 +89,10 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
   #signIn: SignIn | null = null;
   /** The rate that this connection waits for. */
   #rate: Rate | null = null;
-  /** Publishes that the rates allow in the read that runs. */
+  /** Messages that the rates allow in the read that runs. */
   #budget = 0;
+  /** Packets of the read that runs which are no publishes and count like them. */
+  #answeredCount = 0;
   #timer: NodeJS.Timeout | null;
   #holds = 0;
   #isPaused = false;
@@ -172,7 +180,7 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
 
   #take(chunk: Buffer): void {
     if (!this.#isLive()) return;
-    this.heardTick = this.#context.keepAlive.tick;
+    if (chunk.length >= HEARD_BYTES_MIN) this.heardTick = this.#context.keepAlive.tick;
     this.#gate.push(chunk);
     this.#read();
   }
@@ -187,8 +195,10 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
     while (this.#holds === 0 && this.#isLive()) {
       const result = gate.next();
       if (result === 'more') break;
-      if (result === 'packet') this.#handle(receivedMs);
-      else if (result === 'malformed') this.close(MALFORMED);
+      if (result === 'packet') {
+        this.heardTick = this.#context.keepAlive.tick;
+        this.#handle(receivedMs);
+      } else if (result === 'malformed') this.close(MALFORMED);
       else this.close(this.#state === 'waiting' ? CONNECT_TOO_LARGE : PACKET_TOO_LARGE);
     }
     this.#isReading = false;
@@ -209,12 +219,22 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
       else this.#connect(readConnect(gate.buffer, gate, this.#context.limits.clientIdBytesMax));
       return;
     }
+    if (client.version === 5 && hasLongLength(gate.buffer, gate)) {
+      this.close(MALFORMED);
+      return;
+    }
     if (type === PACKET_PUBLISH) {
       this.#publish(client, receivedMs);
       return;
     }
+    const { packetCount } = this.outbox;
     const fault = client.control(gate);
     if (fault !== null) this.close(fault);
+    else if (this.outbox.packetCount > packetCount) {
+      // To be answered with a packet of its own costs the server as much as a publish does.
+      this.#answeredCount++;
+      if (--this.#budget < 0) this.#hold(HOLD_RATE);
+    }
   }
 
   #publish(client: Client, receivedMs: number): void {
@@ -232,7 +252,8 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
 
   /** Counts what was read against the rates, and waits for the one that is spent. */
   #spend(client: Client): void {
-    const count = client.takeCounts(this.#context.metrics);
+    const count = client.takeCounts(this.#context.metrics) + this.#answeredCount;
+    this.#answeredCount = 0;
     if (count === 0) return;
     const { rate, tenant } = client.session.device;
     rate.spend(count);
@@ -388,6 +409,8 @@ export class Connection implements ClientOwner, Holder, Held, Throttled, Watched
     const { session } = this.#client;
     this.#client.close();
     sinkHolds.forget(session.device.iotDeviceId, this);
+    // Before a device that has no other session is looked at.
+    this.#spend(this.#client);
     sessions.leave(session, cause);
   }
 

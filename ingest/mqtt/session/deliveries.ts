@@ -146,7 +146,7 @@ export class Deliveries {
   pubrec(packetId: number, reasonCode: number): Fault | null {
     const delivery = this.#find(packetId);
     if (delivery === undefined) {
-      if (reasonCode < FAILURE_MIN) this.#answerUnknown(packetId);
+      if (this.#link !== null) answerUnknown(packetId, reasonCode, this.#link);
       return null;
     }
     if (delivery.qos !== 2 || delivery.state === 'waiting') return PROTOCOL_ERROR;
@@ -223,18 +223,6 @@ export class Deliveries {
     this.#onRoom();
   }
 
-  /** The client believes in an exchange that the session knows nothing of; this lets it end. */
-  #answerUnknown(packetId: number): void {
-    if (this.#link === null) return;
-    const { outbox, to } = this.#link;
-    if (to.version === 4) {
-      outbox.ack(PUBREL_BYTE, packetId);
-      return;
-    }
-    const answer = { packetId, reasonCode: PACKET_ID_NOT_FOUND, says: 'unknown packet identifier' };
-    outbox.packet(ackWithReason('pubrel', answer, to));
-  }
-
   #find(packetId: number): Delivery | undefined {
     return this.#deliveries.find((delivery) => delivery.packetId === packetId);
   }
@@ -245,4 +233,22 @@ export class Deliveries {
     while (this.#find(this.#lastId) !== undefined);
     return this.#lastId;
   }
+}
+
+/**
+ * Answers a PUBREC for what is not under way: the client believes in an exchange that the session knows nothing of, and
+ * this lets it end. One that refuses has ended it itself.
+ */
+export function answerUnknown(
+  packetId: number,
+  reasonCode: number,
+  { outbox, to }: Pick<Link, 'outbox' | 'to'>,
+): void {
+  if (reasonCode >= FAILURE_MIN) return;
+  if (to.version === 4) {
+    outbox.ack(PUBREL_BYTE, packetId);
+    return;
+  }
+  const answer = { packetId, reasonCode: PACKET_ID_NOT_FOUND, says: 'unknown packet identifier' };
+  outbox.packet(ackWithReason('pubrel', answer, to));
 }

@@ -34,6 +34,8 @@ export class Flusher {
 export class Outbox {
   /** Largest packet the client takes; a larger one is dropped unsent [MQTT-3.1.2-24, -25]. */
   packetBytesMax = Infinity;
+  /** Packets given to `packet`, acks not among them. */
+  packetCount = 0;
 
   readonly #stream: Duplex;
   readonly #flusher: Flusher;
@@ -68,6 +70,7 @@ export class Outbox {
 
   /** Any other packet, after the acks that were given before it. False: it is larger than the client takes. */
   packet(bytes: Buffer): boolean {
+    this.packetCount++;
     if (bytes.length > this.packetBytesMax) return false;
     this.flush();
     this.#write(bytes);

@@ -38,6 +38,11 @@ export class Rate {
     return this.#tokens < 1 ? 0 : Math.floor(this.#tokens);
   }
 
+  /** True when nothing is left of what was spent: a new bucket would allow no more. */
+  isWhole(nowMs: number): boolean {
+    return this.available(nowMs) === this.#perS;
+  }
+
   /** Counts publishes that were read. */
   spend(publishCount: number): void {
     this.#tokens -= publishCount;

@@ -85,8 +85,11 @@ export class SignIn {
     }
   }
 
+  /** Without a password and a certificate nothing was guessed. */
   #refuseCredentials(reason: string): void {
-    this.#context.guesses.failed(this.#peer.remoteAddress);
+    const { remoteAddress, certificateNames } = this.#peer;
+    const isGuess = this.#connect.password !== undefined || certificateNames !== null;
+    if (isGuess) this.#context.guesses.failed(remoteAddress);
     this.#end({ ok: false, fault: BAD_CREDENTIALS, reason });
   }
 
