@@ -29,7 +29,7 @@ import type { Turns } from './turns.ts';
 /** Bytes of one request's body, compressed or not. */
 export const TELEMETRY_BODY_BYTES_MAX = 1024 * 1024;
 /** Bytes that a gzip body may unfold to. */
-export const TELEMETRY_UNZIPPED_BYTES_MAX = 8 * 1024 * 1024;
+export const TELEMETRY_UNZIPPED_BYTES_MAX = 4 * 1024 * 1024;
 
 interface TelemetryOptions {
   readonly intake: Intake;

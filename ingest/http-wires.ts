@@ -29,7 +29,7 @@ import { tenantOf, type Registry, type Sender } from './registry.ts';
 /** Bytes of one request's body, compressed or not. */
 export const WIRE_BODY_BYTES_MAX = 1024 * 1024;
 /** Bytes that a gzip body may unfold to. */
-export const WIRE_UNZIPPED_BYTES_MAX = 8 * 1024 * 1024;
+export const WIRE_UNZIPPED_BYTES_MAX = 4 * 1024 * 1024;
 /** The same for both, where nothing but a device's name says who is speaking. */
 export const UNSIGNED_BODY_BYTES_MAX = 64 * 1024;
 

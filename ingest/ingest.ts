@@ -24,7 +24,7 @@ import { Leader } from './leader.ts';
 import { readLivePositions, readLiveSeed, type LiveSeed, type SeedPosition } from './live-seed.ts';
 import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
-import { Partition, type Committed } from './partition.ts';
+import { Partition, type Committed, type PartitionOptions } from './partition.ts';
 import { Registry } from './registry.ts';
 import { Turns } from './turns.ts';
 import { trimRows } from './trim-rows.ts';
@@ -167,19 +167,15 @@ function buildRoom(options: IngestOptions) {
     rules: () => sync.ruleCount,
   });
   const engines = Array.from({ length: options.partitionCount }, () => createEngine(world));
-  const partitions = engines.map(
-    (engine) =>
-      new Partition({
-        engine,
-        pool,
-        limits: options,
-        turns,
-        metrics,
-        log,
-        onConnect: (client) => leader.admit(client),
-        onCommitted: options.onCommitted,
-        onReleased: (rows, bytes) => intake.released(rows, bytes),
-      }),
+  const partitions = engines.map((engine) =>
+    buildPartition(options, {
+      engine,
+      pool,
+      turns,
+      metrics,
+      onConnect: (client) => leader.admit(client),
+      onReleased: (rows, bytes) => intake.released(rows, bytes),
+    }),
   );
   const intake: Intake = new Intake({
     registry,
@@ -211,18 +207,16 @@ function buildRoom(options: IngestOptions) {
       entrance.commands.onReset();
     },
   });
-  return {
-    pool,
-    registry,
-    turns,
-    leader,
-    metrics,
-    partitions,
-    intake,
-    entrance,
-    sync,
-    changeFeed,
-  };
+  const told = { pool, registry, turns, leader, metrics };
+  return { ...told, partitions, intake, entrance, sync, changeFeed };
+}
+
+function buildPartition(
+  options: IngestOptions,
+  parts: Omit<PartitionOptions, 'limits' | 'log' | 'onCommitted'>,
+): Partition {
+  const { log, onCommitted } = options;
+  return new Partition({ ...parts, limits: options, log, onCommitted });
 }
 
 /** The doors, those who knock at them, and what is handed out there. */

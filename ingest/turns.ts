@@ -37,14 +37,8 @@ export class Turns {
 
   /** Does the work when there is time, which is now while the turn is not spent. Rejects with what it throws. */
   run<T>(work: () => T | PromiseLike<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const attempt = (): void => {
-        try {
-          resolve(work());
-        } catch (error) {
-          reject(error as Error);
-        }
-      };
+    return new Promise((resolve) => {
+      const attempt = (): void => resolve(new Promise((done) => done(work())));
       if (this.isSpent()) this.later(attempt);
       else attempt();
     });
