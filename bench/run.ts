@@ -10,6 +10,7 @@ import {
 } from './connections/bench.ts';
 import { benchIngest, INGEST_PARAMS, INGEST_PARAMS_TINY } from './ingest/bench.ts';
 import { createReport, type Report } from './report.ts';
+import { benchWorkers, WORKERS_PARAMS, WORKERS_PARAMS_TINY } from './workers/bench.ts';
 
 /** Whole numbers, and lists of them. */
 type Params = Record<string, number | readonly number[]>;
@@ -30,6 +31,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     normal: { ...CONNECTIONS_PARAMS },
     tiny: { ...CONNECTIONS_PARAMS_TINY },
     run: (params, report) => benchConnections({ ...CONNECTIONS_PARAMS, ...params }, report),
+  },
+  workers: {
+    normal: { ...WORKERS_PARAMS },
+    tiny: { ...WORKERS_PARAMS_TINY },
+    run: (params, report) => benchWorkers({ ...WORKERS_PARAMS, ...params }, report),
   },
   engine: {
     normal: {

@@ -1,7 +1,8 @@
 /**
  * From a wire to commit: the real server as a process of its own on a durable embedded PostgreSQL, a load program as another,
  * everything acknowledged. Beside it, before and after in the same run, the floor of copy-floor.ts. Scenarios, one after the
- * other on the same server: MQTT one fix a message, HTTP NDJSON, MQTT at half of the rate reached before; then growth.ts.
+ * other on the same server: MQTT one fix a message, HTTP NDJSON, MQTT at half of the rate reached before, the messages of a
+ * device alone or in small bursts; then growth.ts.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -36,6 +37,7 @@ export const INGEST_PARAMS: IngestBenchParams = {
   fixesPerDevice: 1_200,
   fixesPerPublish: 1,
   window: 40,
+  bursts: [1, 4],
   fixesPerRequest: 500,
   httpConnections: 40,
   partitions: 4,
@@ -55,6 +57,7 @@ export const INGEST_PARAMS_TINY: IngestBenchParams = {
 };
 
 export async function benchIngest(params: IngestBenchParams, report: Report): Promise<void> {
+  if (params.bursts.includes(0)) throw new Error('--bursts: 1 or more each');
   const dataDir = await mkdtemp(join(tmpdir(), 'milepost-bench-'));
   const database = await startEmbeddedPostgres({ dataDir, port: 0 });
   const load = startLoadProgram();
@@ -85,7 +88,8 @@ function pacedFixes(params: IngestBenchParams): number {
 }
 
 function fixesOfWires(params: IngestBenchParams): number {
-  return 2 * (warmUpFixes(params) + params.fixesPerDevice) + pacedFixes(params);
+  const paced = params.bursts.length * pacedFixes(params);
+  return 2 * (warmUpFixes(params) + params.fixesPerDevice) + paced;
 }
 
 /** Fixes of one device in all scenarios; every fix is sent once and newer than those before. */
@@ -125,7 +129,12 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
     const http = await measure(house, server, { ...requests, from, count: fixesPerDevice });
     from += fixesPerDevice;
     const perS = Math.max(1, Math.floor(flood.fixesPerS / params.fixesPerPublish / 2));
-    const paced = await measure(house, server, { ...mqtt, perS, from, count: pacedFixes(params) });
+    const paced: Measured[] = [];
+    for (const burst of params.bursts) {
+      const pace = { perS, burst, from, count: pacedFixes(params) };
+      paced.push(await measure(house, server, { ...mqtt, ...pace }));
+      from += pacedFixes(params);
+    }
     const stored = await readStored(ownerUrl);
     const expected = devices * fixesOfWires(params);
     if (stored.count !== expected) throw new Error(`${stored.count} of ${expected} fixes stored`);
@@ -147,7 +156,9 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
     ]);
     figures('mqtt_qos1', [...costFigures(flood), ['ratio_to_copy', flood.fixesPerS / floor, '×']]);
     figures('http_ndjson', [...costFigures(http), ['ratio_to_copy', http.fixesPerS / floor, '×']]);
-    figures('mqtt_half_rate', costFigures(paced));
+    for (const [i, burst] of params.bursts.entries()) {
+      figures(`mqtt_half_rate_by_${burst}`, costFigures(paced[i]!));
+    }
   } finally {
     await server.stop();
   }

@@ -9,11 +9,13 @@ export interface IngestBenchParams {
   /** Devices that speak, each with a connection of its own. */
   readonly devices: number;
   readonly fences: number;
-  /** Fixes of each device in each scenario; the paced one takes a third of them. */
+  /** Fixes of each device in each scenario; a paced one takes a third of them. */
   readonly fixesPerDevice: number;
   readonly fixesPerPublish: number;
   /** Publishes of one device that may wait for their PUBACK. */
   readonly window: number;
+  /** Publishes that a device writes at once in the paced scenarios, one after the other. */
+  readonly bursts: readonly number[];
   readonly fixesPerRequest: number;
   readonly httpConnections: number;
   /** Partitions of the server. */
@@ -84,10 +86,11 @@ export function mqttJob(
   port: number,
 ): Omit<MqttJob, 'from' | 'count'> {
   const { seed, devices, fixesPerPublish, window } = params;
-  return { kind: 'mqtt', port, seed, startMs, devices, fixesPerPublish, window, perS: 0 };
+  const how = { fixesPerPublish, window, perS: 0, burst: 1 };
+  return { kind: 'mqtt', port, seed, startMs, devices, ...how };
 }
 
 /** Lists as text, so that they fit a report. */
 export function tellable(params: IngestBenchParams): Record<string, string | number> {
-  return { ...params, known: params.known.join() };
+  return { ...params, bursts: params.bursts.join(), known: params.known.join() };
 }

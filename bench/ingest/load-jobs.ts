@@ -17,6 +17,8 @@ export interface MqttJob extends LoadFixes {
   readonly window: number;
   /** Publishes a second of all devices together; 0 sends as fast as acks come. */
   readonly perS: number;
+  /** Publishes that a device writes at once where `perS` sets the pace. */
+  readonly burst: number;
 }
 
 export interface HttpJob extends LoadFixes {

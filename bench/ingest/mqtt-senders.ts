@@ -28,7 +28,7 @@ export async function prepareMqtt(job: MqttJob): Promise<PreparedLoad> {
   return {
     async run() {
       const latencies = Promise.all(senders.map((sender) => sender.answered));
-      if (job.perS > 0) await pace(senders, job.perS);
+      if (job.perS > 0) await pace(senders, job);
       else for (const sender of senders) sender.keepWindow(job.window);
       return concat(await latencies);
     },
@@ -103,15 +103,16 @@ class Sender {
     this.send(window);
   }
 
-  /** Sends the messages before `upTo` that were not sent yet, in one write. */
-  send(upTo: number): void {
+  /** Sends the messages before `upTo` that were not sent yet, in one write; returns how many. */
+  send(upTo: number): number {
     const to = Math.min(this.messageCount, upTo);
     const { sent } = this;
-    if (to <= sent) return;
+    if (to <= sent) return 0;
     this.sentMs.fill(performance.now(), sent, to);
     const { bytes, ends } = this.messages;
     this.sent = to;
     this.socket.write(bytes.subarray(sent === 0 ? 0 : ends[sent - 1]!, ends[to - 1]));
+    return to - sent;
   }
 
   close(): void {
@@ -120,14 +121,19 @@ class Sender {
   }
 }
 
-/** Sends one message of each device in turn, evenly, `perS` a second of all together. */
-async function pace(senders: readonly Sender[], perS: number): Promise<void> {
+/** Sends `burst` messages of each device in turn, evenly, `perS` a second of all together. */
+async function pace(
+  senders: readonly Sender[],
+  { perS, burst }: { readonly perS: number; readonly burst: number },
+): Promise<void> {
   const total = senders.reduce((sum, sender) => sum + sender.messageCount, 0);
   const startedMs = performance.now();
+  let bursts = 0;
   for (let sent = 0; sent < total;) {
     const due = Math.min(total, Math.floor(((performance.now() - startedMs) / 1000) * perS));
-    for (; sent < due; sent++) {
-      senders[sent % senders.length]!.send(Math.floor(sent / senders.length) + 1);
+    for (; sent < due; bursts++) {
+      const sender = senders[bursts % senders.length]!;
+      sent += sender.send((Math.floor(bursts / senders.length) + 1) * burst);
     }
     await new Promise((resolve) => setTimeout(resolve, PACE_MS));
   }
