@@ -134,9 +134,9 @@ function readServer(read: Reader, host: string, teltonikaPort: string): DemoConf
     },
     cursorSecret: read.secret('CURSOR_SECRET'),
     ingest: {
-      partitionCount: read.integer('INGEST_PARTITIONS', 4, 1, 64),
+      partitionCount: read.integer('INGEST_PARTITIONS', 2, 1, 64),
       batchRowsMax: read.integer('INGEST_BATCH_ROWS_MAX', 5_000, 1, 50_000),
-      lingerMs: read.integer('INGEST_LINGER_MS', 50, 0, 10_000),
+      lingerMs: read.integer('INGEST_LINGER_MS', 25, 0, 10_000),
       queueRowsMax: read.integer('INGEST_QUEUE_ROWS_MAX', 100_000, 1_000, 10_000_000),
       queueBytesMax: read.integer('INGEST_QUEUE_BYTES_MAX', 134_217_728, 1_048_576, 17_179_869_184),
       rejectRowsMax: read.integer('INGEST_REJECT_ROWS_MAX', 100_000, 100, 100_000_000),

@@ -49,7 +49,7 @@ export async function benchConnections(
     const ownerUrl = database.connectionString;
     await migrate(ownerUrl);
     await seedBenchFleet(ownerUrl, { seed: 1, devices: params.connections, fences: 0 });
-    const server = await startServer(ownerUrl, { partitions: 4, batchRows: 5_000, lingerMs: 50 });
+    const server = await startServer(ownerUrl, { partitions: 2, batchRows: 5_000, lingerMs: 25 });
     try {
       await measure(params, report, server);
     } finally {

@@ -40,9 +40,9 @@ export const INGEST_PARAMS: IngestBenchParams = {
   bursts: [1, 4],
   fixesPerRequest: 500,
   httpConnections: 40,
-  partitions: 4,
+  partitions: 2,
   batchRows: 5_000,
-  lingerMs: 50,
+  lingerMs: 25,
   known: [1_000, 10_000, 100_000, 1_000_000],
 };
 
