@@ -55,7 +55,7 @@ t.test('the rest has defaults; roles share the database unless told otherwise', 
       databaseApiUrl: complete.DATABASE_URL,
       databaseIngestUrl: complete.DATABASE_URL,
       http: { host: '0.0.0.0', port: 8080, trustProxy: [] },
-      ingest: { partitionCount: 4, batchRowsMax: 5_000 },
+      ingest: { partitionCount: 2, batchRowsMax: 5_000 },
     },
   });
   t.match(readDemoConfig({}), { ok: true, config: { server: { http: { host: '127.0.0.1' } } } });
