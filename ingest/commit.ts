@@ -225,11 +225,9 @@ const LATEST_SQL = `
     odometer_m = coalesce(excluded.odometer_m, telematics.odometer_m),
     ignition = coalesce(excluded.ignition, telematics.ignition),
     motion_status = coalesce(excluded.motion_status, telematics.motion_status),
-    (temperature, temperature_at) = (
-      select r.temperature, r.temperature_at
-      from (values (excluded.temperature, excluded.temperature_at),
-                   (telematics.temperature, telematics.temperature_at)) as r (temperature, temperature_at)
-      order by r.temperature_at desc nulls last limit 1)
+    temperature = case when telematics.temperature_at is null or excluded.temperature_at >= telematics.temperature_at
+      then excluded.temperature else telematics.temperature end,
+    temperature_at = greatest(excluded.temperature_at, telematics.temperature_at)
   where telematics.recorded_at < excluded.recorded_at
   returning equipment_id, temperature`;
 
