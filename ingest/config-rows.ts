@@ -58,6 +58,8 @@ export async function* readAllDevices(pool: Pool): AsyncGenerator<RegisteredDevi
   let isWhole = false;
   try {
     await client.query('begin read only');
+    // Between two pages their devices' states are read, which takes its time in a large fleet.
+    await client.query('set local idle_in_transaction_session_timeout = 0');
     // All of it is wanted, not the first rows soon.
     await client.query('set local cursor_tuple_fraction = 1');
     await client.query(`declare every_device no scroll cursor for ${DEVICES_SQL}`);

@@ -323,7 +323,8 @@ export class ConfigSync {
       this.leave(before.link.deviceId, edits);
     }
     const isRevoked = before !== undefined && (hasEnded || !stillOpens(before, device));
-    const isChanged = before === undefined || !isSame(before, device);
+    const isKnown = registry.deviceNamed(device.deviceName) === before;
+    const isChanged = before === undefined || !isKnown || !isSame(before, device);
     if (isChanged) registry.put(device);
     if (isRevoked) target.deviceRevoked(device.iotDeviceId);
     // What has not changed stays the same objects; and the link itself, as another one would be one more a device.

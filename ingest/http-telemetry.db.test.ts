@@ -13,26 +13,32 @@ import { Turns } from './turns.ts';
 interface Door extends TestPipeline {
   readonly url: string;
   readonly knocks: Knock[];
+  readonly turns: Turns;
+  /** From now on requests are told to come again. */
+  close(): void;
 }
 
 async function openDoor(t: Test): Promise<Door> {
   const pipeline = await startPipeline(t);
   const knocks: Knock[] = [];
+  const turns = new Turns();
+  let accepting = true;
   const app = Fastify({ forceCloseConnections: true });
   await app.register(
     telemetryPlugin({
       intake: pipeline.intake,
       registry: pipeline.registry,
-      turns: new Turns(),
+      turns,
       metrics: { refused: () => undefined } as unknown as IngestMetrics,
-      accepting: () => true,
+      accepting: () => accepting,
       knock: (knock) => knocks.push(knock),
     }),
   );
   await app.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(() => app.close());
   const { port } = app.server.address() as AddressInfo;
-  return { ...pipeline, knocks, url: `http://127.0.0.1:${port}/v1/telemetry` };
+  const close = (): void => void (accepting = false);
+  return { ...pipeline, knocks, turns, close, url: `http://127.0.0.1:${port}/v1/telemetry` };
 }
 
 interface Told {
@@ -234,4 +240,15 @@ t.test('bodies that are gzip, or say so', async (t) => {
   t.same(brief(await post(door, '', NDJSON)), [0, '-1 body_empty']);
   t.same(brief(await post(door, '\r\n \n', NDJSON)), [0], 'lines with nothing in them');
   t.same(brief(await post(door, '[]')), [0]);
+});
+
+t.test('a request that waits for its turn is not taken after the stop', async (t) => {
+  const door = await openDoor(t);
+  const run = door.turns.run.bind(door.turns);
+  door.turns.run = (work) => {
+    door.close();
+    return run(work);
+  };
+  t.equal((await post(door, JSON.stringify({ time: Date.now(), lat: 1, lon: 2 }))).status, 503);
+  t.equal(await door.count('equipment_gps_location'), 0);
 });

@@ -97,14 +97,10 @@ async function handle(
     return sendComeAgain(reply, QUEUE_FULL);
   }
   const body = await readBody(request, TELEMETRY_UNZIPPED_BYTES_MAX);
-  if (intake.isFull) {
-    // Others were unpacked first.
-    body.release();
-    metrics.refused('http', QUEUE_FULL.reason);
-    return sendComeAgain(reply, QUEUE_FULL);
-  }
-  const outcome = await turns.run(() => {
+  const outcome = await turns.run<MessageOutcome | null | 'full'>(() => {
     try {
+      // Others were unpacked and had their turn first.
+      if (!options.accepting() || intake.isFull) return 'full';
       const decoded = decodeBody(body, request.headers['content-type'] ?? '', receivedMs);
       const payload = body.body;
       // The scan is read before anything else happens: the next request fills it anew.
@@ -115,6 +111,10 @@ async function handle(
       body.release();
     }
   });
+  if (outcome === 'full') {
+    metrics.refused('http', QUEUE_FULL.reason);
+    return sendComeAgain(reply, QUEUE_FULL);
+  }
   if (outcome === null || !outcome.stored) {
     metrics.refused('http', COMMIT_PENDING.reason);
     return sendComeAgain(reply, COMMIT_PENDING);

@@ -150,7 +150,7 @@ class Door {
   ): FastifyReply | Promise<FastifyReply> {
     const { options } = this;
     const visitor = this.visitors.get(request)!;
-    if (options.intake.isFull) {
+    if (!options.accepting() || options.intake.isFull) {
       // Others were unpacked first.
       options.metrics.refused(this.source, QUEUE_FULL.reason);
       return sendComeAgain(reply, QUEUE_FULL);

@@ -49,7 +49,7 @@ const TIMEOUTS_MAX = 2;
 /** Times that a batch is evaluated anew because something it points to was deleted meanwhile. */
 const STALE_TRIES_MAX = 5;
 const STALE_PAUSE_MS = 200;
-/** A batch that is under way for longer counts as held: a database that is out of reach may say nothing at all. */
+/** A transaction that is under way for longer counts as held: a database that is out of reach may say nothing at all. */
 const UNANSWERED_MS_MAX = 5_000;
 
 /** What a committed batch means to those who watch. */
@@ -218,7 +218,7 @@ export class Partition {
     const { engine, metrics, turns } = this.options;
     let refusal: Error | null;
     try {
-      const work = await turns.run(() => commitWork(batch, engine.evaluate(batch)));
+      const work = await turns.run(() => commitWork(batch, engine.evaluate(batch)), 'ahead');
       refusal = await this.commit(work, tally);
       if (refusal === null) {
         engine.commit();
@@ -298,6 +298,7 @@ export class Partition {
   }
 
   private async tryCommit(work: CommitWork, staged: boolean): Promise<CommitResult> {
+    this.processingSinceMs = performance.now();
     const client = await this.connection();
     const range = timeRange(work.batch);
     if (range !== null) await ensureTimePartitions(client, range.firstMs, range.lastMs);

@@ -67,3 +67,19 @@ t.test('what work gives or throws is told, now or later', async (t) => {
   t.equal(await given, 2);
   await refused;
 });
+
+t.test('nobody overtakes who waits, but for work that makes room', async (t) => {
+  const { turns, work } = makeTurns();
+  const told: string[] = [];
+  const tell = (name: string): Promise<void> => turns.run(() => void told.push(name));
+  turns.isSpent();
+  work(TURN_MS_MAX + 1);
+  const waited = tell('waited');
+  const ahead = turns.run(() => void told.push('ahead'), 'ahead');
+  t.same(told, []);
+  await Promise.all([waited, ahead]);
+  t.same(told, ['ahead', 'waited']);
+  turns.later(() => told.push('first'));
+  await tell('second');
+  t.same(told, ['ahead', 'waited', 'first', 'second'], 'the turn was not spent, yet one waited');
+});

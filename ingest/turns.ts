@@ -10,6 +10,7 @@ export const TURN_MS_MAX = 10;
 export class Turns {
   /** When work began in this turn; NaN while there was none. */
   private startedMs = NaN;
+  private readonly ahead: (() => void)[] = [];
   private waiting: (() => void)[] = [];
   private isScheduled = false;
   private readonly now: () => number;
@@ -29,17 +30,24 @@ export class Turns {
     return this.now() - this.startedMs > TURN_MS_MAX;
   }
 
-  /** Runs the task in a later turn; each such turn runs at least one. */
+  /** Runs the task in a later turn; each such turn runs at least one. It must not throw. */
   later(task: () => void): void {
     this.waiting.push(task);
     this.schedule();
   }
 
-  /** Does the work when there is time, which is now while the turn is not spent. Rejects with what it throws. */
-  run<T>(work: () => T | PromiseLike<T>): Promise<T> {
+  /**
+   * Does the work when there is time: now, while the turn is not spent and nobody waits. Rejects with what it throws.
+   * What makes room for others goes ahead of those that wait.
+   */
+  run<T>(work: () => T | PromiseLike<T>, order: 'in_turn' | 'ahead' = 'in_turn'): Promise<T> {
     return new Promise((resolve) => {
       const attempt = (): void => resolve(new Promise((done) => done(work())));
-      if (this.isSpent()) this.later(attempt);
+      const isSpent = this.isSpent();
+      if (order === 'ahead' && isSpent) {
+        this.ahead.push(attempt);
+        this.schedule();
+      } else if (isSpent || (order === 'in_turn' && this.waiting.length > 0)) this.later(attempt);
       else attempt();
     });
   }
@@ -54,12 +62,16 @@ export class Turns {
     this.isScheduled = false;
     this.startedMs = this.now();
     let done = 0;
-    while (done < this.waiting.length) {
-      this.waiting[done++]!();
-      if (this.now() - this.startedMs > TURN_MS_MAX) break;
+    try {
+      do {
+        const task = this.ahead.shift() ?? this.waiting[done++];
+        if (task === undefined) break;
+        task();
+      } while (this.now() - this.startedMs <= TURN_MS_MAX);
+    } finally {
+      this.waiting = this.waiting.slice(done);
+      this.startedMs = NaN;
+      if (this.ahead.length + this.waiting.length > 0) this.schedule();
     }
-    this.waiting = this.waiting.slice(done);
-    this.startedMs = NaN;
-    if (this.waiting.length > 0) this.schedule();
   };
 }
