@@ -11,12 +11,19 @@ function makeTurns(): { turns: Turns; work: (ms: number) => void } {
 t.test('work is done at once until the turn is spent', async (t) => {
   const { turns, work } = makeTurns();
   t.equal(turns.isSpent(), false);
-  work(TURN_MS_MAX);
+  await turns.run(() => work(TURN_MS_MAX));
   t.equal(turns.isSpent(), false);
   work(1);
   t.equal(turns.isSpent(), true);
   await turn();
   t.equal(turns.isSpent(), false, 'another turn, another share');
+});
+
+t.test('after a pause it is another turn', async (t) => {
+  const { turns, work } = makeTurns();
+  await turns.run(() => work(TURN_MS_MAX));
+  work(1.1);
+  t.equal(turns.isSpent(), false);
 });
 
 t.test('what waits goes in the order of asking, no more in a turn than fits', async (t) => {
@@ -61,8 +68,7 @@ t.test('what work gives or throws is told, now or later', async (t) => {
   };
   t.equal(await turns.run(() => 1), 1);
   await t.rejects(turns.run(broken), { message: 'broken' });
-  turns.isSpent();
-  work(TURN_MS_MAX + 1);
+  await turns.run(() => work(TURN_MS_MAX + 1));
   const [given, refused] = [turns.run(() => Promise.resolve(2)), t.rejects(turns.run(broken))];
   t.equal(await given, 2);
   await refused;
@@ -72,8 +78,7 @@ t.test('nobody overtakes who waits, but for work that makes room', async (t) => 
   const { turns, work } = makeTurns();
   const told: string[] = [];
   const tell = (name: string): Promise<void> => turns.run(() => void told.push(name));
-  turns.isSpent();
-  work(TURN_MS_MAX + 1);
+  await turns.run(() => work(TURN_MS_MAX + 1));
   const waited = tell('waited');
   const ahead = turns.run(() => void told.push('ahead'), 'ahead');
   t.same(told, []);
