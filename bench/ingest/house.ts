@@ -1,4 +1,5 @@
 /** What the scenarios share: where the bench runs, its parameters, and how a load is measured against a server. */
+import pg from 'pg';
 import type { LoadProgram } from './load.ts';
 import type { LoadJob, LoadResult, MqttJob } from './load-jobs.ts';
 import type { BenchFleet } from './seed.ts';
@@ -55,13 +56,14 @@ export interface Measured {
   readonly fixesPerBatch: number;
 }
 
-/** Runs a job against the server. */
+/** Runs a job against the server, after a checkpoint: none pays for what another one wrote. */
 export async function measure(
   house: BenchHouse,
   server: BenchServer,
   job: LoadJob,
 ): Promise<Measured> {
   const run = await house.load.prepare(job);
+  await checkpoint(house.ownerUrl);
   const before = await server.cost();
   const postgresBefore = await house.postgresCpuS();
   const load = await run();
@@ -93,4 +95,14 @@ export function mqttJob(
 /** Lists as text, so that they fit a report. */
 export function tellable(params: IngestBenchParams): Record<string, string | number> {
   return { ...params, bursts: params.bursts.join(), known: params.known.join() };
+}
+
+async function checkpoint(ownerUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: ownerUrl });
+  await client.connect();
+  try {
+    await client.query('checkpoint');
+  } finally {
+    await client.end();
+  }
 }
