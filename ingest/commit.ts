@@ -1,6 +1,7 @@
 /**
- * One batch, one transaction: COPY fixes, COPY readings, latest positions, engine state, activity feed, rejects,
- * COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to try again.
+ * One batch, one transaction, one write to the socket: COPY fixes, COPY readings, latest positions, engine state,
+ * activity feed, rejects, COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to
+ * try again.
  *
  * Two ways in. Optimistic: COPY straight into the tables; a repeat of a stored row fails it with 23505. Staged: COPY
  * into a temporary table, then INSERT … ON CONFLICT DO NOTHING, which also tells which rows were new.
@@ -15,12 +16,12 @@ import {
   READING_COLUMNS,
   roomForFixes,
 } from './copy-encode.ts';
-import { copyIn } from './copy-in.ts';
-import { feedCount, writeDeviceEvents, writeDeviceFeed, type FeedRows } from './device-events.ts';
-import { encodeEvents, eventKey, EVENT_COLUMNS } from './events.ts';
+import { writeDeviceEvents, writeDeviceFeed } from './device-events.ts';
+import { encodeEvents, eventKey, EVENT_COLUMNS, storedEvents, type FeedRows } from './events.ts';
 import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
+import { Pipeline, type Answer } from './pipeline.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
 export interface CommitWork {
@@ -29,23 +30,11 @@ export interface CommitWork {
   readonly fixes: Buffer | null;
   readonly readings: Buffer | null;
   positions: readonly LatestPosition[];
-  /**
-   * `activity_feed_id` of the engine's events and then of what devices said of themselves; taken from the sequence at the
-   * first try, and anew when that is long ago.
-   */
-  eventIds: readonly number[] | null;
-  eventIdsTakenMs: number;
-  /** What devices said of themselves, as the feed has it. */
-  deviceFeed: FeedRows;
+  /** What it put into the feed; empty until it is committed. */
+  feed: FeedRows;
 }
 
 const NO_FEED: FeedRows = { events: [], ids: [] };
-
-/**
- * Those who follow the feed by id trust that an id appears soon after it was taken (see `api/live/event-cursor.ts`), so a
- * batch that was held for longer takes new ones.
- */
-const EVENT_IDS_AGE_MS_MAX = 30_000;
 
 /** 1 for each row that was in the database already; `null` when none was. */
 export interface CommitResult {
@@ -74,9 +63,7 @@ export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
     fixes: batch.fixes.count === 0 ? null : encodeInRoom(batch),
     readings: batch.readings.count === 0 ? null : encodeReadings(batch.readings),
     positions: latestPositions(batch, evaluation),
-    eventIds: null,
-    eventIdsTakenMs: 0,
-    deviceFeed: NO_FEED,
+    feed: NO_FEED,
   };
 }
 
@@ -84,14 +71,6 @@ export function commitWork(batch: Batch, evaluation: Evaluation): CommitWork {
 function encodeInRoom(batch: Batch): Buffer {
   batch.copyRoom = roomForFixes(batch.fixes, batch.copyRoom);
   return encodeFixes(batch.fixes, batch.copyRoom);
-}
-
-/** The rows that committed work put into the feed, with their ids. */
-export function feedOf({ evaluation, eventIds, deviceFeed }: CommitWork): FeedRows {
-  const { events } = evaluation;
-  const ids = eventIds?.slice(0, events.length) ?? [];
-  if (deviceFeed.events.length === 0) return { events, ids };
-  return { events: [...events, ...deviceFeed.events], ids: [...ids, ...deviceFeed.ids] };
 }
 
 /**
@@ -103,34 +82,31 @@ export async function commitBatch(
   work: CommitWork,
   staged: boolean,
 ): Promise<CommitResult> {
-  await takeEventIds(client, work);
+  const { batch } = work;
+  const pipeline = new Pipeline();
+  pipeline.query('begin', 'begin');
+  const rows = staged ? writeStaged(pipeline, work) : writeOptimistic(pipeline, work);
+  const latest = writeLatest(pipeline, work);
+  writeState(pipeline, work.evaluation, batch);
+  const events = writeEvents(pipeline, work, staged);
+  const deviceEvents = writeDeviceEvents(pipeline, batch.events);
+  const deviceFeed = writeDeviceFeed(pipeline, batch.events);
+  writeRejects(pipeline, batch.rejects);
+  pipeline.query('commit', 'commit');
   try {
-    const result = staged ? await writeStaged(client, work) : await writeOptimistic(client, work);
-    await writeLatest(client, work);
-    await writeState(client, work.evaluation, work.batch);
-    await writeEvents(client, work, staged);
-    const eventDuplicate = await writeWhatDevicesSaid(client, work);
-    await writeRejects(client, work.batch.rejects);
-    await client.query('commit');
-    return { ...result, eventDuplicate };
+    await pipeline.run(client);
   } catch (error) {
     if (!isConnectionError(error)) await client.query('rollback').catch(() => undefined);
     throw error;
   }
+  work.positions = latest();
+  work.feed = joined(events(), deviceFeed());
+  return { ...rows(), eventDuplicate: deviceEvents() };
 }
 
-async function takeEventIds(client: ClientBase, work: CommitWork): Promise<void> {
-  const length = work.evaluation.events.length + feedCount(work.batch.events);
-  const nowMs = performance.now();
-  const isFresh = work.eventIds !== null && nowMs - work.eventIdsTakenMs < EVENT_IDS_AGE_MS_MAX;
-  if (length === 0 || isFresh) return;
-  const { rows } = await client.query<{ id: number }>({
-    name: 'event_ids',
-    text: `select nextval('activity_feed_activity_feed_id_seq') as id from generate_series(1, $1)`,
-    values: [length],
-  });
-  work.eventIds = rows.map((row) => row.id);
-  work.eventIdsTakenMs = nowMs;
+function joined(a: FeedRows, b: FeedRows): FeedRows {
+  if (b.events.length === 0) return a;
+  return { events: [...a.events, ...b.events], ids: [...a.ids, ...b.ids] };
 }
 
 function copySql(table: string, columns: string): string {
@@ -143,12 +119,10 @@ const COPY_EVENTS = copySql('activity_feed', EVENT_COLUMNS);
 
 type RowResult = Omit<CommitResult, 'eventDuplicate'>;
 
-async function writeOptimistic(client: ClientBase, work: CommitWork): Promise<RowResult> {
-  // In one go with the first COPY, where there is one.
-  if (work.fixes === null) await client.query('begin');
-  else await copyIn(client, `begin; ${COPY_FIXES}`, work.fixes);
-  if (work.readings !== null) await copyIn(client, COPY_READINGS, work.readings);
-  return { fixDuplicate: null, readingDuplicate: null };
+function writeOptimistic(pipeline: Pipeline, work: CommitWork): () => RowResult {
+  if (work.fixes !== null) pipeline.copy('copy_fixes', COPY_FIXES, work.fixes);
+  if (work.readings !== null) pipeline.copy('copy_readings', COPY_READINGS, work.readings);
+  return () => ({ fixDuplicate: null, readingDuplicate: null });
 }
 
 interface InsertedRow {
@@ -157,34 +131,36 @@ interface InsertedRow {
   ms: number;
 }
 
-async function writeStaged(client: ClientBase, work: CommitWork): Promise<RowResult> {
+const INSERT_FIXES = `
+  insert into equipment_gps_location (${FIX_COLUMNS}) select ${FIX_COLUMNS} from fix_staging
+  on conflict do nothing returning equipment_has_iot_device_id as id, '' as code,
+    (extract(epoch from recorded_at) * 1000)::double precision as ms`;
+
+const INSERT_READINGS = `
+  insert into iot_device_metric (${READING_COLUMNS}) select ${READING_COLUMNS} from reading_staging
+  on conflict do nothing returning equipment_has_iot_device_id as id, metric_code as code,
+    (extract(epoch from recorded_at) * 1000)::double precision as ms`;
+
+function writeStaged(pipeline: Pipeline, work: CommitWork): () => RowResult {
   const { fixes, readings } = work.batch;
-  let fixDuplicate: Uint8Array | null = null;
-  let readingDuplicate: Uint8Array | null = null;
-  await client.query('begin');
+  let newFixes: Answer<InsertedRow> | null = null;
+  let newReadings: Answer<InsertedRow> | null = null;
   if (work.fixes !== null) {
-    await copyIn(client, copySql('fix_staging', FIX_COLUMNS), work.fixes);
-    const { rows } = await client.query<InsertedRow>(
-      `insert into equipment_gps_location (${FIX_COLUMNS}) select ${FIX_COLUMNS} from fix_staging
-       on conflict do nothing returning equipment_has_iot_device_id as id, '' as code,
-         (extract(epoch from recorded_at) * 1000)::double precision as ms`,
-    );
-    fixDuplicate = duplicates(rows, fixes.count, (i) =>
-      key(fixes.deviceId[i]!, '', fixes.timeMs[i]!),
-    );
+    pipeline.copy('stage_fixes', copySql('fix_staging', FIX_COLUMNS), work.fixes);
+    newFixes = pipeline.query<InsertedRow>('insert_fixes', INSERT_FIXES);
   }
   if (work.readings !== null) {
-    await copyIn(client, copySql('reading_staging', READING_COLUMNS), work.readings);
-    const { rows } = await client.query<InsertedRow>(
-      `insert into iot_device_metric (${READING_COLUMNS}) select ${READING_COLUMNS} from reading_staging
-       on conflict do nothing returning equipment_has_iot_device_id as id, metric_code as code,
-         (extract(epoch from recorded_at) * 1000)::double precision as ms`,
-    );
-    readingDuplicate = duplicates(rows, readings.count, (i) =>
-      key(readings.deviceId[i]!, readings.metricCode[i]!, readings.timeMs[i]!),
-    );
+    pipeline.copy('stage_readings', copySql('reading_staging', READING_COLUMNS), work.readings);
+    newReadings = pipeline.query<InsertedRow>('insert_readings', INSERT_READINGS);
   }
-  return { fixDuplicate, readingDuplicate };
+  return () => ({
+    fixDuplicate: duplicates(newFixes, fixes.count, (i) =>
+      key(fixes.deviceId[i]!, '', fixes.timeMs[i]!),
+    ),
+    readingDuplicate: duplicates(newReadings, readings.count, (i) =>
+      key(readings.deviceId[i]!, readings.metricCode[i]!, readings.timeMs[i]!),
+    ),
+  });
 }
 
 function key(deviceId: number, code: string, timeMs: number): string {
@@ -193,12 +169,12 @@ function key(deviceId: number, code: string, timeMs: number): string {
 
 /** Of rows with one key the first went in; the others, and all whose key was not returned, are duplicates. */
 function duplicates(
-  inserted: readonly InsertedRow[],
+  inserted: Answer<InsertedRow> | null,
   count: number,
   keyOf: (row: number) => string,
 ): Uint8Array | null {
-  if (inserted.length === count) return null;
-  const fresh = new Set(inserted.map((row) => key(row.id, row.code, row.ms)));
+  if (inserted === null || inserted.rows.length === count) return null;
+  const fresh = new Set(inserted.rows.map((row) => key(row.id, row.code, row.ms)));
   const flags = new Uint8Array(count);
   for (let i = 0; i < count; i++) if (!fresh.delete(keyOf(i))) flags[i] = 1;
   return flags;
@@ -238,52 +214,58 @@ const TEMPERATURE_SQL = `
   where t.equipment_id = p.equipment_id
     and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))`;
 
-async function writeLatest(client: ClientBase, work: CommitWork): Promise<void> {
+/** Gives the positions that watchers are told: with the temperatures that the table has then. */
+function writeLatest(pipeline: Pipeline, work: CommitWork): () => readonly LatestPosition[] {
   const p = work.positions;
-  if (p.length > 0) {
-    const { rows } = await client.query<{ equipment_id: number; temperature: number | null }>({
-      name: 'latest',
-      text: LATEST_SQL,
-      values: [
-        int8Array(p.map((row) => row.link.equipmentId)),
-        int8Array(p.map((row) => row.link.deviceId)),
-        float8Array(p.map((row) => row.recordedMs)),
-        float8Array(p.map((row) => row.receivedMs)),
-        float8Array(p.map((row) => row.latDeg)),
-        float8Array(p.map((row) => row.lonDeg)),
-        float4Array(p.map((row) => row.altitudeM)),
-        float4Array(p.map((row) => row.speedMps)),
-        float4Array(p.map((row) => row.headingDeg)),
-        float4Array(p.map((row) => row.accuracyM)),
-        float8Array(p.map((row) => row.odometerM)),
-        boolArray(p.map((row) => row.ignition)),
-        textArray(p.map((row) => row.motionStatus)),
-        float8Array(p.map((row) => row.temperatureC)),
-        float8Array(p.map((row) => row.temperatureMs)),
-      ],
-    });
-    // What watchers are told is what the table says: a late reading has not replaced a newer one there.
-    const temperatureOf = new Map(rows.map((row) => [row.equipment_id, row.temperature]));
-    work.positions = p.map((row) => {
+  const latest =
+    p.length === 0
+      ? null
+      : pipeline.query<{ equipment_id: number; temperature: number | null }>('latest', LATEST_SQL, [
+          int8Array(p.map((row) => row.link.equipmentId)),
+          int8Array(p.map((row) => row.link.deviceId)),
+          float8Array(p.map((row) => row.recordedMs)),
+          float8Array(p.map((row) => row.receivedMs)),
+          float8Array(p.map((row) => row.latDeg)),
+          float8Array(p.map((row) => row.lonDeg)),
+          float4Array(p.map((row) => row.altitudeM)),
+          float4Array(p.map((row) => row.speedMps)),
+          float4Array(p.map((row) => row.headingDeg)),
+          float4Array(p.map((row) => row.accuracyM)),
+          float8Array(p.map((row) => row.odometerM)),
+          boolArray(p.map((row) => row.ignition)),
+          textArray(p.map((row) => row.motionStatus)),
+          float8Array(p.map((row) => row.temperatureC)),
+          float8Array(p.map((row) => row.temperatureMs)),
+        ]);
+  writeTemperatures(pipeline, work.batch);
+  return () => {
+    if (latest === null) return p;
+    // A late reading has not replaced a newer one there.
+    const temperatureOf = new Map(latest.rows.map((row) => [row.equipment_id, row.temperature]));
+    return p.map((row) => {
       const temperatureC = temperatureOf.get(row.link.equipmentId);
       return temperatureC === undefined ? row : { ...row, temperatureC };
     });
-  }
-  const t = latestTemperatures(work.batch);
-  if (t.size === 0) return;
-  const rows = [...t].sort(([a], [b]) => a - b);
-  await client.query({
-    name: 'temperature',
-    text: TEMPERATURE_SQL,
-    values: [
-      int8Array(rows.map(([id]) => id)),
-      float8Array(rows.map(([, r]) => r.valueC)),
-      float8Array(rows.map(([, r]) => r.timeMs)),
-    ],
-  });
+  };
 }
 
-async function writeState(client: ClientBase, evaluation: Evaluation, batch: Batch): Promise<void> {
+function writeTemperatures(pipeline: Pipeline, batch: Batch): void {
+  const newest = latestTemperatures(batch);
+  if (newest.size === 0) return;
+  const rows = [...newest].sort(([a], [b]) => a - b);
+  pipeline.query('temperature', TEMPERATURE_SQL, [
+    int8Array(rows.map(([id]) => id)),
+    float8Array(rows.map(([, r]) => r.valueC)),
+    float8Array(rows.map(([, r]) => r.timeMs)),
+  ]);
+}
+
+const STATE_SQL = `
+  insert into engine_state (equipment_has_iot_device_id, customer_id, state, updated_at)
+  select id, tenant, state::jsonb, now() from unnest($1::bigint[], $2::bigint[], $3::text[]) as s (id, tenant, state)
+  on conflict (equipment_has_iot_device_id) do update set state = excluded.state, updated_at = excluded.updated_at`;
+
+function writeState(pipeline: Pipeline, evaluation: Evaluation, batch: Batch): void {
   if (evaluation.changed.size === 0) return;
   const tenantOf = new Map<number, number>();
   for (const { link, count } of [batch.fixes, batch.readings]) {
@@ -293,80 +275,58 @@ async function writeState(client: ClientBase, evaluation: Evaluation, batch: Bat
     }
   }
   const changed = [...evaluation.changed].sort(([a], [b]) => a - b);
-  await client.query({
-    name: 'state',
-    text: `insert into engine_state (equipment_has_iot_device_id, customer_id, state, updated_at)
-      select id, tenant, state::jsonb, now() from unnest($1::bigint[], $2::bigint[], $3::text[]) as s (id, tenant, state)
-      on conflict (equipment_has_iot_device_id) do update set state = excluded.state, updated_at = excluded.updated_at`,
-    values: [
-      int8Array(changed.map(([id]) => id)),
-      int8Array(changed.map(([id]) => tenantOf.get(id)!)),
-      textArray(changed.map(([, state]) => JSON.stringify(state))),
-    ],
-  });
+  pipeline.query('state', STATE_SQL, [
+    int8Array(changed.map(([id]) => id)),
+    int8Array(changed.map(([id]) => tenantOf.get(id)!)),
+    textArray(changed.map(([, state]) => JSON.stringify(state))),
+  ]);
 }
 
-async function writeEvents(client: ClientBase, work: CommitWork, staged: boolean): Promise<void> {
+const INSERT_EVENTS = `
+  insert into activity_feed (${EVENT_COLUMNS}) select ${EVENT_COLUMNS} from event_staging on conflict do nothing`;
+
+/** Gives the events with the ids that they have in the feed, also where an earlier try had committed after all. */
+function writeEvents(pipeline: Pipeline, work: CommitWork, staged: boolean): () => FeedRows {
   const { events } = work.evaluation;
-  if (work.eventIds === null || events.length === 0) return;
-  const data = encodeEvents(events, work.eventIds, work.batch);
-  if (!staged) return copyIn(client, COPY_EVENTS, data);
-  await copyIn(client, copySql('event_staging', EVENT_COLUMNS), data);
-  await client.query(
-    `insert into activity_feed (${EVENT_COLUMNS}) select ${EVENT_COLUMNS} from event_staging on conflict do nothing`,
-  );
-  // Where an earlier try had committed after all, the events are known by the ids of that try.
-  const { rows } = await client.query<{ key: Buffer; id: number }>(
-    `select uuid_send(event_key) as key, activity_feed_id as id from activity_feed
-      where event_key in (select event_key from event_staging)`,
-  );
-  const idOf = new Map(rows.map((row) => [row.key.toString('hex'), row.id]));
-  const { eventIds } = work;
-  work.eventIds = eventIds.map((id, i) =>
-    i < events.length ? (idOf.get(eventKey(events[i]!).toString('hex')) ?? id) : id,
-  );
+  if (events.length === 0) return () => NO_FEED;
+  const keys = events.map(eventKey);
+  const data = encodeEvents(events, keys, work.batch);
+  if (staged) {
+    pipeline.copy('stage_events', copySql('event_staging', EVENT_COLUMNS), data);
+    pipeline.query('insert_events', INSERT_EVENTS);
+  } else pipeline.copy('copy_events', COPY_EVENTS, data);
+  const stored = storedEvents(pipeline, keys);
+  return () => {
+    const idOf = new Map(stored.rows.map((row) => [row.key, row.id]));
+    return { events, ids: keys.map((key) => idOf.get(key)!) };
+  };
 }
 
-/** Stores device events and shows those that people watch for; which of them were there already. */
-async function writeWhatDevicesSaid(
-  client: ClientBase,
-  work: CommitWork,
-): Promise<Uint8Array | null> {
-  const { batch, evaluation, eventIds } = work;
-  if (batch.events.length === 0) return null;
-  const duplicate = await writeDeviceEvents(client, batch.events);
-  const { length } = evaluation.events;
-  if (eventIds === null || eventIds.length === length) return duplicate;
-  work.deviceFeed = await writeDeviceFeed(client, batch.events, eventIds.slice(length));
-  return duplicate;
-}
+const REJECTS_SQL = `
+  insert into ingest_reject (reject_key, customer_id, iot_device_id, device_identifier, source, topic, reason, detail, payload,
+    payload_bytes, received_at)
+  select r.reject_key, r.customer_id, r.iot_device_id, r.device_identifier, r.source, r.topic, r.reason, r.detail, r.payload,
+    r.payload_bytes, to_timestamp(r.received_ms / 1000)
+  from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
+    $9::integer[], $10::float8[], $11::uuid[]) as r (customer_id, iot_device_id, device_identifier, source, topic, reason,
+    detail, payload, payload_bytes, received_ms, reject_key)
+  on conflict (reject_key) do nothing`;
 
-async function writeRejects(client: ClientBase, rejects: readonly Reject[]): Promise<void> {
+function writeRejects(pipeline: Pipeline, rejects: readonly Reject[]): void {
   if (rejects.length === 0) return;
-  await client.query({
-    name: 'rejects',
-    text: `insert into ingest_reject (reject_key, customer_id, iot_device_id, device_identifier, source, topic, reason, detail, payload,
-        payload_bytes, received_at)
-      select r.reject_key, r.customer_id, r.iot_device_id, r.device_identifier, r.source, r.topic, r.reason, r.detail, r.payload,
-        r.payload_bytes, to_timestamp(r.received_ms / 1000)
-      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::bytea[],
-        $9::integer[], $10::float8[], $11::uuid[]) as r (customer_id, iot_device_id, device_identifier, source, topic, reason,
-        detail, payload, payload_bytes, received_ms, reject_key)
-      on conflict (reject_key) do nothing`,
-    values: [
-      rejects.map((r) => r.tenantId),
-      rejects.map((r) => r.iotDeviceId),
-      rejects.map((r) => clean(r.deviceName)),
-      rejects.map((r) => r.source),
-      rejects.map((r) => clean(r.topic)),
-      rejects.map((r) => r.reason),
-      rejects.map((r) => clean(r.detail)),
-      rejects.map((r) => r.payload),
-      rejects.map((r) => r.payloadBytes),
-      rejects.map((r) => r.receivedMs),
-      rejects.map((r) => r.key),
-    ],
-  });
+  pipeline.query('rejects', REJECTS_SQL, [
+    rejects.map((r) => r.tenantId),
+    rejects.map((r) => r.iotDeviceId),
+    rejects.map((r) => clean(r.deviceName)),
+    rejects.map((r) => r.source),
+    rejects.map((r) => clean(r.topic)),
+    rejects.map((r) => r.reason),
+    rejects.map((r) => clean(r.detail)),
+    rejects.map((r) => r.payload),
+    rejects.map((r) => r.payloadBytes),
+    rejects.map((r) => r.receivedMs),
+    rejects.map((r) => r.key),
+  ]);
 }
 
 /** PostgreSQL text holds no NUL. */

@@ -3,9 +3,9 @@
  * SQL of both and how an event is named, so that one sent twice is one row; refuses to know wires and the engine.
  */
 import { createHash } from 'node:crypto';
-import type { ClientBase } from 'pg';
 import { EVENT_DETAIL_BYTES_MAX, type DecodedEvent } from './decode/decoded.ts';
-import type { FeedEvent } from './events.ts';
+import { storedEvents, type FeedEvent, type FeedRows, type StoredEvent } from './events.ts';
+import type { Pipeline } from './pipeline.ts';
 import type { RegisteredDevice } from './registry.ts';
 
 /** One event with the device that it speaks of. */
@@ -68,101 +68,86 @@ export function deviceEventKey(
   return createHash('sha256').update(parts.join('|')).digest('hex').slice(0, 32);
 }
 
-/** How many of these events go into the feed. */
-export function feedCount(rows: readonly DeviceEventRow[]): number {
-  return rows.reduce((count, row) => (isShown(row) ? count + 1 : count), 0);
-}
+const EVENTS_SQL = `
+  insert into iot_device_event (event_key, customer_id, iot_device_id, equipment_id, event_kind, recorded_at,
+    received_at, latitude, longitude, detail)
+  select event_key, customer_id, iot_device_id, equipment_id, event_kind, to_timestamp(recorded_ms / 1000),
+    to_timestamp(received_ms / 1000), latitude, longitude, detail
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[],
+    $8::float8[], $9::float8[], $10::jsonb[]) as e (event_key, customer_id, iot_device_id, equipment_id, event_kind,
+    recorded_ms, received_ms, latitude, longitude, detail)
+  on conflict (event_key) do nothing returning replace(event_key::text, '-', '') as key`;
 
-/** Stores events. Gives 1 for each row that was there already, or `null` when none was. */
-export async function writeDeviceEvents(
-  client: ClientBase,
+/** Stores events. Gives, once that is done, 1 for each row that was there already, or `null` when none was. */
+export function writeDeviceEvents(
+  pipeline: Pipeline,
   rows: readonly DeviceEventRow[],
-): Promise<Uint8Array | null> {
-  const inserted = await client.query<{ key: string }>({
-    name: 'device_events',
-    text: `insert into iot_device_event (event_key, customer_id, iot_device_id, equipment_id, event_kind, recorded_at,
-        received_at, latitude, longitude, detail)
-      select event_key, customer_id, iot_device_id, equipment_id, event_kind, to_timestamp(recorded_ms / 1000),
-        to_timestamp(received_ms / 1000), latitude, longitude, detail
-      from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[],
-        $8::float8[], $9::float8[], $10::jsonb[]) as e (event_key, customer_id, iot_device_id, equipment_id, event_kind,
-        recorded_ms, received_ms, latitude, longitude, detail)
-      on conflict (event_key) do nothing returning replace(event_key::text, '-', '') as key`,
-    values: [
-      rows.map((row) => row.key),
-      rows.map((row) => row.device.tenantId),
-      rows.map((row) => row.device.iotDeviceId),
-      rows.map((row) => row.device.link?.equipmentId ?? null),
-      rows.map((row) => row.event.kind),
-      rows.map((row) => row.event.timeMs),
-      rows.map((row) => row.receivedMs),
-      rows.map((row) => known(row.event.latDeg)),
-      rows.map((row) => known(row.event.lonDeg)),
-      rows.map((row) => row.detailJson),
-    ],
-  });
-  if (inserted.rows.length === rows.length) return null;
-  const fresh = new Set(inserted.rows.map((row) => row.key));
-  return Uint8Array.from(rows, (row) => (fresh.delete(row.key) ? 0 : 1));
+): () => Uint8Array | null {
+  if (rows.length === 0) return () => null;
+  const inserted = pipeline.query<{ key: string }>('device_events', EVENTS_SQL, [
+    rows.map((row) => row.key),
+    rows.map((row) => row.device.tenantId),
+    rows.map((row) => row.device.iotDeviceId),
+    rows.map((row) => row.device.link?.equipmentId ?? null),
+    rows.map((row) => row.event.kind),
+    rows.map((row) => row.event.timeMs),
+    rows.map((row) => row.receivedMs),
+    rows.map((row) => known(row.event.latDeg)),
+    rows.map((row) => known(row.event.lonDeg)),
+    rows.map((row) => row.detailJson),
+  ]);
+  return () => {
+    if (inserted.rows.length === rows.length) return null;
+    const fresh = new Set(inserted.rows.map((row) => row.key));
+    return Uint8Array.from(rows, (row) => (fresh.delete(row.key) ? 0 : 1));
+  };
 }
 
-/** What is in the feed of a batch's device events, with the ids that they are known by. */
-export interface FeedRows {
-  readonly events: readonly FeedEvent[];
-  readonly ids: readonly number[];
-}
+const FEED_SQL = `
+  insert into activity_feed (event_key, customer_id, account_id, equipment_id, equipment_has_iot_device_id, event_type,
+    event_time, received_at, latitude, longitude, subject_name, severity, cause)
+  select p.event_key, u.customer_id, u.account_id, u.equipment_id, p.link_id, p.event_type,
+    to_timestamp(p.event_ms / 1000), to_timestamp(p.received_ms / 1000), p.latitude, p.longitude, p.subject_name,
+    p.severity, 'device'
+  from unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::float8[], $7::float8[],
+    $8::float8[], $9::float8[], $10::text[], $11::text[]) as p (event_key, customer_id, equipment_id, link_id,
+    event_type, event_ms, received_ms, latitude, longitude, subject_name, severity)
+  join equipment u on u.customer_id = p.customer_id and u.equipment_id = p.equipment_id
+  on conflict (event_key) do nothing`;
 
 /**
- * Puts those events into the feed that people watch for; `ids` are as many as {@link feedCount} says. The unit is looked
- * up as it is now: one that was deleted meanwhile has no feed. A repeat keeps the id that it has.
+ * Puts those events into the feed that people watch for, and gives them once that is done. The unit is looked up as it is
+ * then: one that was deleted meanwhile has no feed. A repeat keeps the id that it has.
  */
-export async function writeDeviceFeed(
-  client: ClientBase,
+export function writeDeviceFeed(
+  pipeline: Pipeline,
   rows: readonly DeviceEventRow[],
-  ids: readonly number[],
-): Promise<FeedRows> {
+): () => FeedRows {
   const shown = rows.filter(isShown);
+  if (shown.length === 0) return () => ({ events: [], ids: [] });
   const events = shown.map(feedEventOf);
   const keys = shown.map((row) => row.key);
-  await client.query({
-    name: 'device_feed',
-    text: `insert into activity_feed (activity_feed_id, event_key, customer_id, account_id, equipment_id,
-        equipment_has_iot_device_id, event_type, event_time, received_at, latitude, longitude, subject_name, severity, cause)
-      select p.id, p.event_key, u.customer_id, u.account_id, u.equipment_id, p.link_id, p.event_type,
-        to_timestamp(p.event_ms / 1000), to_timestamp(p.received_ms / 1000), p.latitude, p.longitude, p.subject_name,
-        p.severity, 'device'
-      from unnest($1::bigint[], $2::uuid[], $3::bigint[], $4::bigint[], $5::bigint[], $6::text[], $7::float8[], $8::float8[],
-        $9::float8[], $10::float8[], $11::text[], $12::text[]) as p (id, event_key, customer_id, equipment_id, link_id,
-        event_type, event_ms, received_ms, latitude, longitude, subject_name, severity)
-      join equipment u on u.customer_id = p.customer_id and u.equipment_id = p.equipment_id
-      on conflict (event_key) do nothing`,
-    values: [
-      ids,
-      keys,
-      events.map((event) => event.tenantId),
-      events.map((event) => event.equipmentId),
-      events.map((event) => event.deviceId),
-      events.map((event) => event.type),
-      events.map((event) => event.timeMs),
-      shown.map((row) => row.receivedMs),
-      events.map((event) => known(event.latDeg)),
-      events.map((event) => known(event.lonDeg)),
-      events.map((event) => event.subjectName),
-      events.map((event) => event.severity),
-    ],
-  });
-  const stored = await client.query<{ key: string; id: number; account_id: number | null }>(
-    `select replace(event_key::text, '-', '') as key, activity_feed_id as id, account_id from activity_feed
-      where event_key = any ($1::uuid[])`,
-    [keys],
-  );
-  return inFeed(keys, events, stored.rows);
+  pipeline.query('device_feed', FEED_SQL, [
+    keys,
+    events.map((event) => event.tenantId),
+    events.map((event) => event.equipmentId),
+    events.map((event) => event.deviceId),
+    events.map((event) => event.type),
+    events.map((event) => event.timeMs),
+    shown.map((row) => row.receivedMs),
+    events.map((event) => known(event.latDeg)),
+    events.map((event) => known(event.lonDeg)),
+    events.map((event) => event.subjectName),
+    events.map((event) => event.severity),
+  ]);
+  const stored = storedEvents(pipeline, keys);
+  return () => inFeed(keys, events, stored.rows);
 }
 
 function inFeed(
   keys: readonly string[],
   events: readonly FeedEvent[],
-  stored: readonly { key: string; id: number; account_id: number | null }[],
+  stored: readonly StoredEvent[],
 ): FeedRows {
   const eventOf = new Map(keys.map((key, i) => [key, events[i]!]));
   return {

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import type { EngineEvent } from '../engine/types.ts';
 import type { Batch } from './batch.ts';
 import { CopyWriter, textBytesMax } from './copy-encode.ts';
+import type { Answer, Pipeline } from './pipeline.ts';
 
 /** A row of the feed: what the engine concluded, or what a device said of itself. */
 export interface FeedEvent extends Omit<EngineEvent, 'type' | 'cause'> {
@@ -14,18 +15,24 @@ export interface FeedEvent extends Omit<EngineEvent, 'type' | 'cause'> {
   readonly cause: EngineEvent['cause'] | 'device';
 }
 
+/** What a batch put into the feed, with the `activity_feed_id` of each. */
+export interface FeedRows {
+  readonly events: readonly FeedEvent[];
+  readonly ids: readonly number[];
+}
+
 /** Column order of {@link encodeEvents}. */
 export const EVENT_COLUMNS =
-  'activity_feed_id, event_key, customer_id, account_id, equipment_id, equipment_has_iot_device_id, event_type, ' +
+  'event_key, customer_id, account_id, equipment_id, equipment_has_iot_device_id, event_type, ' +
   'event_time, received_at, latitude, longitude, geofence_id, telematic_alert_id, subject_name, subject_version, ' +
   'metric_code, metric_value, severity, initial, cause';
 
-const FIELDS = 20;
-/** Fixed fields: 20 length words, at most 8 bytes each, but 16 for the key. */
+const FIELDS = 19;
+/** Fixed fields: 19 length words, at most 8 bytes each, but 16 for the key. */
 const FIXED_BYTES_MAX = 2 + FIELDS * 12 + 8;
 
-/** 16 bytes that name an event: its kind, device, fence or rule with version, and time. */
-export function eventKey(event: EngineEvent): Buffer {
+/** 16 bytes in hexadecimal digits that name an event: its kind, device, fence or rule with version, and time. */
+export function eventKey(event: EngineEvent): string {
   const parts = [
     event.type,
     event.deviceId,
@@ -34,19 +41,19 @@ export function eventKey(event: EngineEvent): Buffer {
     event.subjectVersion,
     event.timeMs,
   ];
-  return createHash('sha256').update(parts.join('|')).digest().subarray(0, 16);
+  return createHash('sha256').update(parts.join('|')).digest('hex').slice(0, 32);
 }
 
-/** The events of a batch as COPY data; `ids[i]` becomes `activity_feed_id` of event i. */
+/** The events of a batch as COPY data; `keys[i]` is the key of event i. */
 export function encodeEvents(
   events: readonly EngineEvent[],
-  ids: readonly number[],
+  keys: readonly string[],
   batch: Batch,
 ): Buffer {
   let bytes = 0;
   for (const event of events) bytes += FIXED_BYTES_MAX + textBytes(event);
   const writer = new CopyWriter(bytes);
-  for (let i = 0; i < events.length; i++) putEvent(writer, events[i]!, ids[i]!, batch.receivedMs);
+  for (let i = 0; i < events.length; i++) putEvent(writer, events[i]!, keys[i]!, batch.receivedMs);
   return writer.finish();
 }
 
@@ -60,10 +67,9 @@ function textBytes(event: EngineEvent): number {
   );
 }
 
-function putEvent(writer: CopyWriter, event: EngineEvent, id: number, receivedMs: number): void {
+function putEvent(writer: CopyWriter, event: EngineEvent, key: string, receivedMs: number): void {
   writer.row(FIELDS);
-  writer.int8(id);
-  writer.raw(eventKey(event));
+  writer.raw(Buffer.from(key, 'hex'));
   writer.int8(event.tenantId);
   putId(writer, event.accountId);
   writer.int8(event.equipmentId);
@@ -87,4 +93,21 @@ function putEvent(writer: CopyWriter, event: EngineEvent, id: number, receivedMs
 function putId(writer: CopyWriter, id: number | null): void {
   if (id === null) writer.none();
   else writer.int8(id);
+}
+
+/** An event as the feed has it. */
+export interface StoredEvent {
+  /** 32 hexadecimal digits. */
+  readonly key: string;
+  readonly id: number;
+  readonly account_id: number | null;
+}
+
+const STORED_SQL = `
+  select replace(event_key::text, '-', '') as key, activity_feed_id as id, account_id from activity_feed
+  where event_key = any ($1::uuid[])`;
+
+/** Asks for those of these events that are in the feed by then. */
+export function storedEvents(pipeline: Pipeline, keys: readonly string[]): Answer<StoredEvent> {
+  return pipeline.query<StoredEvent>('', STORED_SQL, [keys]);
 }

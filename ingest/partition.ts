@@ -16,7 +16,6 @@ import { FillingBatch, type Batch, type Reject } from './batch.ts';
 import {
   commitBatch,
   commitWork,
-  feedOf,
   prepareCommitSession,
   type CommitResult,
   type CommitWork,
@@ -310,8 +309,8 @@ export class Partition {
   }
 
   private publish(work: CommitWork): void {
-    const { positions } = work;
-    const { events, ids } = feedOf(work);
+    const { positions, feed } = work;
+    const { events, ids } = feed;
     if (positions.length === 0 && events.length === 0) return;
     try {
       this.options.onCommitted({ positions, events, eventIds: ids });

@@ -4,11 +4,12 @@
  */
 import pg from 'pg';
 import { CopyWriter, FIX_COLUMNS } from '../../ingest/copy-encode.ts';
-import { copyIn } from '../../ingest/copy-in.ts';
+import { Pipeline } from '../../ingest/pipeline.ts';
 import type { TrackFix } from './track.ts';
 
 const FIELDS = 15;
 const ROW_BYTES_MAX = 2 + FIELDS * 12;
+const COPY_FIXES = `copy equipment_gps_location (${FIX_COLUMNS}) from stdin (format binary)`;
 const MOVING = Buffer.from('moving');
 
 export interface FloorFix extends TrackFix {
@@ -27,11 +28,9 @@ export async function copyFloor(
     const startedMs = performance.now();
     for (let at = 0; at < fixes.length; at += batchRows) {
       const data = encode(fixes, at, Math.min(fixes.length, at + batchRows));
-      await copyIn(
-        client,
-        `copy equipment_gps_location (${FIX_COLUMNS}) from stdin (format binary)`,
-        data,
-      );
+      const pipeline = new Pipeline();
+      pipeline.copy('copy_fixes', COPY_FIXES, data);
+      await pipeline.run(client);
     }
     const seconds = (performance.now() - startedMs) / 1000;
     await client.query('truncate equipment_gps_location');

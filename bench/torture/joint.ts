@@ -64,7 +64,7 @@ export class Joint {
       this.frozen || !this.isJoining || faults.silent.has(direction);
     this.up = new Pipe(client, server, isHeld('up'), (bytes) => dueMs('up', bytes));
     this.down = new Pipe(server, client, isHeld('down'), (bytes) => dueMs('down', bytes));
-    const commit = new FrameWalker(({ type, text }) => type === 'Q' && /^commit$/i.test(text));
+    const commit = new FrameWalker(({ type, text }) => type === 'B' && text === 'commit');
     const committed = new FrameWalker(({ type, text }) => type === 'C' && text === 'COMMIT');
     client.on('data', (chunk) => {
       const rest = this.startup === null ? chunk : this.begin(chunk);

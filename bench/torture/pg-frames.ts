@@ -7,7 +7,7 @@
 export interface Frame {
   /** The type byte as a letter. */
   readonly type: string;
-  /** The body up to its first zero. */
+  /** The body, its zeros as spaces and none at its ends. */
   readonly text: string;
 }
 
@@ -44,7 +44,8 @@ export class FrameWalker {
       } else {
         if (have < total) break;
         const type = String.fromCharCode(bytes[at]!);
-        const text = bytes.toString('latin1', at + HEAD_BYTES, at + total).split('\0', 1)[0]!;
+        const body = bytes.toString('latin1', at + HEAD_BYTES, at + total);
+        const text = body.replaceAll('\0', ' ').trim();
         if (found < 0 && this.isWanted({ type, text })) found = Math.max(0, at - heldBytes);
       }
       at += have;

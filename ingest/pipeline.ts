@@ -1,0 +1,190 @@
+/**
+ * Several statements in one write to the socket, COPY … FROM STDIN among them, with one answer to all: a transaction then
+ * waits for the network, and for its turn of the event loop, once and not once a statement. Knows the extended query
+ * protocol (PostgreSQL manual, "Pipelining" and "COPY Operations") and how `pg` speaks to a query of our own; refuses to
+ * know tables.
+ *
+ * When a statement fails, the server passes over all that come behind it, COMMIT included, and the transaction is left for
+ * the caller to roll back. The data of a COPY goes out before the server has asked for it; where it never asks, it passes
+ * over the data, too.
+ */
+import assert from 'node:assert/strict';
+import type { ClientBase } from 'pg';
+import pg from 'pg';
+import { valueTypes } from '../db/pools.ts';
+
+/** Values of one statement; a Buffer is in PostgreSQL's binary format. */
+type Values = readonly unknown[];
+
+/** What a statement gave; filled once the pipeline has run. */
+export interface Answer<Row> {
+  readonly rows: Row[];
+}
+
+/** To text, or to a Buffer; not typed yet. */
+const { prepareValue } = (
+  pg as unknown as { utils: { prepareValue(this: void, value: unknown): unknown } }
+).utils;
+
+interface Statement extends Answer<Record<string, unknown>> {
+  /** Prepared under this name, once a connection: one name, one text. Empty: parsed each time. */
+  readonly name: string;
+  readonly text: string;
+  readonly values: Values;
+  /** What a COPY sends; `null` for every other statement. */
+  readonly data: Buffer | null;
+}
+
+export class Pipeline {
+  private readonly statements: Statement[] = [];
+
+  /**
+   * Adds a statement that is prepared under `name`. An empty name has it planned anew each time, by how large its tables are
+   * then: a plan that was made while they were empty stays.
+   */
+  query<Row>(name: string, text: string, values: Values = []): Answer<Row> {
+    const rows: Record<string, unknown>[] = [];
+    const prepared = values.map((value) => prepareValue(value));
+    this.statements.push({ name, text, values: prepared, data: null, rows });
+    return { rows: rows as Row[] };
+  }
+
+  /** Adds a COPY … FROM STDIN. The bytes must stay as they are until the pipeline has run. */
+  copy(name: string, text: string, data: Buffer): void {
+    this.statements.push({ name, text, values: [], data, rows: [] });
+  }
+
+  /**
+   * Sends everything. Resolves when all is done, rejects with the first error of the server, or with that of the
+   * connection. Without BEGIN and COMMIT it is one transaction as well. To be called once.
+   */
+  run(client: ClientBase): Promise<void> {
+    assert(this.statements.length > 0, 'a pipeline without statements');
+    return new Promise((resolve, reject) => {
+      client.query(new Run(this.statements, resolve, reject));
+    });
+  }
+}
+
+/** Names that a connection has prepared. */
+const namesOf = new WeakMap<Connection, Set<string>>();
+
+/** CopyDone. */
+const DONE = Buffer.from([0x63, 0, 0, 0, 4]);
+const DATA_CODE = 0x64;
+const HEAD_BYTES = 5;
+
+/** What `pg` hands to a query: the part that is used here. */
+interface Connection {
+  parse(query: { name: string; text: string }): void;
+  bind(config: { statement: string; values: Values }): void;
+  describe(what: { type: 'P' }): void;
+  execute(config: object): void;
+  sync(): void;
+  on(event: 'parseComplete', listener: () => void): void;
+  off(event: 'parseComplete', listener: () => void): void;
+  readonly stream: {
+    cork(): void;
+    uncork(): void;
+    write(bytes: Uint8Array): boolean;
+  };
+}
+
+interface Field {
+  readonly name: string;
+  readonly dataTypeID: number;
+}
+
+/** One run on one connection. `pg` calls what is public, by these names. */
+class Run {
+  /** Where queries have a time limit, `pg` puts a function here that ends it. */
+  callback = (): void => undefined;
+  private readonly statements: readonly Statement[];
+  private readonly resolve: () => void;
+  private readonly reject: (error: Error) => void;
+  private leave = (): void => undefined;
+  /** Statements that are done. */
+  private done = 0;
+  private fields: readonly Field[] = [];
+
+  constructor(
+    statements: readonly Statement[],
+    resolve: () => void,
+    reject: (error: Error) => void,
+  ) {
+    this.statements = statements;
+    this.resolve = resolve;
+    this.reject = reject;
+  }
+
+  submit(sent: unknown): void {
+    const connection = sent as Connection;
+    const names = namesOf.get(connection) ?? new Set();
+    namesOf.set(connection, names);
+    const parsing: string[] = [];
+    // Not all that is sent here is prepared: the server passes over what comes behind an error.
+    const parsed = (): void => void names.add(parsing.shift()!);
+    connection.on('parseComplete', parsed);
+    this.leave = () => connection.off('parseComplete', parsed);
+    connection.stream.cork();
+    for (const statement of this.statements) {
+      const { name, text, values, data } = statement;
+      if (name === '' || (!names.has(name) && !parsing.includes(name))) {
+        parsing.push(name);
+        connection.parse({ name, text });
+      }
+      connection.bind({ statement: name, values });
+      if (data === null) connection.describe({ type: 'P' });
+      connection.execute({});
+      if (data !== null) sendCopyData(connection, data);
+    }
+    connection.sync();
+    connection.stream.uncork();
+  }
+
+  handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
+    this.fields = fields;
+  }
+
+  handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
+    const row: Record<string, unknown> = {};
+    for (const [i, { name, dataTypeID }] of this.fields.entries()) {
+      const text = fields[i]!;
+      row[name] = text === null ? null : parserOf(dataTypeID)(text);
+    }
+    this.statements[this.done]!.rows.push(row);
+  }
+
+  handleCommandComplete(): void {
+    this.done++;
+  }
+
+  handleCopyInResponse(): void {
+    // The data is on its way.
+  }
+
+  handleReadyForQuery(): void {
+    this.leave();
+    this.callback();
+    this.resolve();
+  }
+
+  handleError(error: Error): void {
+    this.leave();
+    this.callback();
+    this.reject(error);
+  }
+}
+
+function sendCopyData({ stream }: Connection, data: Buffer): void {
+  const head = Buffer.allocUnsafe(HEAD_BYTES);
+  head[0] = DATA_CODE;
+  head.writeUInt32BE(data.length + HEAD_BYTES - 1, 1);
+  stream.write(head);
+  stream.write(data);
+  stream.write(DONE);
+}
+
+function parserOf(typeId: number): (text: string) => unknown {
+  return valueTypes.getTypeParser(typeId, 'text') as (text: string) => unknown;
+}
