@@ -150,7 +150,7 @@ function decodeBody(read: BodyResult, contentType: string, nowMs: number): Decod
   const { body } = read;
   if (body.length === 0) return refusedWhole('body_empty', 'a body is required');
   if (/ndjson/i.test(contentType)) return scanNdjson(scan, body, nowMs);
-  if (scan.readMessage(body, nowMs)) return emptyDecoded();
+  if (scan.readMessage(body, 0, body.length, nowMs)) return emptyDecoded();
   return decodeNative(body, 'any', nowMs);
 }
 

@@ -121,12 +121,13 @@ export class Intake {
    * The short way for what a device says of itself, read by a scan. False: it has to go by `submit`, which knows what is
    * wrong; nothing was taken then.
    */
-  submitScanned(
+  submitScanned<Receipt>(
     source: Source,
     device: RegisteredDevice,
     scan: FixScan,
     receivedMs: number,
-    done: (outcome: MessageOutcome) => void,
+    done: Settle<Receipt>,
+    receipt: Receipt,
   ): boolean {
     const { link } = device;
     if (link === null) return false;
@@ -137,7 +138,7 @@ export class Intake {
     }
     const partition = this.partitions[link.equipmentId % this.partitions.length]!;
     const batch = partition.filling(count);
-    const part = batch.tally.add(done, receivedMs, null);
+    const part = batch.tally.add(done, receipt, receivedMs, null);
     batch.reserveFixes(count);
     for (let n = 0; n < count; n++) batch.addScanned(link, scan, n, part, receivedMs);
     this.charge(batch, count, count * ROW_BYTES, receivedMs);
@@ -156,7 +157,7 @@ export class Intake {
       if (rows === 0) continue;
       const partition = partitions[p]!;
       const batch = partition.filling(rows);
-      const part = batch.tally.add(settle, partReceivedMs, refused);
+      const part = batch.tally.add(settle, undefined, partReceivedMs, refused);
       refused = null;
       const heldBytes = resolved.write(p, batch, part, receivedMs);
       // A request keeps its body until it is answered.
@@ -175,7 +176,11 @@ export class Intake {
 }
 
 /** Waits for the answers of all partitions of one message and gives one. */
-function gather(count: number, answered: () => void, done: Settle): Settle {
+function gather(
+  count: number,
+  answered: () => void,
+  done: (outcome: Outcome) => void,
+): (outcome: Outcome) => void {
   let left = count;
   let stored = true;
   let accepted = 0;

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { createMqttSink } from './mqtt-sink.ts';
 import type { Intake, IntakeMessage, MessageOutcome } from './intake.ts';
+import type { PublishOutcome } from './mqtt/sink.ts';
 import { Registry } from './registry.ts';
 import { Turns } from './turns.ts';
 
@@ -10,7 +11,7 @@ const FIX = { time: RECEIVED_MS, lat: 1, lon: 2 };
 const LOCATION = { _type: 'location', lat: 1, lon: 2, tst: RECEIVED_MS / 1000 };
 
 /** What the sink submits for a publish to `topic`, as counts of fixes, readings and events, and the reasons of refusals. */
-function submitted(topic: string, payload: object | string): [number, number, number, string[]] {
+function submitted(topic: string, said: object | string): [number, number, number, string[]] {
   const messages: IntakeMessage[] = [];
   const intake = {
     isFull: false,
@@ -32,18 +33,24 @@ function submitted(topic: string, payload: object | string): [number, number, nu
     signInByName: false,
     link: null,
   });
-  const text = typeof payload === 'string' ? payload : JSON.stringify(payload);
+  const text = typeof said === 'string' ? said : JSON.stringify(said);
+  const payload = Buffer.from(text);
+  const outcomes: PublishOutcome[] = [];
   createMqttSink(intake as unknown as Intake, registry, new Turns()).publish(
     {
       identity: IDENTITY,
       topic,
-      payload: Buffer.from(text),
+      payload,
+      buffer: payload,
+      payloadStart: 0,
+      payloadEnd: payload.length,
       qos: 1,
       receivedMs: RECEIVED_MS,
     },
-    () => undefined,
+    { settled: (outcome) => outcomes.push(outcome) },
   );
   t.equal(messages.length, 1);
+  t.same(outcomes, [{ kind: 'stored' }]);
   const { fixes, readings, events, refusals } = messages[0]!.decoded;
   t.equal(messages[0]!.topic, topic);
   return [fixes.length, readings.length, events.length, refusals.map(({ reason }) => reason)];

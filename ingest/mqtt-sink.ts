@@ -4,7 +4,7 @@ import { FixScan } from './decode/native-scan.ts';
 import { decodeFixes } from './decode/native-topics.ts';
 import { ownTopic, ownTopicsText } from './decode/formats.ts';
 import type { Intake, MessageOutcome } from './intake.ts';
-import type { MqttSink, PublishOutcome } from './mqtt/sink.ts';
+import type { MqttSink, PublishOutcome, Receipt } from './mqtt/sink.ts';
 import type { Registry, RegisteredDevice } from './registry.ts';
 import type { Turns } from './turns.ts';
 
@@ -14,24 +14,26 @@ const UNAVAILABLE: PublishOutcome = { kind: 'unavailable' };
 export function createMqttSink(intake: Intake, registry: Registry, turns: Turns): MqttSink {
   const scan = new FixScan();
   return {
-    publish(message, done) {
+    publish(message, receipt) {
       const device = registry.device(message.identity.iotDeviceId);
       if (device === undefined) {
-        done(UNAVAILABLE);
+        receipt.settled(UNAVAILABLE);
         return true;
       }
-      const { topic, payload, receivedMs } = message;
-      const settle = (outcome: MessageOutcome): void => done(publishOutcome(outcome));
+      const { topic, receivedMs } = message;
       const read = ownTopic(topic, device.deviceName);
       // Nearly all publishes are usual fixes, and go the short way.
       const isTaken =
         read === decodeFixes &&
-        scan.readMessage(payload, receivedMs) &&
-        intake.submitScanned('mqtt', device, scan, receivedMs, settle);
+        scan.readMessage(message.buffer, message.payloadStart, message.payloadEnd, receivedMs) &&
+        intake.submitScanned('mqtt', device, scan, receivedMs, settle, receipt);
       if (!isTaken) {
+        const { payload } = message;
         const sender = { kind: 'device', device } as const;
         const decoded = read === null ? foreignTopic(device) : read(payload, receivedMs);
-        intake.submit({ source: 'mqtt', topic, sender, payload, decoded, receivedMs }, settle);
+        intake.submit({ source: 'mqtt', topic, sender, payload, decoded, receivedMs }, (outcome) =>
+          settle(outcome, receipt),
+        );
       }
       return !intake.isFull && !turns.isSpent();
     },
@@ -47,6 +49,10 @@ function foreignTopic(device: RegisteredDevice): Decoded {
   const topics = ownTopicsText(device.deviceName);
   refuseMessage(decoded, 'foreign_topic', `the device may publish to ${topics} only`);
   return decoded;
+}
+
+function settle(outcome: MessageOutcome, receipt: Receipt): void {
+  receipt.settled(publishOutcome(outcome));
 }
 
 function publishOutcome(outcome: MessageOutcome): PublishOutcome {

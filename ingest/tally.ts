@@ -24,8 +24,11 @@ export interface Outcome {
   readonly refused: readonly RowRefusal[];
 }
 
-/** Called once, after the commit or when nothing will be stored. */
-export type Settle = (outcome: Outcome) => void;
+/**
+ * Called once, after the commit or when nothing will be stored, with what was given beside it: so a door that takes
+ * messages by the million needs no function for each.
+ */
+export type Settle<Receipt = undefined> = (outcome: Outcome, receipt: Receipt) => void;
 
 /** The usual case, made once. */
 const ONE_ACCEPTED: Outcome = Object.freeze({
@@ -35,7 +38,7 @@ const ONE_ACCEPTED: Outcome = Object.freeze({
   refused: Object.freeze([]),
 });
 const NOT_STORED: Outcome = Object.freeze({ ...ONE_ACCEPTED, stored: false, accepted: 0 });
-const NOBODY: Settle = () => undefined;
+const NOBODY: Settle<unknown> = () => undefined;
 
 export class Tally {
   fixesStored = 0;
@@ -44,7 +47,8 @@ export class Tally {
   duplicates = 0;
   /** Messages in the batch. */
   count = 0;
-  private readonly settles: Settle[] = [];
+  private readonly settles: Settle<unknown>[] = [];
+  private readonly receipts: unknown[] = [];
   private accepted = new Int32Array(64);
   private repeated = new Int32Array(64);
   private readonly refusals: (RowRefusal[] | null)[] = [];
@@ -54,10 +58,16 @@ export class Tally {
    * Adds a message and gives its number. `refused`: rows that were refused before they came here, ascending by index; the
    * array is the tally's from now on. `receivedMs` NaN keeps it out of {@link Tally.eachAgeMs}.
    */
-  add(settle: Settle, receivedMs: number, refused: RowRefusal[] | null): number {
+  add<Receipt>(
+    settle: Settle<Receipt>,
+    receipt: Receipt,
+    receivedMs: number,
+    refused: RowRefusal[] | null,
+  ): number {
     const part = this.count++;
     if (part === this.accepted.length) this.grow();
-    this.settles[part] = settle;
+    this.settles[part] = settle as Settle<unknown>;
+    this.receipts[part] = receipt;
     this.receivedMs[part] = receivedMs;
     this.refusals[part] = refused;
     this.accepted[part] = this.repeated[part] = 0;
@@ -96,20 +106,26 @@ export class Tally {
       const accepted = this.accepted[part]!;
       const duplicates = this.repeated[part]!;
       const refused = this.refusals[part]!;
-      if (accepted === 1 && duplicates === 0 && refused === null) settle(ONE_ACCEPTED);
-      else settle({ stored: true, accepted, duplicates, refused: refused ?? [] });
+      const isUsual = accepted === 1 && duplicates === 0 && refused === null;
+      settle(
+        isUsual ? ONE_ACCEPTED : { stored: true, accepted, duplicates, refused: refused ?? [] },
+        this.receipts[part],
+      );
     }
   }
 
   /** The batch will never be stored: nothing of it is acknowledged. */
   abandon(): void {
-    for (let part = 0; part < this.count; part++) this.settles[part]!(NOT_STORED);
+    for (let part = 0; part < this.count; part++) {
+      this.settles[part]!(NOT_STORED, this.receipts[part]);
+    }
   }
 
   /** Forgets the messages. */
   clear(): void {
     // Overwritten and not cut: what they hold must go, the room may stay.
     this.settles.fill(NOBODY, 0, this.count);
+    this.receipts.fill(undefined, 0, this.count);
     this.refusals.fill(null, 0, this.count);
     this.count = 0;
     this.fixesStored = this.readingsStored = this.eventsStored = this.duplicates = 0;

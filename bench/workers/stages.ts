@@ -55,7 +55,11 @@ export class Decoder {
     gate.push(bytes);
     while (gate.next() === 'packet') {
       const fault = reader.read(gate.buffer, gate.start, gate.bodyStart, gate.end);
-      assert(fault === null && scan.readMessage(reader.payload, nowMs), 'an unusual packet');
+      assert(
+        fault === null &&
+          scan.readMessage(reader.buffer, reader.payloadStart, reader.payloadEnd, nowMs),
+        'an unusual packet',
+      );
       batch.reserveFixes(scan.count);
       for (let n = 0; n < scan.count; n++) batch.addScanned(link, scan, n, 0, nowMs);
     }

@@ -124,26 +124,28 @@ export class FixScan {
   private readonly names = new NameCache();
 
   /**
-   * Reads a whole message: an object, or an array of them. False when any of it is unusual; then the scan is empty.
+   * Reads the message from `start` to `end`: an object, or an array of them. False when any of it is unusual; then the scan
+   * is empty.
    */
-  readMessage(bytes: Buffer, nowMs: number): boolean {
-    if (this.readAll(bytes, nowMs)) return true;
+  readMessage(bytes: Buffer, start: number, end: number, nowMs: number): boolean {
+    if (this.readAll(bytes, start, end, nowMs)) return true;
     this.count = 0;
     return false;
   }
 
-  private readAll(bytes: Buffer, nowMs: number): boolean {
+  /** May look at what lies behind `end`, but takes nothing that reaches behind it. */
+  private readAll(bytes: Buffer, start: number, end: number, nowMs: number): boolean {
     this.count = 0;
-    let at = skipSpace(bytes, 0);
+    let at = skipSpace(bytes, start);
     if (bytes[at] === OPEN_BRACE) {
-      return this.record(bytes, at, 0, nowMs) && skipSpace(bytes, this.end) === bytes.length;
+      return this.record(bytes, at, 0, nowMs) && skipSpace(bytes, this.end) === end;
     }
     if (bytes[at] !== OPEN_BRACKET) return false;
     for (let index = 0; index < SCAN_RECORDS_MAX; index++) {
       at = skipSpace(bytes, at + 1);
       if (!this.record(bytes, at, index, nowMs)) return false;
       at = skipSpace(bytes, this.end);
-      if (bytes[at] === CLOSE_BRACKET) return skipSpace(bytes, at + 1) === bytes.length;
+      if (bytes[at] === CLOSE_BRACKET) return skipSpace(bytes, at + 1) === end;
       if (bytes[at] !== COMMA) return false;
     }
     return false;

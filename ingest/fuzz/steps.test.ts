@@ -75,7 +75,7 @@ function readers(): Map<string, Read> {
   const all = new Map<string, Read>([
     ['native', (bytes) => void decodeNative(bytes, 'any', NOW_MS)],
     ['native, NDJSON', (bytes) => void decodeNdjson(bytes, NOW_MS)],
-    ['native, scan', (bytes) => void new FixScan().readMessage(bytes, NOW_MS)],
+    ['native, scan', (bytes) => void new FixScan().readMessage(bytes, 0, bytes.length, NOW_MS)],
     ['native, scanned lines', (bytes) => void scanNdjson(new FixScan(), bytes, NOW_MS)],
   ]);
   for (const { name, http } of FORMATS) {

@@ -162,7 +162,7 @@ function withScanned(rest: Decoded): Decoded {
 function checkScan({ bytes, nowMs }: Seed): boolean {
   const lines = withScanned(scanNdjson(scan, bytes, nowMs));
   assert.ok(isDeepStrictEqual(lines, decodeNdjson(bytes, nowMs)), 'as lines');
-  if (!scan.readMessage(bytes, nowMs)) return false;
+  if (!scan.readMessage(bytes, 0, bytes.length, nowMs)) return false;
   const message = withScanned(emptyDecoded());
   assert.ok(isDeepStrictEqual(message, decodeNative(bytes, 'any', nowMs)), 'as a message');
   return true;

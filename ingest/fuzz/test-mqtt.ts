@@ -10,7 +10,7 @@ import { createMqttListener } from '../mqtt/listener.ts';
 import { PacketGate } from '../mqtt/packet-gate.ts';
 import { PublishReader } from '../mqtt/publish-reader.ts';
 import { readAck, readDisconnect } from '../mqtt/short-readers.ts';
-import type { MqttPublish, MqttSink, PublishOutcome } from '../mqtt/sink.ts';
+import type { MqttPublish, MqttSink, PublishOutcome, Receipt } from '../mqtt/sink.ts';
 import { readSubscribe, readUnsubscribe } from '../mqtt/subscribe-reader.ts';
 import { knownDevices } from '../mqtt/test-listener.ts';
 import { packets, streams } from './test-mqtt-seeds.ts';
@@ -220,8 +220,18 @@ class RandomSink implements MqttSink {
   private full = false;
   private waiting: (() => void)[] = [];
 
-  publish(message: MqttPublish, done: (outcome: PublishOutcome) => void): boolean {
-    this.taken.push(message);
+  publish(message: MqttPublish, receipt: Receipt): boolean {
+    const { identity, topic, payload, qos, receivedMs, buffer, payloadStart, payloadEnd } = message;
+    this.taken.push({
+      identity,
+      topic,
+      payload,
+      qos,
+      receivedMs,
+      buffer,
+      payloadStart,
+      payloadEnd,
+    });
     const mood = (message.payload.length + message.topic.length) % 11;
     const outcome: PublishOutcome =
       mood === 1
@@ -231,7 +241,7 @@ class RandomSink implements MqttSink {
           : { kind: 'stored' };
     const answer = (): void => {
       this.answeredCount++;
-      done(outcome);
+      receipt.settled(outcome);
     };
     if (mood < 6) answer();
     else setImmediate(answer);

@@ -29,7 +29,10 @@ export class PublishReader {
   qos: 0 | 1 | 2 = 0;
   isDup = false;
   packetId = 0;
-  payload: Buffer = NO_BYTES;
+  /** The buffer that the packet lies in, and its payload from `payloadStart` to `payloadEnd`. */
+  buffer: Buffer = NO_BYTES;
+  payloadStart = 0;
+  payloadEnd = 0;
   /** The packet says that its payload is UTF-8, and it is not. */
   isPayloadBroken = false;
 
@@ -43,6 +46,11 @@ export class PublishReader {
   constructor(version5: boolean, topicAliasMax: number) {
     this.#version5 = version5;
     this.#topicAliasMax = topicAliasMax;
+  }
+
+  /** Made each time: looking at the bytes in place costs less. */
+  get payload(): Buffer {
+    return this.buffer.subarray(this.payloadStart, this.payloadEnd);
   }
 
   /** Reads the packet whose first byte is `buffer[start]`, or says what is wrong with it. */
@@ -78,8 +86,15 @@ export class PublishReader {
     } else if (!hasTopic) return TOPIC_INVALID;
     this.qos = qos as 0 | 1 | 2;
     this.isDup = (flags & FLAG_DUP) !== 0;
-    this.payload = buffer.subarray(offset, end);
+    this.buffer = buffer;
+    this.payloadStart = offset;
+    this.payloadEnd = end;
     return null;
+  }
+
+  /** Lets go of the packet: the connection may be silent for long. */
+  clear(): void {
+    this.buffer = NO_BYTES;
   }
 
   /** From the end, where the topics of one device differ. */

@@ -35,13 +35,20 @@ export type MqttAuthenticate = (
   peer: MqttPeer,
 ) => Promise<MqttIdentity | MqttRefusal>;
 
-/** One PUBLISH as it came. */
+/** One PUBLISH as it came. Valid while `publish` runs; what is kept must be taken from it. */
 export interface MqttPublish {
   readonly identity: MqttIdentity;
   /** Any valid topic name; whether the device may use it is the sink's to judge (see `ownTopicKind`). */
   readonly topic: string;
-  /** A view of the socket's read buffer: safe to keep, but a short one kept long keeps its neighbours alive; copy then. */
+  /**
+   * The payload, made when it is asked for: a view of the socket's read buffer, safe to keep, but a short one kept long
+   * keeps its neighbours alive; copy then.
+   */
   readonly payload: Buffer;
+  /** Where the payload lies, for those who only look at it. */
+  readonly buffer: Buffer;
+  readonly payloadStart: number;
+  readonly payloadEnd: number;
   readonly qos: 0 | 1 | 2;
   /** Epoch milliseconds. */
   readonly receivedMs: number;
@@ -56,13 +63,18 @@ export type PublishOutcome =
   /** Not stored and will not be: the connection is closed without an ack, so that the client sends it again. */
   | { readonly kind: 'unavailable' };
 
+/** Who waits for the outcome of one publish. */
+export interface Receipt {
+  settled(outcome: PublishOutcome): void;
+}
+
 /** Takes publishes and answers each one once it is settled. */
 export interface MqttSink {
   /**
-   * Takes the publish in any case. `done` is called exactly once, after the commit, for every quality of service.
+   * Takes the publish in any case. The receipt is told exactly once, after the commit, for every quality of service.
    * Returns false when its queue is full: no more is read from this device until `onceDrained` calls back.
    */
-  publish(message: MqttPublish, done: (outcome: PublishOutcome) => void): boolean;
+  publish(message: MqttPublish, receipt: Receipt): boolean;
   onceDrained(resume: () => void): void;
 }
 

@@ -13,7 +13,7 @@ import { MQTT_LIMITS_DEFAULT } from './limits.ts';
 import type { MqttListener } from './listener.ts';
 import { createMqttListener } from './listener.ts';
 import type { DeliveryOutcome, MqttAuthenticate, MqttIdentity } from './sink.ts';
-import type { MqttPublish, MqttSink, MqttWill, PublishOutcome } from './sink.ts';
+import type { MqttPublish, MqttSink, MqttWill, PublishOutcome, Receipt } from './sink.ts';
 import { ownTopicKind } from './topics.ts';
 
 export const STORED: PublishOutcome = { kind: 'stored' };
@@ -54,7 +54,10 @@ export class FakeSink implements MqttSink {
   #resumes: (() => void)[] = [];
   #watch = new Watch();
 
-  publish(message: MqttPublish, done: (outcome: PublishOutcome) => void): boolean {
+  publish(given: MqttPublish, receipt: Receipt): boolean {
+    const { identity, topic, payload, qos, receivedMs, buffer, payloadStart, payloadEnd } = given;
+    const message = { identity, topic, payload, qos, receivedMs, buffer, payloadStart, payloadEnd };
+    const done = (outcome: PublishOutcome): void => receipt.settled(outcome);
     this.taken.push({ message, done });
     if (this.answer !== null) done(this.answer(message));
     this.#watch.changed();

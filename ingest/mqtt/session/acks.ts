@@ -5,14 +5,30 @@
  * States of an entry: `waiting` → (settle) `settled` → (it and all before it are settled) given out and forgotten.
  */
 import assert from 'node:assert/strict';
-import type { PublishOutcome } from '../sink.ts';
+import type { PublishOutcome, Receipt } from '../sink.ts';
 
-/** One publish that waits: its identifier, and its outcome once there is one. */
-export interface PendingAck {
+/** Whom an ack goes back to when its publish is settled. */
+export interface AckOwner {
+  settled(ack: PendingAck, outcome: PublishOutcome): void;
+}
+
+/** One publish that waits: its identifier, and its outcome once there is one. All that is kept of it until then. */
+export class PendingAck implements Receipt {
   readonly packetId: number;
   readonly qos: 1 | 2;
-  outcome: PublishOutcome | null;
-  next: PendingAck | null;
+  readonly owner: AckOwner;
+  outcome: PublishOutcome | null = null;
+  next: PendingAck | null = null;
+
+  constructor(packetId: number, qos: 1 | 2, owner: AckOwner) {
+    this.packetId = packetId;
+    this.qos = qos;
+    this.owner = owner;
+  }
+
+  settled(outcome: PublishOutcome): void {
+    this.owner.settled(this, outcome);
+  }
 }
 
 export class Acks {
@@ -31,13 +47,11 @@ export class Acks {
   }
 
   /** Takes a place in the order. An identifier that is still in use takes a second place, and gets a second ack. */
-  add(packetId: number, qos: 1 | 2): PendingAck {
-    const entry: PendingAck = { packetId, qos, outcome: null, next: null };
+  add(entry: PendingAck): void {
     if (this.#last === null) this.#first = entry;
     else this.#last.next = entry;
     this.#last = entry;
     this.#count++;
-    return entry;
   }
 
   /** Notes the outcome, and gives out every outcome that nothing unsettled stands before. Once per entry. */

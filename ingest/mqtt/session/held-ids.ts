@@ -10,13 +10,13 @@
  * → (release) absent. One whose publish was refused to a 5.0 client, or cannot be stored, is absent again at once: a
  * PUBREC of 0x80 or above, or none, ends the exchange.
  */
-import type { PublishOutcome } from '../sink.ts';
+import type { PublishOutcome, Receipt } from '../sink.ts';
 
 /** A PUBLISH that waits for its PUBREC. */
 export interface Waiter {
   /** Whether a refusal ends the exchange for it: it does in 5.0. */
   readonly endsOnReject: boolean;
-  settled(outcome: PublishOutcome): void;
+  readonly receipt: Receipt;
 }
 
 /** One identifier between PUBLISH and PUBREL. */
@@ -61,7 +61,7 @@ export class HeldIds {
       outcome.kind === 'unavailable' ||
       (outcome.kind === 'rejected' && waiters.some(({ endsOnReject }) => endsOnReject));
     if (isOver && this.#exchanges.get(packetId) === exchange) this.#exchanges.delete(packetId);
-    for (const waiter of waiters) waiter.settled(outcome);
+    for (const { receipt } of waiters) receipt.settled(outcome);
   }
 
   /** Ends an exchange that is recorded. */

@@ -25,8 +25,15 @@ import type { MqttLimits } from '../limits.ts';
 import type { PacketGate } from '../packet-gate.ts';
 import { PublishReader } from '../publish-reader.ts';
 import { ackWithReason, type Recipient } from '../replies.ts';
-import type { MqttMetrics, MqttSink, PublishOutcome } from '../sink.ts';
-import { Acks, type PendingAck } from './acks.ts';
+import type {
+  MqttIdentity,
+  MqttMetrics,
+  MqttPublish,
+  MqttSink,
+  PublishOutcome,
+  Receipt,
+} from '../sink.ts';
+import { Acks, PendingAck, type AckOwner } from './acks.ts';
 import { digestOf, HeldIds } from './held-ids.ts';
 import { PUBACK_BYTE, PUBCOMP_BYTE, PUBREC_BYTE, type Outbox } from './outbox.ts';
 import type { Session } from './session.ts';
@@ -42,10 +49,47 @@ export interface IntakeOwner {
   refused(reason: string): void;
 }
 
+const NOBODY: MqttIdentity = { deviceName: '', iotDeviceId: 0, tenantId: 0 };
+
+/** The publish in the reader as the sink is given it; one for all of them, so that none makes an object. */
+class Message implements MqttPublish {
+  identity = NOBODY;
+  receivedMs = 0;
+  readonly #reader: PublishReader;
+
+  constructor(reader: PublishReader) {
+    this.#reader = reader;
+  }
+
+  get topic(): string {
+    return this.#reader.topic;
+  }
+
+  get qos(): 0 | 1 | 2 {
+    return this.#reader.qos;
+  }
+
+  get payload(): Buffer {
+    return this.#reader.payload;
+  }
+
+  get buffer(): Buffer {
+    return this.#reader.buffer;
+  }
+
+  get payloadStart(): number {
+    return this.#reader.payloadStart;
+  }
+
+  get payloadEnd(): number {
+    return this.#reader.payloadEnd;
+  }
+}
+
 const STORED: PublishOutcome = { kind: 'stored' };
 const PAYLOAD_REFUSED: PublishOutcome = { kind: 'rejected', reason: PAYLOAD_FORMAT.reason };
 
-export class Intake {
+export class Intake implements AckOwner {
   /** False after a `publish` that found the sink full. */
   sinkHasRoom = true;
 
@@ -56,6 +100,7 @@ export class Intake {
   readonly #to: Recipient;
   readonly #isV5: boolean;
   readonly #reader: PublishReader;
+  readonly #message: Message;
   readonly #acks: Acks;
   /** Identifiers of quality of service 2 that have their PUBREC from this connection, and no PUBCOMP. */
   #recorded: Set<number> | null = null;
@@ -79,6 +124,7 @@ export class Intake {
     this.#to = to;
     this.#isV5 = to.version === 5;
     this.#reader = new PublishReader(this.#isV5, context.limits.topicAliasMax);
+    this.#message = new Message(this.#reader);
     this.#acks = new Acks(this.#acknowledge);
   }
 
@@ -100,11 +146,12 @@ export class Intake {
     this.#publishCount++;
     this.#byteCount += gate.end - gate.start;
     if (reader.isPayloadBroken) this.#refusePayload(qos, packetId);
-    else if (qos === 1) this.#submit(receivedMs, this.#settler(this.#acks.add(packetId, 1)));
+    else if (qos === 1) this.#submit(receivedMs, this.#await(packetId, 1));
     else if (qos === 0) {
       this.#looseCount++;
-      this.#submit(receivedMs, this.#settleLoose);
+      this.#submit(receivedMs, this.#loose);
     } else if (!this.#exchange(packetId, receivedMs)) return RECEIVE_MAX_EXCEEDED;
+    reader.clear();
     if (this.#windowCount() >= this.#limits.inFlightMax) this.#full = true;
     return null;
   }
@@ -140,24 +187,33 @@ export class Intake {
     this.#closed = true;
   }
 
-  #submit(receivedMs: number, done: (outcome: PublishOutcome) => void): void {
-    const { topic, payload, qos } = this.#reader;
-    const { identity } = this.#session;
-    this.sinkHasRoom = this.#sink.publish({ identity, topic, payload, qos, receivedMs }, done);
-  }
-
-  #settler(ack: PendingAck): (outcome: PublishOutcome) => void {
-    return (outcome) => {
-      this.#note(outcome);
-      this.#acks.settle(ack, outcome);
-      this.#makeRoom();
-    };
-  }
-
-  readonly #settleLoose = (outcome: PublishOutcome): void => {
-    this.#looseCount--;
+  /** An ack's publish has its outcome. */
+  settled(ack: PendingAck, outcome: PublishOutcome): void {
     this.#note(outcome);
+    this.#acks.settle(ack, outcome);
     this.#makeRoom();
+  }
+
+  #submit(receivedMs: number, receipt: Receipt): void {
+    const message = this.#message;
+    message.identity = this.#session.identity;
+    message.receivedMs = receivedMs;
+    this.sinkHasRoom = this.#sink.publish(message, receipt);
+  }
+
+  #await(packetId: number, qos: 1 | 2): PendingAck {
+    const ack = new PendingAck(packetId, qos, this);
+    this.#acks.add(ack);
+    return ack;
+  }
+
+  /** For all publishes of quality of service 0. */
+  readonly #loose: Receipt = {
+    settled: (outcome) => {
+      this.#looseCount--;
+      this.#note(outcome);
+      this.#makeRoom();
+    },
   };
 
   /** A PUBLISH of quality of service 2. False: the session holds as many identifiers as it may. */
@@ -168,12 +224,14 @@ export class Intake {
     const digest = digestOf(topic, payload);
     const repeated = heldIds.repeated(packetId, isDup, digest);
     if (!heldIds.has(packetId) && heldIds.size >= this.#limits.heldIdsMax) return false;
-    const settled = this.#settler(this.#acks.add(packetId, 2));
-    const waiter = { endsOnReject: this.#isV5, settled };
+    const ack = this.#await(packetId, 2);
+    const waiter = { endsOnReject: this.#isV5, receipt: ack };
     if (repeated === null) {
       const exchange = heldIds.hold(packetId, digest, waiter);
-      this.#submit(receivedMs, (outcome) => heldIds.settle(packetId, exchange, outcome));
-    } else if (repeated.waiters === null) settled(STORED);
+      this.#submit(receivedMs, {
+        settled: (outcome) => heldIds.settle(packetId, exchange, outcome),
+      });
+    } else if (repeated.waiters === null) ack.settled(STORED);
     else repeated.waiters.push(waiter);
     return true;
   }
@@ -181,7 +239,7 @@ export class Intake {
   /** 5.0 only, as no property says so in 3.1.1. */
   #refusePayload(qos: number, packetId: number): void {
     this.#owner.refused(PAYLOAD_FORMAT.reason);
-    if (qos > 0) this.#settler(this.#acks.add(packetId, qos as 1 | 2))(PAYLOAD_REFUSED);
+    if (qos > 0) this.#await(packetId, qos as 1 | 2).settled(PAYLOAD_REFUSED);
   }
 
   /** What counts against Receive Maximum: without PUBACK, without PUBREC, and without PUBCOMP. */
