@@ -122,13 +122,12 @@ export class Intake {
    * wrong; nothing was taken then.
    */
   submitScanned<Receipt>(
-    source: Source,
-    device: RegisteredDevice,
+    message: Pick<IntakeMessage, 'source' | 'receivedMs'> & { readonly device: RegisteredDevice },
     scan: FixScan,
-    receivedMs: number,
     done: Settle<Receipt>,
     receipt: Receipt,
   ): boolean {
+    const { source, device, receivedMs } = message;
     const { link } = device;
     if (link === null) return false;
     const { count } = scan;

@@ -26,7 +26,7 @@ export function createMqttSink(intake: Intake, registry: Registry, turns: Turns)
       const isTaken =
         read === decodeFixes &&
         scan.readMessage(message.buffer, message.payloadStart, message.payloadEnd, receivedMs) &&
-        intake.submitScanned('mqtt', device, scan, receivedMs, settle, receipt);
+        intake.submitScanned({ source: 'mqtt', device, receivedMs }, scan, settle, receipt);
       if (!isTaken) {
         const { payload } = message;
         const sender = { kind: 'device', device } as const;

@@ -1,8 +1,8 @@
 /**
  * From a wire to commit: the real server as a process of its own on a durable embedded PostgreSQL, a load program as another,
  * everything acknowledged. Beside it, before and after in the same run, the floor of copy-floor.ts. Scenarios, one after the
- * other on the same server: MQTT one fix a message, HTTP NDJSON, MQTT at half of the rate reached before, the messages of a
- * device alone or in small bursts; then growth.ts.
+ * other on the same server: MQTT one fix a message, HTTP NDJSON, MQTT at a half and a quarter of the rate reached before, the
+ * messages of a device alone or in small bursts; then growth.ts.
  */
 import { createHash } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -38,6 +38,7 @@ export const INGEST_PARAMS: IngestBenchParams = {
   fixesPerPublish: 1,
   window: 40,
   bursts: [1, 4],
+  percents: [50, 25],
   fixesPerRequest: 500,
   httpConnections: 40,
   partitions: 2,
@@ -58,6 +59,7 @@ export const INGEST_PARAMS_TINY: IngestBenchParams = {
 
 export async function benchIngest(params: IngestBenchParams, report: Report): Promise<void> {
   if (params.bursts.includes(0)) throw new Error('--bursts: 1 or more each');
+  if (params.percents.includes(0)) throw new Error('--percents: 1 or more each');
   const dataDir = await mkdtemp(join(tmpdir(), 'milepost-bench-'));
   const database = await startEmbeddedPostgres({ dataDir, port: 0 });
   const load = startLoadProgram();
@@ -88,7 +90,7 @@ function pacedFixes(params: IngestBenchParams): number {
 }
 
 function fixesOfWires(params: IngestBenchParams): number {
-  const paced = params.bursts.length * pacedFixes(params);
+  const paced = params.bursts.length * params.percents.length * pacedFixes(params);
   return 2 * (warmUpFixes(params) + params.fixesPerDevice) + paced;
 }
 
@@ -128,12 +130,16 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
     from += warmUpFixes(params);
     const http = await measure(house, server, { ...requests, from, count: fixesPerDevice });
     from += fixesPerDevice;
-    const perS = Math.max(1, Math.floor(flood.fixesPerS / params.fixesPerPublish / 2));
-    const paced: Measured[] = [];
-    for (const burst of params.bursts) {
-      const pace = { perS, burst, from, count: pacedFixes(params) };
-      paced.push(await measure(house, server, { ...mqtt, ...pace }));
-      from += pacedFixes(params);
+    const messagesPerS = flood.fixesPerS / params.fixesPerPublish;
+    const paced = new Map<string, Measured>();
+    for (const percent of params.percents) {
+      const perS = Math.max(1, Math.floor((messagesPerS * percent) / 100));
+      for (const burst of params.bursts) {
+        const pace = { perS, burst, from, count: pacedFixes(params) };
+        const measured = await measure(house, server, { ...mqtt, ...pace });
+        paced.set(`mqtt_${percent}_percent_by_${burst}`, measured);
+        from += pacedFixes(params);
+      }
     }
     const stored = await readStored(ownerUrl);
     const expected = devices * fixesOfWires(params);
@@ -156,9 +162,7 @@ async function measureWires(house: BenchHouse, report: Report): Promise<void> {
     ]);
     figures('mqtt_qos1', [...costFigures(flood), ['ratio_to_copy', flood.fixesPerS / floor, '×']]);
     figures('http_ndjson', [...costFigures(http), ['ratio_to_copy', http.fixesPerS / floor, '×']]);
-    for (const [i, burst] of params.bursts.entries()) {
-      figures(`mqtt_half_rate_by_${burst}`, costFigures(paced[i]!));
-    }
+    for (const [scenario, measured] of paced) figures(scenario, costFigures(measured));
   } finally {
     await server.stop();
   }

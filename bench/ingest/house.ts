@@ -17,6 +17,8 @@ export interface IngestBenchParams {
   readonly window: number;
   /** Publishes that a device writes at once in the paced scenarios, one after the other. */
   readonly bursts: readonly number[];
+  /** Paces in percent of the rate that MQTT reached before; each with each of `bursts`. */
+  readonly percents: readonly number[];
   readonly fixesPerRequest: number;
   readonly httpConnections: number;
   /** Partitions of the server. */
@@ -94,7 +96,8 @@ export function mqttJob(
 
 /** Lists as text, so that they fit a report. */
 export function tellable(params: IngestBenchParams): Record<string, string | number> {
-  return { ...params, bursts: params.bursts.join(), known: params.known.join() };
+  const { bursts, percents, known } = params;
+  return { ...params, bursts: bursts.join(), percents: percents.join(), known: known.join() };
 }
 
 async function checkpoint(ownerUrl: string): Promise<void> {
