@@ -148,17 +148,24 @@ for (const { name, start, skip } of BROKERS) {
     await room.until(() => room.counts.stored === 1);
     await room.stop();
 
-    const sent = 8_000;
     const publisher = await newPublisher(t, urlOf(broker));
-    const published = (async () => {
-      for (let n = 1; n < sent; n += 500) await publishFixes(publisher, n, Math.min(n + 500, sent));
-    })();
+    let sent = 1;
+    // More each time than are awaited, so that nobody waits for what those before have answered already.
+    const publish = async (count: number): Promise<void> => {
+      const from = sent;
+      sent += count;
+      for (let n = from; n < sent; n += 500) await publishFixes(publisher, n, n + 500);
+    };
     const killed: number[] = [];
-    while (killed.length < 3) killed.push(await killAfter(database, broker, 500 * killed.length));
+    for (const least of [0, 500, 1_000]) {
+      const published = publish(2_500);
+      killed.push(await killAfter(database, broker, least));
+      await published;
+    }
     t.comment(`messages answered when killed: ${killed.join(', ')}`);
-    await published;
     const last = await newRoom(t, database);
     last.subscribe({ url: urlOf(broker) });
+    await publish(500);
     await last.until(() => last.counts.stored > 0);
     const stored = async (): Promise<boolean> =>
       (await database.count('equipment_gps_location')) >= sent;
