@@ -1,5 +1,5 @@
 /**
- * One batch, one transaction, one write to the socket: COPY fixes, COPY readings, latest positions, engine state,
+ * One batch, one transaction, as a rule one write to the socket: COPY fixes, COPY readings, latest positions, engine state,
  * activity feed, rejects, COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to
  * try again.
  *
@@ -74,8 +74,13 @@ function encodeInRoom(batch: Batch): Buffer {
 }
 
 /**
- * Writes and commits. When it rejects, nothing is in the database — except where the connection broke after COMMIT
- * was sent: then the same work, staged, finds its rows as duplicates and changes nothing.
+ * Writes and commits. When it rejects with an error of the server, nothing is in the database. When the connection broke,
+ * or the answer took too long, COMMIT may have arrived, or may arrive later:
+ *
+ * - The same work, staged, then finds its rows as duplicates and changes nothing.
+ * - An optimistic one that comes late finds its rows there, and fails. Nothing in a staged one would fail, and it would set
+ *   the engine's state back to what it was; so its COMMIT is sent when all else has been answered. Its locks then keep
+ *   later ones waiting.
  */
 export async function commitBatch(
   client: ClientBase,
@@ -92,9 +97,11 @@ export async function commitBatch(
   const deviceEvents = writeDeviceEvents(pipeline, batch.events);
   const deviceFeed = writeDeviceFeed(pipeline, batch.events);
   writeRejects(pipeline, batch.rejects);
-  pipeline.query('commit', 'commit');
   try {
-    await pipeline.run(client);
+    if (staged) {
+      await pipeline.run(client);
+      await commit(new Pipeline(), client);
+    } else await commit(pipeline, client);
   } catch (error) {
     if (!isConnectionError(error)) await client.query('rollback').catch(() => undefined);
     throw error;
@@ -102,6 +109,11 @@ export async function commitBatch(
   work.positions = latest();
   work.feed = joined(events(), deviceFeed());
   return { ...rows(), eventDuplicate: deviceEvents() };
+}
+
+function commit(pipeline: Pipeline, client: ClientBase): Promise<void> {
+  pipeline.query('commit', 'commit');
+  return pipeline.run(client);
 }
 
 function joined(a: FeedRows, b: FeedRows): FeedRows {

@@ -283,7 +283,7 @@ export class Partition {
         if (fault !== 'transient' || isTooLarge) return error as Error;
         if (isConnectionError(error) || isPartitionMissing(error)) {
           this.dropClient(error as Error);
-          // COMMIT may have arrived: the rows may be there.
+          // COMMIT may have arrived, or may still arrive: the rows may be there.
           staged = true;
         }
         this.holding = true;

@@ -134,6 +134,30 @@ t.test('a server that does not answer is given up after the time limit', async (
   await locker.query('rollback');
 });
 
+t.test('the time limit is for each statement, not for all of them', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const client = await connect(t, ownerUrl, 600);
+  const pipeline = new Pipeline();
+  for (let i = 0; i < 4; i++) pipeline.query('sleep', 'select pg_sleep(0.25)');
+  await pipeline.run(client);
+  const late = new Pipeline();
+  late.query('sleep', 'select pg_sleep(0.25)');
+  late.query('long', 'select pg_sleep(30)');
+  await t.rejects(late.run(client), { message: 'Query read timeout' });
+});
+
+t.test('a value that cannot be read is an error, and the connection goes on', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const client = await connect(t, ownerUrl);
+  const pipeline = new Pipeline();
+  pipeline.query('', 'select 9007199254740993::bigint as n from generate_series(1, 3)');
+  const others = pipeline.query('', 'select 1 as n');
+  pipeline.query('', '');
+  await t.rejects(pipeline.run(client), { name: 'RangeError', message: /beyond/ });
+  t.same(others.rows, [{ n: 1 }]);
+  t.equal((await client.query('select 1')).rowCount, 1);
+});
+
 t.test('a connection that is cut is an error', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
   const client = await connect(t, ownerUrl);

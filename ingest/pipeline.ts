@@ -6,7 +6,7 @@
  *
  * When a statement fails, the server passes over all that come behind it, COMMIT included, and the transaction is left for
  * the caller to roll back. The data of a COPY goes out before the server has asked for it; where it never asks, it passes
- * over the data, too.
+ * over the data, too. Who gives up waiting does not stop what is on its way: with COMMIT in it, it may still be done.
  */
 import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
@@ -55,13 +55,14 @@ export class Pipeline {
   }
 
   /**
-   * Sends everything. Resolves when all is done, rejects with the first error of the server, or with that of the
-   * connection. Without BEGIN and COMMIT it is one transaction as well. To be called once.
+   * Sends everything. Resolves when all is done. Rejects with the first error of the server or that of the connection, when
+   * the answer to a statement takes longer than the client's `query_timeout`, and when a value cannot be read (then all is
+   * done). Without BEGIN and COMMIT it is one transaction as well. To be called once.
    */
   run(client: ClientBase): Promise<void> {
     assert(this.statements.length > 0, 'a pipeline without statements');
     return new Promise((resolve, reject) => {
-      client.query(new Run(this.statements, resolve, reject));
+      client.query(new Run(this.statements, answerMsMaxOf(client), resolve, reject));
     });
   }
 }
@@ -80,6 +81,7 @@ interface Connection {
   bind(config: { statement: string; values: Values }): void;
   describe(what: { type: 'P' }): void;
   execute(config: object): void;
+  flush(): void;
   sync(): void;
   on(event: 'parseComplete', listener: () => void): void;
   off(event: 'parseComplete', listener: () => void): void;
@@ -95,10 +97,19 @@ interface Field {
   readonly dataTypeID: number;
 }
 
+/** A longer timer would fire at once. */
+const TIMER_MS_MAX = 2_147_483_647;
+
 /** One run on one connection. `pg` calls what is public, by these names. */
 class Run {
   /** Where queries have a time limit, `pg` puts a function here that ends it. */
   callback = (): void => undefined;
+  /** Not for `pg` to keep: its limit is for one statement, and here there are many. */
+  readonly query_timeout = TIMER_MS_MAX;
+  private readonly answerMsMax: number;
+  private timer: NodeJS.Timeout | null = null;
+  /** The first value that could not be read. */
+  private unreadable: Error | null = null;
   private readonly statements: readonly Statement[];
   private readonly resolve: () => void;
   private readonly reject: (error: Error) => void;
@@ -107,12 +118,15 @@ class Run {
   private done = 0;
   private fields: readonly Field[] = [];
 
+  /** `answerMsMax`: how long the answer to one statement may take, 0 for ever. */
   constructor(
     statements: readonly Statement[],
+    answerMsMax: number,
     resolve: () => void,
     reject: (error: Error) => void,
   ) {
     this.statements = statements;
+    this.answerMsMax = answerMsMax;
     this.resolve = resolve;
     this.reject = reject;
   }
@@ -126,6 +140,7 @@ class Run {
     const parsed = (): void => void names.add(parsing.shift()!);
     connection.on('parseComplete', parsed);
     this.leave = () => connection.off('parseComplete', parsed);
+    this.startTimer();
     connection.stream.cork();
     for (const statement of this.statements) {
       const { name, text, values, data } = statement;
@@ -137,6 +152,8 @@ class Run {
       if (data === null) connection.describe({ type: 'P' });
       connection.execute({});
       if (data !== null) sendCopyData(connection, data);
+      // Or else the server keeps its answers together until the end, and who waits does not know that it is at work.
+      connection.flush();
     }
     connection.sync();
     connection.stream.uncork();
@@ -148,15 +165,24 @@ class Run {
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
     const row: Record<string, unknown> = {};
-    for (const [i, { name, dataTypeID }] of this.fields.entries()) {
-      const text = fields[i]!;
-      row[name] = text === null ? null : parserOf(dataTypeID)(text);
+    try {
+      for (const [i, { name, dataTypeID }] of this.fields.entries()) {
+        const text = fields[i]!;
+        row[name] = text === null ? null : parserOf(dataTypeID)(text);
+      }
+    } catch (error) {
+      this.unreadable ??= error as Error;
     }
     this.statements[this.done]!.rows.push(row);
   }
 
   handleCommandComplete(): void {
     this.done++;
+    this.startTimer();
+  }
+
+  handleEmptyQuery(): void {
+    this.handleCommandComplete();
   }
 
   handleCopyInResponse(): void {
@@ -164,16 +190,42 @@ class Run {
   }
 
   handleReadyForQuery(): void {
-    this.leave();
-    this.callback();
+    if (this.unreadable !== null) {
+      this.handleError(this.unreadable);
+      return;
+    }
+    this.end();
     this.resolve();
   }
 
   handleError(error: Error): void {
-    this.leave();
-    this.callback();
+    this.end();
     this.reject(error);
   }
+
+  private end(): void {
+    if (this.timer !== null) clearTimeout(this.timer);
+    this.leave();
+    this.callback();
+  }
+
+  /** The words are those of `pg`. */
+  private startTimer(): void {
+    if (this.answerMsMax === 0) return;
+    if (this.timer !== null) this.timer.refresh();
+    else {
+      const error = new Error('Query read timeout');
+      this.timer = setTimeout(() => this.handleError(error), this.answerMsMax);
+    }
+  }
+}
+
+/** What the client's `query_timeout` says; `pg` keeps its settings to itself. */
+function answerMsMaxOf(client: ClientBase): number {
+  const { connectionParameters } = client as unknown as {
+    connectionParameters: { query_timeout: number | false };
+  };
+  return Number(connectionParameters.query_timeout);
 }
 
 function sendCopyData({ stream }: Connection, data: Buffer): void {

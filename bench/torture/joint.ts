@@ -6,7 +6,7 @@
  * them: who has closed behind a silence is not known to have done so on the other side.
  */
 import { Socket } from 'node:net';
-import { FrameWalker, startupBytes, withSettings } from './pg-frames.ts';
+import { FrameWalker, isCommit, startupBytes, withSettings } from './pg-frames.ts';
 
 /** `up`: from the client to the server behind the proxy. */
 export type Direction = 'up' | 'down';
@@ -64,7 +64,7 @@ export class Joint {
       this.frozen || !this.isJoining || faults.silent.has(direction);
     this.up = new Pipe(client, server, isHeld('up'), (bytes) => dueMs('up', bytes));
     this.down = new Pipe(server, client, isHeld('down'), (bytes) => dueMs('down', bytes));
-    const commit = new FrameWalker(({ type, text }) => type === 'B' && text === 'commit');
+    const commit = new FrameWalker(isCommit);
     const committed = new FrameWalker(({ type, text }) => type === 'C' && text === 'COMMIT');
     client.on('data', (chunk) => {
       const rest = this.startup === null ? chunk : this.begin(chunk);
@@ -132,8 +132,8 @@ export class Joint {
     if (this.options.protocol !== 'postgres') return false;
     const kept = walker.walk(chunk);
     if (kept < 0 || this.options.faults.cut?.(moment) !== true) return false;
-    if (moment === 'before') this.server.write(chunk.subarray(0, kept));
-    this.server.end();
+    if (moment === 'before') this.up.take(chunk.subarray(0, kept));
+    this.up.end();
     this.client.resetAndDestroy();
     return true;
   }
@@ -160,10 +160,7 @@ class Pipe {
     this.to = to;
     this.isHeld = isHeld;
     this.dueMs = dueMs;
-    from.on('close', () => {
-      this.isOver = true;
-      this.move();
-    });
+    from.on('close', () => this.end());
     to.on('drain', () => this.move());
   }
 
@@ -174,6 +171,12 @@ class Pipe {
     }
     this.queuedBytes += chunk.length;
     if (this.queuedBytes > QUEUE_BYTES_MAX) this.from.pause();
+    this.move();
+  }
+
+  /** Nothing comes any more: what is here goes on, and then the close. */
+  end(): void {
+    this.isOver = true;
     this.move();
   }
 

@@ -1,5 +1,7 @@
 import t from 'tap';
-import { FrameWalker, startupBytes, withSettings } from './pg-frames.ts';
+import { PassThrough } from 'node:stream';
+import pg from 'pg';
+import { FrameWalker, isCommit, startupBytes, withSettings } from './pg-frames.ts';
 
 function frame(type: string, body: string | Buffer): Buffer {
   const bytes = Buffer.from(body);
@@ -7,6 +9,13 @@ function frame(type: string, body: string | Buffer): Buffer {
   head.write(type, 'latin1');
   head.writeUInt32BE(bytes.length + 4, 1);
   return Buffer.concat([head, bytes]);
+}
+
+interface Driver {
+  parse(query: { name: string; text: string }): void;
+  bind(config: { statement: string; values: string[] }): void;
+  query(text: string): void;
+  sync(): void;
 }
 
 const BEFORE = Buffer.concat([
@@ -30,6 +39,23 @@ t.test('the message is found wherever the stream is cut', (t) => {
     if (found[0] !== wanted[0] || found[1] !== wanted[1]) wrong.push(cut);
   }
   t.same(wrong, []);
+  t.end();
+});
+
+t.test('a COMMIT is known as the driver writes it', (t) => {
+  const stream = new PassThrough();
+  const connection = new pg.Connection({ stream } as never) as unknown as Driver;
+  connection.parse({ name: 'commit', text: 'commit' });
+  connection.bind({ statement: 'begin', values: [] });
+  connection.bind({ statement: 'commits', values: [] });
+  connection.bind({ statement: 'latest', values: ['commit'] });
+  connection.query('commit');
+  const before = stream.read() as Buffer;
+  connection.bind({ statement: 'commit', values: [] });
+  connection.sync();
+  const after = stream.read() as Buffer;
+  t.equal(new FrameWalker(isCommit).walk(before), -1);
+  t.equal(new FrameWalker(isCommit).walk(Buffer.concat([before, after])), before.length);
   t.end();
 });
 

@@ -11,6 +11,11 @@ export interface Frame {
   readonly text: string;
 }
 
+/** Whether a client asks for COMMIT: it binds the prepared statement of that name (`ingest/commit.ts`). */
+export function isCommit({ type, text }: Frame): boolean {
+  return type === 'B' && /^commit(?!\w)/.test(text);
+}
+
 /** Bytes of a body that are read as text; longer ones are passed over. */
 const TEXT_BYTES_MAX = 64;
 const HEAD_BYTES = 5;

@@ -23,7 +23,7 @@ const NO_BYTES = Buffer.alloc(0);
 const FLAG_RETAIN = 0x01;
 const FLAG_DUP = 0x08;
 
-/** After `read` returned null: the packet's fields, until the next call. `packetId` is 0 for quality of service 0. */
+/** After `read` returned null: the packet's fields, until the next call or `clear`. `packetId` is 0 for quality of service 0. */
 export class PublishReader {
   topic = '';
   qos: 0 | 1 | 2 = 0;
