@@ -89,6 +89,7 @@ export async function openHouse(options: HouseOptions): Promise<House> {
   await server.start();
   const token = (): Promise<string> => issuer.tokenOf(tenant.subject);
   const viewer = new Viewer(t, { url: () => server.liveUrl, token });
+  await viewer.watching;
   const fleet = new Fleet({
     t,
     seed,

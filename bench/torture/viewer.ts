@@ -12,11 +12,14 @@ const RECONNECT_MS = 100;
 
 export class Viewer {
   readonly watcher = new LiveWatcher();
-  connectCount = 0;
+  /** It watches for the first time; what happens from now on it must be told. */
+  readonly watching: Promise<void>;
+  private watches = (): void => undefined;
   private readonly stopped = new AbortController();
 
   /** `url` and `token` are asked for at every connection. */
   constructor(t: Tearable, where: { url: () => string; token: () => Promise<string> }) {
+    this.watching = new Promise((resolve) => (this.watches = resolve));
     const running = this.run(where);
     t.teardown(async () => {
       this.stopped.abort();
@@ -30,7 +33,7 @@ export class Viewer {
     while (!signal.aborted) {
       try {
         await this.watcher.connect(url(), await token());
-        this.connectCount += 1;
+        this.watches();
         await this.watcher.whenClosed();
       } catch {
         // Not there now.
