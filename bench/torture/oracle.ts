@@ -43,6 +43,8 @@ const COME_AGAIN: ReadonlySet<string> = new Set([
   'access_changed',
   'auth_unavailable',
   'auth_timeout',
+  // Every event is awaited all the same.
+  'events_unavailable',
 ]);
 
 /** Breaches of one kind that are told one by one. */
