@@ -38,7 +38,7 @@ export interface Verdict {
   };
 }
 
-/** Said when the database was away, and who somebody is could not be told: the viewer shall come again, and it did. */
+/** Said when the database was away: who somebody is, or what was missed, cannot be told now; the viewer comes again, or waits. */
 const COME_AGAIN: ReadonlySet<string> = new Set([
   'access_changed',
   'auth_unavailable',
