@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
+import { valueTypes } from './pools.ts';
 
 /** The migrated database that is cloned. It takes no connections, for a database in use cannot be cloned. */
 export const TEMPLATE_DATABASE = 'milepost_template';
@@ -26,6 +27,23 @@ export async function createTestDatabase(t: {
   await administer(serverUrl, `create database ${name} template ${TEMPLATE_DATABASE}`);
   t.teardown(() => administer(serverUrl, `drop database if exists ${name} with (force)`));
   return { ownerUrl: databaseUrl(serverUrl, name) };
+}
+
+/** One connection that reads values as the pools do, and ends with the test. `queryTimeoutMs` 0: it waits for ever. */
+export async function connectTestClient(
+  t: { teardown(work: () => Promise<unknown>): unknown },
+  url: string,
+  queryTimeoutMs = 0,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    connectionString: url,
+    types: valueTypes,
+    query_timeout: queryTimeoutMs,
+  });
+  client.on('error', () => undefined);
+  await client.connect();
+  t.teardown(() => client.end());
+  return client;
 }
 
 /**

@@ -1,6 +1,5 @@
-import pg from 'pg';
 import t, { type Test } from 'tap';
-import { valueTypes } from '../db/pools.ts';
+import { connectTestClient } from '../db/test-database.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import { FillingBatch } from './batch.ts';
 import { commitBatch, commitWork, prepareCommitSession, type CommitWork } from './commit.ts';
@@ -26,27 +25,15 @@ function workOf(house: TestPipeline): CommitWork {
   return commitWork(batch, evaluation);
 }
 
-async function connect(t: Test, url: string, queryTimeoutMs = 0): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: url,
-    types: valueTypes,
-    query_timeout: queryTimeoutMs,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  t.teardown(() => client.end());
-  return client;
-}
-
 /** Commits while somebody holds a lock, gives up, and lets the server go on; what is stored once its session is gone. */
 async function storedAfterGivingUp(t: Test, staged: boolean): Promise<number> {
   const house = await startPipeline(t);
-  const client = await connect(t, house.ownerUrl, 500);
+  const client = await connectTestClient(t, house.ownerUrl, 2_000);
   await prepareCommitSession(client);
   await ensureTimePartitions(client, NOW_MS, NOW_MS);
   const session = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
   const { pid } = session.rows[0]!;
-  const locker = await connect(t, house.ownerUrl);
+  const locker = await connectTestClient(t, house.ownerUrl);
   await locker.query('begin; lock table telematics in exclusive mode');
   await t.rejects(commitBatch(client, workOf(house), staged), { message: 'Query read timeout' });
   await locker.query('commit');
@@ -70,7 +57,7 @@ t.test('an optimistic one may, and once: sent late, it finds itself there', asyn
 
 t.test('the same work again, staged, changes nothing and says so', async (t) => {
   const house = await startPipeline(t);
-  const client = await connect(t, house.ownerUrl);
+  const client = await connectTestClient(t, house.ownerUrl);
   await prepareCommitSession(client);
   await ensureTimePartitions(client, NOW_MS, NOW_MS);
   const work = workOf(house);

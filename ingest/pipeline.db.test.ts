@@ -1,21 +1,8 @@
-import pg from 'pg';
-import t, { type Test } from 'tap';
-import { valueTypes } from '../db/pools.ts';
-import { createTestDatabase } from '../db/test-database.ts';
+import type pg from 'pg';
+import t from 'tap';
+import { connectTestClient, createTestDatabase } from '../db/test-database.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
 import { Pipeline } from './pipeline.ts';
-
-async function connect(t: Test, url: string, queryTimeoutMs = 0): Promise<pg.Client> {
-  const client = new pg.Client({
-    connectionString: url,
-    types: valueTypes,
-    query_timeout: queryTimeoutMs,
-  });
-  client.on('error', () => undefined);
-  await client.connect();
-  t.teardown(() => client.end());
-  return client;
-}
 
 const COPY = 'copy number_list (n) from stdin (format csv)';
 const TABLE = 'create table number_list (n bigint primary key)';
@@ -34,7 +21,7 @@ async function numbers(client: pg.Client): Promise<unknown[]> {
 
 t.test('statements run in order, and each has its own answer', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   await client.query(TABLE);
   // The second time everything is prepared already.
   for (const first of [1, 11]) {
@@ -71,7 +58,7 @@ t.test('statements run in order, and each has its own answer', async (t) => {
 
 t.test('behind an error nothing is done, whatever failed', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   await client.query(TABLE);
   await copyIn(client, '1\n');
   const bad: readonly [string, (pipeline: Pipeline) => void][] = [
@@ -102,7 +89,7 @@ t.test('behind an error nothing is done, whatever failed', async (t) => {
 
 t.test('a constraint that is looked at in the end fails the whole', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   await client.query('create table number_list (n bigint unique deferrable initially deferred)');
   const pipeline = new Pipeline();
   pipeline.query('begin', 'begin');
@@ -114,7 +101,7 @@ t.test('a constraint that is looked at in the end fails the whole', async (t) =>
 
 t.test('an error while data is on its way is given, and the connection goes on', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   await client.query(TABLE);
   // More than fits a socket's buffers: the server speaks while bytes are still on their way.
   await t.rejects(copyIn(client, `1\n1\n${'7\n'.repeat(4_000_000)}`), { code: '23505' });
@@ -126,8 +113,8 @@ t.test('an error while data is on its way is given, and the connection goes on',
 
 t.test('a server that does not answer is given up after the time limit', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl, 300);
-  const locker = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl, 2_000);
+  const locker = await connectTestClient(t, ownerUrl);
   await client.query(TABLE);
   await locker.query('begin; lock table number_list in exclusive mode');
   await t.rejects(copyIn(client, '1\n'), { message: 'Query read timeout' });
@@ -136,19 +123,19 @@ t.test('a server that does not answer is given up after the time limit', async (
 
 t.test('the time limit is for each statement, not for all of them', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl, 600);
+  const client = await connectTestClient(t, ownerUrl, 2_000);
   const pipeline = new Pipeline();
-  for (let i = 0; i < 4; i++) pipeline.query('sleep', 'select pg_sleep(0.25)');
+  for (let i = 0; i < 4; i++) pipeline.query('sleep', 'select pg_sleep(0.75)');
   await pipeline.run(client);
   const late = new Pipeline();
-  late.query('sleep', 'select pg_sleep(0.25)');
+  late.query('sleep', 'select pg_sleep(0.75)');
   late.query('long', 'select pg_sleep(30)');
   await t.rejects(late.run(client), { message: 'Query read timeout' });
 });
 
 t.test('a value that cannot be read is an error, and the connection goes on', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   const pipeline = new Pipeline();
   pipeline.query('', 'select 9007199254740993::bigint as n from generate_series(1, 3)');
   const others = pipeline.query('', 'select 1 as n');
@@ -160,8 +147,8 @@ t.test('a value that cannot be read is an error, and the connection goes on', as
 
 t.test('a connection that is cut is an error', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
-  const locker = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
+  const locker = await connectTestClient(t, ownerUrl);
   await client.query(TABLE);
   await locker.query('begin; lock table number_list in exclusive mode');
   const refused = t.rejects(copyIn(client, '1\n'));
@@ -173,7 +160,7 @@ t.test('a connection that is cut is an error', async (t) => {
 
 t.test('arrays of numbers and words are what the database reads', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);
-  const client = await connect(t, ownerUrl);
+  const client = await connectTestClient(t, ownerUrl);
   const ids = [0, 1, -1, 2 ** 32, -(2 ** 32) - 1, Number.MAX_SAFE_INTEGER, null];
   const numbers = [0, -1.5, 1e300, 5e-324, NaN, null, Infinity];
   const words = ['', 'moving', 'Tür “auf” 🚪', '{"a":"\\"NULL"}', 'NULL', null, ' x '];
