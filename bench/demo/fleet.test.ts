@@ -108,7 +108,8 @@ t.test('the heading is where it goes', (t) => {
 });
 
 t.test('fixes lie on the way, within their accuracy', (t) => {
-  const fixes = fleets.flat();
+  // By the second seed a receiver leaves tall buildings with a large error.
+  const fixes = [...fleets.flat(), ...drive(48, MINUTES, 'x6').flat()];
   const far = fixes.filter((fix) => fix.offWayM > 4 * fix.accuracy_m);
   const near = fixes.filter((fix) => fix.offWayM <= fix.accuracy_m);
   t.same(far, []);

@@ -4,31 +4,35 @@
  */
 import type { Random } from './random.ts';
 
-/** Position noise forgets itself over this time. */
+/** Position noise forgets itself over this time, and so does the accuracy that is claimed for it. */
 const NOISE_S = 40;
 /** The noise on each axis, as a part of the accuracy that is reported. */
 const NOISE_SHARE = 0.4;
 const CANYON_EVERY_S = 700;
 const CANYON_S: [number, number] = [15, 50];
+/** Between tall buildings it becomes so many times as bad. */
+const CANYON_FACTOR = 3;
 
 /** The receiver: metres off to the east and north, and the accuracy it claims. */
 export class Receiver {
   private readonly random: Random;
   private readonly openSkyM: number;
   private canyonS = 0;
+  private claimedM: number;
   eastM: number;
   northM: number;
 
   constructor(random: Random) {
     this.random = random;
     this.openSkyM = random.between(3, 6.5);
+    this.claimedM = this.openSkyM;
     this.eastM = random.normal() * this.openSkyM * NOISE_SHARE;
     this.northM = random.normal() * this.openSkyM * NOISE_SHARE;
   }
 
-  /** Between tall buildings it is three times as bad. */
+  /** As large as the noise is: after tall buildings it recovers no sooner than the position does. */
   get accuracyM(): number {
-    return this.openSkyM * (this.canyonS > 0 ? 3 : 1);
+    return this.claimedM;
   }
 
   get satellites(): number {
@@ -41,7 +45,9 @@ export class Receiver {
       this.canyonS = this.random.between(...CANYON_S);
     }
     const keep = Math.exp(-seconds / NOISE_S);
-    const fresh = Math.sqrt(1 - keep * keep) * this.accuracyM * NOISE_SHARE;
+    const underSkyM = this.openSkyM * (this.canyonS > 0 ? CANYON_FACTOR : 1);
+    const fresh = Math.sqrt(1 - keep * keep) * underSkyM * NOISE_SHARE;
+    this.claimedM = Math.hypot(this.claimedM * keep, underSkyM * Math.sqrt(1 - keep * keep));
     this.eastM = this.eastM * keep + this.random.normal() * fresh;
     this.northM = this.northM * keep + this.random.normal() * fresh;
   }
