@@ -9,7 +9,7 @@
 import assert from 'node:assert/strict';
 import { setTimeout as delay } from 'node:timers/promises';
 import pg from 'pg';
-import { CONNECT_TIMEOUT_MS, KEEP_ALIVE_MS } from './pools.ts';
+import { closeClient, CONNECT_TIMEOUT_MS, KEEP_ALIVE_MS } from './pools.ts';
 
 /** One changed row. */
 export interface Change {
@@ -119,7 +119,7 @@ async function listen(
   } finally {
     clearInterval(heartbeat);
     signal.removeEventListener('abort', onAbort);
-    await close(client);
+    await closeClient(client);
   }
 }
 
@@ -142,17 +142,6 @@ function deliver(payload: string, options: ChangeFeedOptions): void {
     options.onReset();
   }
 }
-
-// A server that does not answer is not waited for: the socket is destroyed after a moment.
-async function close(client: pg.Client): Promise<void> {
-  const stream = (client as unknown as { connection: { stream: { destroy(): void } } }).connection
-    .stream;
-  const timer = setTimeout(() => stream.destroy(), CLOSE_MS);
-  await client.end().catch(() => undefined);
-  clearTimeout(timer);
-}
-
-const CLOSE_MS = 1_000;
 
 function parseChange(payload: string): Change | null {
   try {

@@ -29,6 +29,8 @@ export const LOCK_TIMEOUT_MS = 5_000;
 export const IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000;
 /** An answer this much later than the statement timeout is given up on: the server is out of reach. */
 export const ANSWER_GRACE_MS = 5_000;
+/** How long a server may take to close a connection. */
+export const CLOSE_MS_MAX = 1_000;
 /** Idle connections are probed after this long, so that a dead peer is noticed. */
 export const KEEP_ALIVE_MS = 10_000;
 /**
@@ -93,6 +95,21 @@ export function createPool(options: PoolOptions): pg.Pool {
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => options.onError?.(error));
   return pool;
+}
+
+/** Ends the connection at once; what waits for an answer on it is rejected. */
+export function cutConnection(client: pg.ClientBase): void {
+  // Not typed.
+  const { stream } = (client as unknown as { connection: { stream: { destroy(): void } } })
+    .connection;
+  stream.destroy();
+}
+
+/** Takes leave of the server, and cuts the connection when that takes longer than {@link CLOSE_MS_MAX}. Never rejects. */
+export async function closeClient(client: pg.Client): Promise<void> {
+  const timer = setTimeout(() => cutConnection(client), CLOSE_MS_MAX);
+  await client.end().catch(() => undefined);
+  clearTimeout(timer);
 }
 
 /** The text of `-c name=value` startup options. Values must be free of spaces and backslashes. */

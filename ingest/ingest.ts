@@ -12,6 +12,7 @@ import { createPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/types.ts';
 import { applyEdits, createWorld } from '../engine/world.ts';
+import { AnswerWatch, openSessionView } from './answer-watch.ts';
 import { CommandSender } from './commands.ts';
 import { ConfigSync } from './config-sync.ts';
 import { DoorError, Doors, type DoorName, type DoorPorts, type DoorsConfig } from './doors.ts';
@@ -86,10 +87,13 @@ export interface Ingest {
 const STATEMENT_TIMEOUT_MS = 30_000;
 /** Connections for configuration, leadership and upkeep beside those of the partitions. */
 const SPARE_CONNECTIONS = 4;
+/** What the connections of this room are called in `pg_stat_activity`. */
+const APPLICATION_NAME = 'milepost-ingest';
 
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
-  const { leader, sync, partitions, changeFeed, pool, intake, turns, metrics, registry } = room;
+  const { leader, sync, partitions, changeFeed, intake, turns, metrics, registry } = room;
+  const { pool, writers, answerWatch } = room;
   const { doors, knocks, commands } = room.entrance;
   let phase: 'built' | 'starting' | 'running' | 'stopping' = 'built';
   let stopTrimming: () => void = () => undefined;
@@ -106,6 +110,7 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     async start() {
       for (const partition of partitions) partition.start();
+      answerWatch.start();
       stopTrimming = trimRows(pool, options, options.log);
       knocks.start();
       commands.start();
@@ -120,10 +125,11 @@ export function createIngest(options: IngestOptions): Ingest {
       await changeFeed.stop();
       await sync.stop();
       await Promise.all(partitions.map((partition) => partition.stop(deadline)));
+      await answerWatch.stop();
       await doors.close(deadline);
       await Promise.all([commands.stop(), knocks.stop()]);
       leader.stop();
-      await pool.end();
+      await Promise.all([pool.end(), writers.end()]);
     },
     async plugin(app) {
       const knock = (one: Knock): void => knocks.knock(one);
@@ -146,14 +152,9 @@ export function createIngest(options: IngestOptions): Ingest {
 
 function buildRoom(options: IngestOptions) {
   const { log } = options;
-  const pool = createPool({
-    connectionString: options.connectionString,
-    role: 'milepost_ingest',
-    max: options.partitionCount + SPARE_CONNECTIONS,
-    applicationName: 'milepost-ingest',
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
-  });
+  const pool = ingestPool(options, SPARE_CONNECTIONS);
+  // Partitions give none of theirs back, so each new one is fresh: after a silent fault the idle ones may be dead too.
+  const writers = ingestPool(options, options.partitionCount);
   const registry = new Registry();
   const world = createWorld();
   const turns = new Turns();
@@ -170,7 +171,7 @@ function buildRoom(options: IngestOptions) {
   const partitions = engines.map((engine) =>
     buildPartition(options, {
       engine,
-      pool,
+      pool: writers,
       turns,
       metrics,
       onConnect: (client) => leader.admit(client),
@@ -207,8 +208,24 @@ function buildRoom(options: IngestOptions) {
       entrance.commands.onReset();
     },
   });
-  const told = { pool, registry, turns, leader, metrics };
-  return { ...told, partitions, intake, entrance, sync, changeFeed };
+  const answerWatch = new AnswerWatch({
+    unanswered: () => partitions.flatMap((one) => one.unanswered ?? []),
+    openView: (signal) => openSessionView(options.connectionString, APPLICATION_NAME, signal),
+    log,
+  });
+  const told = { pool, writers, registry, turns, leader, metrics };
+  return { ...told, partitions, intake, entrance, sync, changeFeed, answerWatch };
+}
+
+function ingestPool({ connectionString, log }: IngestOptions, max: number): Pool {
+  return createPool({
+    connectionString,
+    role: 'milepost_ingest',
+    max,
+    applicationName: APPLICATION_NAME,
+    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
+  });
 }
 
 function buildPartition(

@@ -9,8 +9,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
+import { cutConnection } from '../db/pools.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Unanswered } from './answer-watch.ts';
 import { Backoff } from './backoff.ts';
 import { FillingBatch, type Batch, type Reject } from './batch.ts';
 import {
@@ -94,8 +96,10 @@ export class Partition {
   private stopping = false;
   private readonly giveUp = new AbortController();
   private holding = false;
-  /** NaN while no batch is under way. */
-  private processingSinceMs = NaN;
+  /** The try whose answer is awaited: when it began, and what tells it from others. */
+  private attempt: { readonly sinceMs: number } | null = null;
+  /** How often the batch under way lost its connection to `cut`. */
+  private cutCount = 0;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
   private repeating = false;
 
@@ -105,7 +109,26 @@ export class Partition {
 
   /** True while a batch is held because the database does not take it, or does not say whether it does. */
   get isHolding(): boolean {
-    return this.holding || performance.now() - this.processingSinceMs > UNANSWERED_MS_MAX;
+    const sinceMs = this.attempt?.sinceMs ?? NaN;
+    return this.holding || performance.now() - sinceMs > UNANSWERED_MS_MAX;
+  }
+
+  /** What waits for the server's answer; `null` while nothing does, or there is no connection yet. */
+  get unanswered(): Unanswered | null {
+    const { attempt, client } = this;
+    if (attempt === null || client === null) return null;
+    return {
+      attempt,
+      // Not typed; `null` only before a client has connected.
+      backendPid: (client as unknown as { processID: number }).processID,
+      sinceMs: attempt.sinceMs,
+      cutCount: this.cutCount,
+      cut: () => {
+        if (this.attempt !== attempt) return;
+        this.cutCount++;
+        cutConnection(client);
+      },
+    };
   }
 
   start(): void {
@@ -138,7 +161,7 @@ export class Partition {
     const abandon = (): void => {
       this.giveUp.abort();
       // A server that does not answer would hold us for longer than we may wait.
-      cutConnection(this.client);
+      if (this.client !== null) cutConnection(this.client);
     };
     if (deadline.aborted) abandon();
     deadline.addEventListener('abort', abandon, { once: true });
@@ -190,7 +213,7 @@ export class Partition {
     const { tally, rows, bytes } = batch;
     const { metrics } = this.options;
     const startedMs = performance.now();
-    this.processingSinceMs = startedMs;
+    this.cutCount = 0;
     let stored = false;
     try {
       await this.store(batch, tally);
@@ -204,7 +227,6 @@ export class Partition {
         );
       }
     }
-    this.processingSinceMs = NaN;
     if (stored) tally.settle();
     else tally.abandon();
     batch.clear();
@@ -297,15 +319,19 @@ export class Partition {
   }
 
   private async tryCommit(work: CommitWork, staged: boolean): Promise<CommitResult> {
-    this.processingSinceMs = performance.now();
-    const client = await this.connection();
-    const range = timeRange(work.batch);
-    if (range !== null) await ensureTimePartitions(client, range.firstMs, range.lastMs);
-    const result = await commitBatch(client, work, staged);
-    if (work.evaluation.lateCount > 0) {
-      this.repeating = result.fixDuplicate !== null || result.readingDuplicate !== null;
+    this.attempt = { sinceMs: performance.now() };
+    try {
+      const client = await this.connection();
+      const range = timeRange(work.batch);
+      if (range !== null) await ensureTimePartitions(client, range.firstMs, range.lastMs);
+      const result = await commitBatch(client, work, staged);
+      if (work.evaluation.lateCount > 0) {
+        this.repeating = result.fixDuplicate !== null || result.readingDuplicate !== null;
+      }
+      return result;
+    } finally {
+      this.attempt = null;
     }
-    return result;
   }
 
   private publish(work: CommitWork): void {
@@ -338,12 +364,6 @@ export class Partition {
     this.client?.release(error ?? true);
     this.client = null;
   }
-}
-
-/** Ends the connection at once; what waits for an answer on it is rejected. */
-function cutConnection(client: PoolClient | null): void {
-  const inner = client as unknown as { connection?: { stream?: { destroy(): void } } } | null;
-  inner?.connection?.stream?.destroy();
 }
 
 function onlyRow(batch: Batch): { part: number; index: number } {

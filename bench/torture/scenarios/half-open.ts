@@ -60,9 +60,6 @@ export const halfOpenDevices: Scenario = {
   },
 };
 
-/** A statement is given up 5 s after its time is over, which is 30 s; then the connection is made anew. */
-const GIVE_UP_MS_MAX = 45_000;
-
 export const halfOpenDatabase: Scenario = {
   name: 'half-open-database',
   what: 'every connection to the database dies without a word under a batch with events, and new ones pass',
@@ -86,10 +83,7 @@ export const halfOpenDatabase: Scenario = {
     fleet.make(RECORDS_PER_S / 2);
     await sent;
     const recoveryMs = performance.now() - frozenMs;
-    findings.hold(
-      recoveryMs <= GIVE_UP_MS_MAX,
-      `the batch went in ${seconds(recoveryMs)} s after all connections died`,
-    );
+    findings.recovered(recoveryMs, 'the death of all connections');
     findings.hold(server.isAlive, `the program has ended:\n${server.said.slice(-2_000)}`);
     say(`back after ${seconds(recoveryMs)} s`);
     const first = await firstEventIdOf(house, journey.at(-1)!);
