@@ -7,6 +7,7 @@
  * into a temporary table, then INSERT … ON CONFLICT DO NOTHING, which also tells which rows were new.
  */
 import type { ClientBase } from 'pg';
+import { cutConnection } from '../db/pools.ts';
 import type { Evaluation } from '../engine/types.ts';
 import type { Batch, Reject } from './batch.ts';
 import {
@@ -103,7 +104,10 @@ export async function commitBatch(
       await commit(new Pipeline(), client);
     } else await commit(pipeline, client);
   } catch (error) {
-    if (!isConnectionError(error)) await client.query('rollback').catch(() => undefined);
+    // A connection on which not even that is answered is in no known state: the next try has to take another.
+    if (!isConnectionError(error)) {
+      await client.query('rollback').catch(() => cutConnection(client));
+    }
     throw error;
   }
   work.positions = latest();

@@ -183,3 +183,18 @@ t.test('arrays of numbers and words are what the database reads', async (t) => {
   const none = await client.query('select cardinality($1::bigint[]) as n', [int8Array([])]);
   t.same(none.rows, [{ n: 0 }]);
 });
+
+t.test('what was given up before it was sent is not sent later', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const client = await connectTestClient(t, ownerUrl, 300);
+  const locker = await connectTestClient(t, ownerUrl);
+  await client.query(TABLE);
+  await locker.query('begin; lock table number_list in exclusive mode');
+  // This one has no limit, and stands before it.
+  const unlimited = { text: 'insert into number_list values (1)', query_timeout: 60_000 };
+  const first = client.query(unlimited);
+  await t.rejects(copyIn(client, '2\n'), { message: 'Query read timeout' });
+  await locker.query('rollback');
+  await first;
+  t.same(await numbers(client), [1], 'and the connection goes on');
+});

@@ -74,6 +74,8 @@ const namesOf = new WeakMap<Connection, Set<string>>();
 const DONE = Buffer.from([0x63, 0, 0, 0, 4]);
 const DATA_CODE = 0x64;
 const HEAD_BYTES = 5;
+/** Of one CopyData message: the server looks at its time limits, and tells of its progress, between messages. */
+const COPY_PIECE_BYTES_MAX = 16_384;
 
 /** What `pg` hands to a query: the part that is used here. */
 interface Connection {
@@ -108,6 +110,7 @@ class Run {
   readonly query_timeout = TIMER_MS_MAX;
   private readonly answerMsMax: number;
   private timer: NodeJS.Timeout | null = null;
+  private isOver = false;
   /** The first value that could not be read. */
   private unreadable: Error | null = null;
   private readonly statements: readonly Statement[];
@@ -129,9 +132,13 @@ class Run {
     this.answerMsMax = answerMsMax;
     this.resolve = resolve;
     this.reject = reject;
+    // A query before it may never be answered.
+    this.startTimer();
   }
 
-  submit(sent: unknown): void {
+  submit(sent: unknown): Error | undefined {
+    // It was given up while it waited: it must not be done after all.
+    if (this.isOver) return new Error('given up before it was sent');
     const connection = sent as Connection;
     const names = namesOf.get(connection) ?? new Set();
     namesOf.set(connection, names);
@@ -157,6 +164,7 @@ class Run {
     }
     connection.sync();
     connection.stream.uncork();
+    return undefined;
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
@@ -204,6 +212,7 @@ class Run {
   }
 
   private end(): void {
+    this.isOver = true;
     if (this.timer !== null) clearTimeout(this.timer);
     this.leave();
     this.callback();
@@ -211,7 +220,7 @@ class Run {
 
   /** The words are those of `pg`. */
   private startTimer(): void {
-    if (this.answerMsMax === 0) return;
+    if (this.answerMsMax === 0 || this.isOver) return;
     if (this.timer !== null) this.timer.refresh();
     else {
       const error = new Error('Query read timeout');
@@ -229,11 +238,14 @@ function answerMsMaxOf(client: ClientBase): number {
 }
 
 function sendCopyData({ stream }: Connection, data: Buffer): void {
-  const head = Buffer.allocUnsafe(HEAD_BYTES);
-  head[0] = DATA_CODE;
-  head.writeUInt32BE(data.length + HEAD_BYTES - 1, 1);
-  stream.write(head);
-  stream.write(data);
+  for (let at = 0; at < data.length; at += COPY_PIECE_BYTES_MAX) {
+    const piece = data.subarray(at, at + COPY_PIECE_BYTES_MAX);
+    const head = Buffer.allocUnsafe(HEAD_BYTES);
+    head[0] = DATA_CODE;
+    head.writeUInt32BE(piece.length + HEAD_BYTES - 1, 1);
+    stream.write(head);
+    stream.write(piece);
+  }
   stream.write(DONE);
 }
 

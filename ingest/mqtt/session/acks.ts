@@ -12,11 +12,15 @@ export interface AckOwner {
   settled(ack: PendingAck, outcome: PublishOutcome): void;
 }
 
-/** One publish that waits: its identifier, and its outcome once there is one. All that is kept of it until then. */
+/**
+ * One publish that waits: its identifier, and its outcome once there is one. All that is kept of it until then; of a connection
+ * that is gone, nothing else.
+ */
 export class PendingAck implements Receipt {
   readonly packetId: number;
   readonly qos: 1 | 2;
-  readonly owner: AckOwner;
+  /** `null`: its connection is gone, and nobody is told. */
+  owner: AckOwner | null;
   outcome: PublishOutcome | null = null;
   next: PendingAck | null = null;
 
@@ -27,7 +31,7 @@ export class PendingAck implements Receipt {
   }
 
   settled(outcome: PublishOutcome): void {
-    this.owner.settled(this, outcome);
+    this.owner?.settled(this, outcome);
   }
 }
 
@@ -52,6 +56,18 @@ export class Acks {
     else this.#last.next = entry;
     this.#last = entry;
     this.#count++;
+  }
+
+  /** Forgets all that wait: their outcomes will go to nobody. */
+  abandon(): void {
+    for (let entry = this.#first; entry !== null;) {
+      const { next } = entry;
+      entry.owner = null;
+      entry.next = null;
+      entry = next;
+    }
+    this.#first = this.#last = null;
+    this.#count = 0;
   }
 
   /** Notes the outcome, and gives out every outcome that nothing unsettled stands before. Once per entry. */

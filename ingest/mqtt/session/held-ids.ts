@@ -10,20 +10,16 @@
  * → (release) absent. One whose publish was refused to a 5.0 client, or cannot be stored, is absent again at once: a
  * PUBREC of 0x80 or above, or none, ends the exchange.
  */
-import type { PublishOutcome, Receipt } from '../sink.ts';
-
-/** A PUBLISH that waits for its PUBREC. */
-export interface Waiter {
-  /** Whether a refusal ends the exchange for it: it does in 5.0. */
-  readonly endsOnReject: boolean;
-  readonly receipt: Receipt;
-}
+import type { PublishOutcome } from '../sink.ts';
+import type { PendingAck } from './acks.ts';
 
 /** One identifier between PUBLISH and PUBREL. */
 export interface Exchange {
   readonly digest: number;
-  /** `null`: recorded. */
-  waiters: Waiter[] | null;
+  /** Whether a refusal ends the exchange: it does when one who was to be told speaks 5.0. */
+  endsOnReject: boolean;
+  /** Who waits for PUBREC; `null`: recorded. */
+  waiters: PendingAck[] | null;
 }
 
 /** What a PUBREL found. */
@@ -47,10 +43,17 @@ export class HeldIds {
   }
 
   /** Begins an exchange; one of the same identifier is forgotten. */
-  hold(packetId: number, digest: number, waiter: Waiter): Exchange {
-    const exchange: Exchange = { digest, waiters: [waiter] };
+  hold(packetId: number, digest: number, waiter: PendingAck, endsOnReject: boolean): Exchange {
+    const exchange: Exchange = { digest, endsOnReject, waiters: [waiter] };
     this.#exchanges.set(packetId, exchange);
     return exchange;
+  }
+
+  /** One more who waits for the PUBREC of an exchange that is not recorded. Those of connections that are gone are forgotten. */
+  join(exchange: Exchange, waiter: PendingAck, endsOnReject: boolean): void {
+    const waiting = (exchange.waiters ?? []).filter(({ owner }) => owner !== null);
+    exchange.waiters = [...waiting, waiter];
+    exchange.endsOnReject ||= endsOnReject;
   }
 
   /** Notes what became of the publish, and tells all who wait. */
@@ -58,10 +61,9 @@ export class HeldIds {
     const waiters = exchange.waiters ?? [];
     exchange.waiters = null;
     const isOver =
-      outcome.kind === 'unavailable' ||
-      (outcome.kind === 'rejected' && waiters.some(({ endsOnReject }) => endsOnReject));
+      outcome.kind === 'unavailable' || (outcome.kind === 'rejected' && exchange.endsOnReject);
     if (isOver && this.#exchanges.get(packetId) === exchange) this.#exchanges.delete(packetId);
-    for (const { receipt } of waiters) receipt.settled(outcome);
+    for (const waiter of waiters) waiter.settled(outcome);
   }
 
   /** Ends an exchange that is recorded. */

@@ -86,6 +86,19 @@ class Message implements MqttPublish {
   }
 }
 
+/** Of all publishes of quality of service 0; forgets its connection when that is gone. */
+class LooseReceipt implements Receipt {
+  onSettled: ((outcome: PublishOutcome) => void) | null;
+
+  constructor(onSettled: (outcome: PublishOutcome) => void) {
+    this.onSettled = onSettled;
+  }
+
+  settled(outcome: PublishOutcome): void {
+    this.onSettled?.(outcome);
+  }
+}
+
 const STORED: PublishOutcome = { kind: 'stored' };
 const PAYLOAD_REFUSED: PublishOutcome = { kind: 'rejected', reason: PAYLOAD_FORMAT.reason };
 
@@ -182,9 +195,11 @@ export class Intake implements AckOwner {
     return count;
   }
 
-  /** From here on outcomes are noted and lead to nothing. */
+  /** From here on outcomes lead to nothing, and those that are outstanding hold nothing of this connection. */
   close(): void {
     this.#closed = true;
+    this.#acks.abandon();
+    this.#loose.onSettled = null;
   }
 
   /** An ack's publish has its outcome. */
@@ -207,14 +222,11 @@ export class Intake implements AckOwner {
     return ack;
   }
 
-  /** For all publishes of quality of service 0. */
-  readonly #loose: Receipt = {
-    settled: (outcome) => {
-      this.#looseCount--;
-      this.#note(outcome);
-      this.#makeRoom();
-    },
-  };
+  readonly #loose = new LooseReceipt((outcome) => {
+    this.#looseCount--;
+    this.#note(outcome);
+    this.#makeRoom();
+  });
 
   /** A PUBLISH of quality of service 2. False: the session holds as many identifiers as it may. */
   #exchange(packetId: number, receivedMs: number): boolean {
@@ -225,14 +237,13 @@ export class Intake implements AckOwner {
     const repeated = heldIds.repeated(packetId, isDup, digest);
     if (!heldIds.has(packetId) && heldIds.size >= this.#limits.heldIdsMax) return false;
     const ack = this.#await(packetId, 2);
-    const waiter = { endsOnReject: this.#isV5, receipt: ack };
     if (repeated === null) {
-      const exchange = heldIds.hold(packetId, digest, waiter);
+      const exchange = heldIds.hold(packetId, digest, ack, this.#isV5);
       this.#submit(receivedMs, {
         settled: (outcome) => heldIds.settle(packetId, exchange, outcome),
       });
     } else if (repeated.waiters === null) ack.settled(STORED);
-    else repeated.waiters.push(waiter);
+    else heldIds.join(repeated, ack, this.#isV5);
     return true;
   }
 
