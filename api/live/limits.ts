@@ -69,6 +69,6 @@ export const liveLimits: LiveLimits = {
   replayEventsMax: 10_000,
   replaysMax: 4,
   replayRetryMs: 2_000,
-  eventSettleMs: 120_000,
+  eventSettleMs: 200_000,
   closeGraceMs: 2_000,
 };
