@@ -8,10 +8,10 @@ import {
   type Unanswered,
 } from './answer-watch.ts';
 
-const PID = 42;
+const NAME = 'milepost-ingest 42';
 
 /** What the server says at each look, `null` where the session is not there, `away` where it cannot be asked. */
-type Look = Omit<Session, 'pid'> | null | 'away';
+type Look = Omit<Session, 'name'> | null | 'away';
 
 const idle: Look = { waitsForClient: true, mark: 'a' };
 const atWork: Look = { waitsForClient: false, mark: 'a' };
@@ -20,17 +20,17 @@ const atWork: Look = { waitsForClient: false, mark: 'a' };
 async function watch(
   lookAt: (n: number) => Look,
   { looks = 20, cutCount = 0, answeredAt = Infinity } = {},
-): Promise<{ cutAfter: number | null; ended: number[]; said: string[]; opened: number }> {
+): Promise<{ cutAfter: number | null; ended: string[]; said: string[]; opened: number }> {
   let nowMs = 0;
   let cutAfter: number | null = null;
   let opened = 0;
-  const ended: number[] = [];
+  const ended: string[] = [];
   const said: string[] = [];
   const say = (_: object, message: string): void => void said.push(message);
   const nOf = (): number => nowMs / CHECK_MS;
   const one: Unanswered = {
     attempt: {},
-    backendPid: PID,
+    sessionName: NAME,
     sinceMs: 0,
     cutCount,
     cut: () => (cutAfter = nOf()),
@@ -42,8 +42,8 @@ async function watch(
       const look = lookAt(nOf());
       if (look === 'away') return Promise.reject(new Error('refused'));
       return Promise.resolve({
-        look: () => Promise.resolve(look === null ? [] : [{ pid: PID, ...look }]),
-        end: (pid: number) => Promise.resolve(void ended.push(pid)),
+        look: () => Promise.resolve(look === null ? [] : [{ name: NAME, ...look }]),
+        end: (name: string) => Promise.resolve(void ended.push(name)),
         close: () => Promise.resolve(),
       });
     },
@@ -65,7 +65,7 @@ t.test(
   async (t) => {
     const { cutAfter, ended, said, opened } = await watch(() => idle);
     t.equal(cutAfter, first + patience);
-    t.same(ended, [PID]);
+    t.same(ended, [NAME]);
     t.match(said, [/died without a word/]);
     t.equal(opened, patience + 1, 'nothing is asked before an answer is late, nor after the cut');
   },
@@ -96,7 +96,7 @@ t.test('the time counts anew from each move, and from each time at work', async 
   t.equal(worked.cutAfter, first + 3 + patience);
 });
 
-t.test('each cut of the same batch doubles the patience with the next', async (t) => {
+t.test('each cut lately doubles the patience with the next', async (t) => {
   const { cutAfter } = await watch(() => idle, { cutCount: 2, looks: 40 });
   t.equal(cutAfter, first + 4 * patience);
 });

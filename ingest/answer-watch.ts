@@ -5,9 +5,10 @@
  * Knows sessions; refuses to know batches.
  *
  * A session that is at work, or waits for a lock, is left alone: its state is not "waits for the client". So is one whose data
- * is still on its way: it moves from look to look. Over a line so slow that nothing moves for a while a session may be ended
+ * is still on its way: each piece of a COPY moves it. Over a line so slow that nothing moves for a while a session may be ended
  * wrongly, which costs a try and loses nothing; each time, the patience with the next one doubles.
  */
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { closeClient, cutConnection } from '../db/pools.ts';
 import type { Logger } from './logger.ts';
@@ -16,11 +17,11 @@ import type { Logger } from './logger.ts';
 export interface Unanswered {
   /** Another one for each try. */
   readonly attempt: object;
-  /** Of the server's session. */
-  readonly backendPid: number;
+  /** What {@link nameSession} gave. */
+  readonly sessionName: string;
   /** Sent at this time, as `performance.now()` tells. */
   readonly sinceMs: number;
-  /** How often the same batch was cut before. */
+  /** How often its like was cut lately. */
   readonly cutCount: number;
   /** Ends the connection; the try then fails with an error of the connection. */
   cut(): void;
@@ -28,7 +29,7 @@ export interface Unanswered {
 
 /** What the server says of a session. */
 export interface Session {
-  readonly pid: number;
+  readonly name: string;
   /** It waits for its client, to send or to take. */
   readonly waitsForClient: boolean;
   /** Changes with whatever it does. */
@@ -38,8 +39,8 @@ export interface Session {
 /** The server's side, on a connection made for the purpose: others may be dead as well. */
 export interface SessionView {
   /** Of sessions that are not there (any more) nothing comes back. */
-  look(pids: readonly number[]): Promise<readonly Session[]>;
-  end(pid: number): Promise<void>;
+  look(names: readonly string[]): Promise<readonly Session[]>;
+  end(name: string): Promise<void>;
   /** Never rejects. */
   close(): Promise<void>;
 }
@@ -58,7 +59,7 @@ export interface AnswerWatchOptions {
 export const CHECK_MS = 500;
 /** Answers that are younger are not asked after. */
 export const UNANSWERED_MS_MIN = 1_000;
-/** A session that waits for its client unmoved for so long is dead. Doubles each time the same batch is cut. */
+/** A session that waits for its client unmoved for so long is dead. Doubles with each cut. */
 export const PATIENCE_MS = 2_000;
 /** How long the server may take to say what its sessions do; then it is out of reach, and nothing is known. */
 const VIEW_MS_MAX = 2_000;
@@ -109,7 +110,7 @@ export class AnswerWatch {
     let view: SessionView | null = null;
     try {
       view = await this.options.openView(this.stopped.signal);
-      const sessions = await view.look(old.map((one) => one.backendPid));
+      const sessions = await view.look(old.map((one) => one.sessionName));
       this.isTold = false;
       for (const one of this.judge(old, sessions)) await this.end(one, view);
     } catch (error) {
@@ -129,11 +130,11 @@ export class AnswerWatch {
   private judge(old: readonly Unanswered[], sessions: readonly Session[]): Unanswered[] {
     const nowMs = this.nowMs();
     const still = new Set(this.options.unanswered().map((one) => one.attempt));
-    const sessionOf = new Map(sessions.map((session) => [session.pid, session]));
+    const sessionOf = new Map(sessions.map((session) => [session.name, session]));
     const notes = new Map<object, Note>();
     const dead: Unanswered[] = [];
     for (const one of old) {
-      const session = sessionOf.get(one.backendPid);
+      const session = sessionOf.get(one.sessionName);
       if (!still.has(one.attempt) || session?.waitsForClient === false) continue;
       const mark = session?.mark ?? 'gone';
       const before = this.notes.get(one.attempt);
@@ -146,31 +147,41 @@ export class AnswerWatch {
   }
 
   private async end(one: Unanswered, view: SessionView): Promise<void> {
-    const { backendPid } = one;
-    this.options.log.warn({ backendPid }, 'a database connection died without a word; it is cut');
+    const { sessionName } = one;
+    this.options.log.warn({ sessionName }, 'a database connection died without a word; it is cut');
+    one.cut();
     try {
-      await view.end(backendPid);
-    } finally {
-      one.cut();
+      await view.end(sessionName);
+    } catch (error) {
+      // The others are ended all the same. This one's locks go when the server's own limits end it.
+      this.tell(error);
     }
   }
 }
 
-/** Our sessions alone: on another server that took over, the number may be somebody else's. */
+/** Like all of this room, and one's own. A process id could be a pooler's, or that of another after a failover. */
+const NAME_PREFIX = 'milepost-ingest ';
+
+/** Calls the session of a connection by a name that no other has, and gives that. */
+export async function nameSession(client: pg.ClientBase): Promise<string> {
+  const name = NAME_PREFIX + randomUUID();
+  await client.query(`select set_config('application_name', $1, false)`, [name]);
+  return name;
+}
+
 const LOOK_SQL = `
-  select a.pid, coalesce(a.wait_event_type = 'Client', false) as waits,
-    concat_ws(' ', a.backend_start, a.state, a.state_change, a.query_start, c.bytes_processed) as mark
+  select a.application_name as name, coalesce(a.wait_event_type = 'Client', false) as waits,
+    concat_ws(' ', a.state, a.state_change, a.query_start, c.bytes_processed) as mark
   from pg_stat_activity a left join pg_stat_progress_copy c on c.pid = a.pid
-  where a.pid = any ($1) and a.datname = current_database() and a.application_name = $2`;
+  where a.application_name = any ($1) and a.datname = current_database()`;
 
 const END_SQL = `
   select pg_terminate_backend(pid) from pg_stat_activity
-  where pid = $1 and datname = current_database() and application_name = $2`;
+  where application_name = $1 and datname = current_database()`;
 
 /** A view as the user of the connection string, who may see and end what that user began. */
 export async function openSessionView(
   connectionString: string,
-  applicationName: string,
   signal: AbortSignal,
 ): Promise<SessionView> {
   const client = new pg.Client({
@@ -190,20 +201,20 @@ export async function openSessionView(
   try {
     signal.throwIfAborted();
     await client.connect();
+    // Startup options of the connection string may have taken another role, which sees nothing of the user's sessions.
+    await client.query('set role none');
   } catch (error) {
     await close();
     throw error;
   }
   return {
-    async look(pids) {
-      const { rows } = await client.query<{ pid: number; waits: boolean; mark: string }>(LOOK_SQL, [
-        pids,
-        applicationName,
-      ]);
-      return rows.map(({ pid, waits, mark }) => ({ pid, waitsForClient: waits, mark }));
+    async look(names) {
+      type Row = { name: string; waits: boolean; mark: string };
+      const { rows } = await client.query<Row>(LOOK_SQL, [names]);
+      return rows.map(({ name, waits, mark }) => ({ name, waitsForClient: waits, mark }));
     },
-    async end(pid) {
-      await client.query(END_SQL, [pid, applicationName]);
+    async end(name) {
+      await client.query(END_SQL, [name]);
     },
     close,
   };

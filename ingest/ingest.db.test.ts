@@ -319,7 +319,7 @@ t.test('an account that is deleted under a batch costs the batch nothing', async
   const answer = post(house, fix(1, 0));
   for (;;) {
     const { rows } = await house.owner.query<{ n: number }>(
-      `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'milepost-ingest' and wait_event_type = 'Lock'`,
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name like 'milepost-ingest%' and wait_event_type = 'Lock'`,
     );
     if (rows[0]!.n > 0) break;
   }
@@ -417,12 +417,12 @@ t.test('the connection dies under a batch: it is committed once, then acknowledg
   // The batch is in the database's hands: its COPY waits for the lock.
   for (;;) {
     const { rows } = await house.owner.query<{ n: number }>(
-      `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name = 'milepost-ingest' and wait_event_type = 'Lock'`,
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and application_name like 'milepost-ingest%' and wait_event_type = 'Lock'`,
     );
     if (rows[0]!.n > 0) break;
   }
   await house.owner.query(
-    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name = 'milepost-ingest'`,
+    `select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and application_name like 'milepost-ingest%'`,
   );
   await locker.query('commit');
   locker.release();

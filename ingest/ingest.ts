@@ -87,8 +87,6 @@ export interface Ingest {
 const STATEMENT_TIMEOUT_MS = 30_000;
 /** Connections for configuration, leadership and upkeep beside those of the partitions. */
 const SPARE_CONNECTIONS = 4;
-/** What the connections of this room are called in `pg_stat_activity`. */
-const APPLICATION_NAME = 'milepost-ingest';
 
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
@@ -210,7 +208,7 @@ function buildRoom(options: IngestOptions) {
   });
   const answerWatch = new AnswerWatch({
     unanswered: () => partitions.flatMap((one) => one.unanswered ?? []),
-    openView: (signal) => openSessionView(options.connectionString, APPLICATION_NAME, signal),
+    openView: (signal) => openSessionView(options.connectionString, signal),
     log,
   });
   const told = { pool, writers, registry, turns, leader, metrics };
@@ -222,7 +220,7 @@ function ingestPool({ connectionString, log }: IngestOptions, max: number): Pool
     connectionString,
     role: 'milepost_ingest',
     max,
-    applicationName: APPLICATION_NAME,
+    applicationName: 'milepost-ingest',
     statementTimeoutMs: STATEMENT_TIMEOUT_MS,
     onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
   });

@@ -12,7 +12,7 @@ import type { Pool, PoolClient } from 'pg';
 import { cutConnection } from '../db/pools.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { Unanswered } from './answer-watch.ts';
+import { nameSession, type Unanswered } from './answer-watch.ts';
 import { Backoff } from './backoff.ts';
 import { FillingBatch, type Batch, type Reject } from './batch.ts';
 import {
@@ -91,6 +91,8 @@ export class Partition {
   private readonly full: FillingBatch[] = [];
   private readonly spare: FillingBatch[] = [];
   private client: PoolClient | null = null;
+  /** What the client's session is called on the server. */
+  private sessionName = '';
   private wake: (() => void) | null = null;
   private running: Promise<void> | null = null;
   private stopping = false;
@@ -98,8 +100,9 @@ export class Partition {
   private holding = false;
   /** The try whose answer is awaited: when it began, and what tells it from others. */
   private attempt: { readonly sinceMs: number } | null = null;
-  /** How often the batch under way lost its connection to `cut`. */
+  /** Grows with each connection that was lost to `cut`, and falls with each batch that came through without. */
   private cutCount = 0;
+  private isCut = false;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
   private repeating = false;
 
@@ -119,13 +122,13 @@ export class Partition {
     if (attempt === null || client === null) return null;
     return {
       attempt,
-      // Not typed; `null` only before a client has connected.
-      backendPid: (client as unknown as { processID: number }).processID,
+      sessionName: this.sessionName,
       sinceMs: attempt.sinceMs,
       cutCount: this.cutCount,
       cut: () => {
         if (this.attempt !== attempt) return;
         this.cutCount++;
+        this.isCut = true;
         cutConnection(client);
       },
     };
@@ -213,12 +216,13 @@ export class Partition {
     const { tally, rows, bytes } = batch;
     const { metrics } = this.options;
     const startedMs = performance.now();
-    this.cutCount = 0;
+    this.isCut = false;
     let stored = false;
     try {
       await this.store(batch, tally);
       metrics.batchCommitted(tally, batch, performance.now() - startedMs);
       stored = true;
+      if (!this.isCut && this.cutCount > 0) this.cutCount--;
     } catch (error) {
       if (!(error instanceof Abandoned)) {
         this.options.log.error(
@@ -352,6 +356,7 @@ export class Partition {
     try {
       await this.options.onConnect(client);
       await prepareCommitSession(client);
+      this.sessionName = await nameSession(client);
     } catch (error) {
       client.release(true);
       throw error;

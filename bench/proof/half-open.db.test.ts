@@ -82,7 +82,7 @@ t.test('connections to the database die without a word', async (t) => {
   /** Resolves when the batch waits for the lock. */
   async function waiting(): Promise<void> {
     const sql = `select from pg_stat_activity where datname = current_database()
-      and application_name = 'milepost-ingest' and wait_event_type = 'Lock'`;
+      and application_name like 'milepost-ingest%' and wait_event_type = 'Lock'`;
     while ((await owner.query(sql)).rowCount === 0);
   }
 });

@@ -98,7 +98,7 @@ async function untilWaiting({ owner }: House): Promise<void> {
   for (;;) {
     const { rows } = await owner.query<{ n: number }>(
       `select count(*)::int as n from pg_stat_activity
-        where application_name = 'milepost-ingest' and wait_event_type = 'Lock'`,
+        where application_name like 'milepost-ingest%' and wait_event_type = 'Lock'`,
     );
     if (rows[0]!.n > 0) return;
     await wait(POLL_MS);
