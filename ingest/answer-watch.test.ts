@@ -4,9 +4,9 @@ import {
   CHECK_MS,
   PATIENCE_MS,
   UNANSWERED_MS_MIN,
-  type Session,
   type Unanswered,
 } from './answer-watch.ts';
+import type { Session } from './session-view.ts';
 
 const NAME = 'milepost-ingest 42';
 
@@ -19,7 +19,7 @@ const atWork: Look = { waitsForClient: false, mark: 'a' };
 /** Looks every `CHECK_MS` at one batch that was sent at 0. Gives the number of looks before it was cut, and what happened. */
 async function watch(
   lookAt: (n: number) => Look,
-  { looks = 20, cutCount = 0, answeredAt = Infinity } = {},
+  { looks = 20, deathCount = 0, answeredAt = Infinity } = {},
 ): Promise<{ cutAfter: number | null; ended: string[]; said: string[]; opened: number }> {
   let nowMs = 0;
   let cutAfter: number | null = null;
@@ -32,7 +32,7 @@ async function watch(
     attempt: {},
     sessionName: NAME,
     sinceMs: 0,
-    cutCount,
+    deathCount,
     cut: () => (cutAfter = nOf()),
   };
   const answers = new AnswerWatch({
@@ -96,8 +96,8 @@ t.test('the time counts anew from each move, and from each time at work', async 
   t.equal(worked.cutAfter, first + 3 + patience);
 });
 
-t.test('each cut lately doubles the patience with the next', async (t) => {
-  const { cutAfter } = await watch(() => idle, { cutCount: 2, looks: 40 });
+t.test('each death lately doubles the patience with the next', async (t) => {
+  const { cutAfter } = await watch(() => idle, { deathCount: 2, looks: 40 });
   t.equal(cutAfter, first + 4 * patience);
 });
 

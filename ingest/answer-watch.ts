@@ -2,47 +2,27 @@
  * Finds connections that died without a word under a batch: the batch waits for an answer, and the server's session waits for
  * the batch. Such a session is ended on the server, so that nothing of it comes late and its locks are free, and the
  * connection is cut, so that the batch goes again on a new one. Without this, a batch would wait for the statement timeout.
- * Knows sessions; refuses to know batches.
+ * Knows when a session is dead; refuses to know SQL (`session-view.ts`) and batches.
  *
  * A session that is at work, or waits for a lock, is left alone: its state is not "waits for the client". So is one whose data
  * is still on its way: each piece of a COPY moves it. Over a line so slow that nothing moves for a while a session may be ended
  * wrongly, which costs a try and loses nothing; each time, the patience with the next one doubles.
  */
-import { randomUUID } from 'node:crypto';
-import pg from 'pg';
-import { closeClient, cutConnection } from '../db/pools.ts';
 import type { Logger } from './logger.ts';
+import type { Session, SessionView } from './session-view.ts';
 
 /** What a statement was sent on that has no answer yet. */
 export interface Unanswered {
   /** Another one for each try. */
   readonly attempt: object;
-  /** What {@link nameSession} gave. */
+  /** What its session is called on the server. */
   readonly sessionName: string;
   /** Sent at this time, as `performance.now()` tells. */
   readonly sinceMs: number;
-  /** How often its like was cut lately. */
-  readonly cutCount: number;
+  /** How many connections of the same sender were found dead lately. */
+  readonly deathCount: number;
   /** Ends the connection; the try then fails with an error of the connection. */
   cut(): void;
-}
-
-/** What the server says of a session. */
-export interface Session {
-  readonly name: string;
-  /** It waits for its client, to send or to take. */
-  readonly waitsForClient: boolean;
-  /** Changes with whatever it does. */
-  readonly mark: string;
-}
-
-/** The server's side, on a connection made for the purpose: others may be dead as well. */
-export interface SessionView {
-  /** Of sessions that are not there (any more) nothing comes back. */
-  look(names: readonly string[]): Promise<readonly Session[]>;
-  end(name: string): Promise<void>;
-  /** Never rejects. */
-  close(): Promise<void>;
 }
 
 export interface AnswerWatchOptions {
@@ -61,8 +41,6 @@ export const CHECK_MS = 500;
 export const UNANSWERED_MS_MIN = 1_000;
 /** A session that waits for its client unmoved for so long is dead. Doubles with each cut. */
 export const PATIENCE_MS = 2_000;
-/** How long the server may take to say what its sessions do; then it is out of reach, and nothing is known. */
-const VIEW_MS_MAX = 2_000;
 
 interface Note {
   readonly mark: string;
@@ -139,7 +117,7 @@ export class AnswerWatch {
       const mark = session?.mark ?? 'gone';
       const before = this.notes.get(one.attempt);
       const note = before?.mark === mark ? before : { mark, sinceMs: nowMs };
-      if (nowMs - note.sinceMs >= PATIENCE_MS * 2 ** one.cutCount) dead.push(one);
+      if (nowMs - note.sinceMs >= PATIENCE_MS * 2 ** one.deathCount) dead.push(one);
       else notes.set(one.attempt, note);
     }
     this.notes = notes;
@@ -157,65 +135,4 @@ export class AnswerWatch {
       this.tell(error);
     }
   }
-}
-
-/** Like all of this room, and one's own. A process id could be a pooler's, or that of another after a failover. */
-const NAME_PREFIX = 'milepost-ingest ';
-
-/** Calls the session of a connection by a name that no other has, and gives that. */
-export async function nameSession(client: pg.ClientBase): Promise<string> {
-  const name = NAME_PREFIX + randomUUID();
-  await client.query(`select set_config('application_name', $1, false)`, [name]);
-  return name;
-}
-
-const LOOK_SQL = `
-  select a.application_name as name, coalesce(a.wait_event_type = 'Client', false) as waits,
-    concat_ws(' ', a.state, a.state_change, a.query_start, c.bytes_processed) as mark
-  from pg_stat_activity a left join pg_stat_progress_copy c on c.pid = a.pid
-  where a.application_name = any ($1) and a.datname = current_database()`;
-
-const END_SQL = `
-  select pg_terminate_backend(pid) from pg_stat_activity
-  where application_name = $1 and datname = current_database()`;
-
-/** A view as the user of the connection string, who may see and end what that user began. */
-export async function openSessionView(
-  connectionString: string,
-  signal: AbortSignal,
-): Promise<SessionView> {
-  const client = new pg.Client({
-    connectionString,
-    application_name: 'milepost answer watch',
-    connectionTimeoutMillis: VIEW_MS_MAX,
-    query_timeout: VIEW_MS_MAX,
-  });
-  // Its queries say what went wrong.
-  client.on('error', () => undefined);
-  const abort = (): void => cutConnection(client);
-  signal.addEventListener('abort', abort);
-  const close = async (): Promise<void> => {
-    signal.removeEventListener('abort', abort);
-    await closeClient(client);
-  };
-  try {
-    signal.throwIfAborted();
-    await client.connect();
-    // Startup options of the connection string may have taken another role, which sees nothing of the user's sessions.
-    await client.query('set role none');
-  } catch (error) {
-    await close();
-    throw error;
-  }
-  return {
-    async look(names) {
-      type Row = { name: string; waits: boolean; mark: string };
-      const { rows } = await client.query<Row>(LOOK_SQL, [names]);
-      return rows.map(({ name, waits, mark }) => ({ name, waitsForClient: waits, mark }));
-    },
-    async end(name) {
-      await client.query(END_SQL, [name]);
-    },
-    close,
-  };
 }

@@ -1,5 +1,5 @@
 /** One transaction under every fault of its connection and of each table it writes: all of it is there once, or nothing. */
-import { connect, createServer, type AddressInfo } from 'node:net';
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import t, { type Test } from 'tap';
 import { connectTestClient } from '../db/test-database.ts';
@@ -7,6 +7,7 @@ import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Evaluation } from '../engine/types.ts';
 import { FillingBatch } from './batch.ts';
 import { commitBatch, commitWork, prepareCommitSession, type CommitWork } from './commit.ts';
+import { lineTo } from './test-line.ts';
 import { startPipeline, type TestPipeline } from './test-pipeline.ts';
 
 const NOW_MS = Math.floor(Date.now() / 1000) * 1000;
@@ -149,42 +150,78 @@ t.test('an optimistic one that arrives behind its own repeat and a newer one fai
   t.same(await stored(house), all(2));
 });
 
+t.test('a connection that is silent behind an error is not used again', async (t) => {
+  const house = await startPipeline(t);
+  const second = await writer(t, house.ownerUrl);
+  const work = workOf(house, 1);
+  await commitBatch(second, work, false);
+  const { url, arm } = await silentAfterError(t, house.ownerUrl);
+  const first = await writer(t, url, 500);
+  arm();
+  await t.rejects(commitBatch(first, work, false), { code: '23505' });
+  await t.rejects(commitBatch(first, work, true), /connection/i);
+  await t.rejects(first.query('select 1'), /connection/i);
+  t.same(await stored(house), all(1));
+});
+
 type Way = 'up' | 'down';
 
-/** A way to the server that is cut for good after so many more bytes up or down. */
+/** A line that is cut for good after so many more bytes up or down. */
 async function cuttable(
   t: Test,
   ownerUrl: string,
 ): Promise<{ url: string; cutAfter: (way: Way, bytes: number) => void }> {
-  const targetPort = Number(new URL(ownerUrl).port);
   const left = { up: Infinity, down: Infinity };
-  const server = createServer((client) => {
-    const up = connect({ port: targetPort, host: '127.0.0.1', noDelay: true });
-    const pass = (from: typeof up, to: typeof up, way: Way): void => {
-      from.on('data', (chunk: Buffer) => {
+  const url = await lineTo(t, ownerUrl, (client, server) => {
+    const pass = (way: Way, from: Socket, to: Socket): void => {
+      from.on('data', (chunk) => {
         const bytes = chunk.subarray(0, Math.min(chunk.length, left[way]));
         to.write(bytes);
         left[way] -= bytes.length;
         if (left[way] > 0) return;
         client.resetAndDestroy();
-        up.end();
+        server.end();
       });
-      from.on('error', () => undefined);
-      from.on('close', () => to.end());
     };
-    pass(client, up, 'up');
-    pass(up, client, 'down');
+    pass('up', client, server);
+    pass('down', server, client);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => void server.close());
-  const url = new URL(ownerUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
   return {
-    url: url.href,
+    url,
     cutAfter(way, bytes) {
       left.up = left.down = Infinity;
       left[way] = bytes;
     },
   };
+}
+
+const ERROR_CODE = 0x45;
+/** Code and length of a message. */
+const HEAD_BYTES = 5;
+
+/** A line on which, once `arm` was called, nothing comes through any more behind the server's next error. */
+async function silentAfterError(
+  t: Test,
+  ownerUrl: string,
+): Promise<{ url: string; arm: () => void }> {
+  let isArmed = false;
+  const url = await lineTo(t, ownerUrl, (client, server) => {
+    let isSilent = false;
+    let bytes = Buffer.alloc(0);
+    client.on('data', (chunk) => isSilent || server.write(chunk));
+    server.on('data', (chunk) => {
+      if (isSilent) return;
+      bytes = Buffer.concat([bytes, chunk]);
+      let at = 0;
+      while (!isSilent && bytes.length - at >= HEAD_BYTES) {
+        const end = at + 1 + bytes.readUInt32BE(at + 1);
+        if (end > bytes.length) break;
+        isSilent = isArmed && bytes[at] === ERROR_CODE;
+        at = end;
+      }
+      client.write(bytes.subarray(0, at));
+      bytes = Buffer.from(bytes.subarray(at));
+    });
+  });
+  return { url, arm: () => void (isArmed = true) };
 }

@@ -1,4 +1,3 @@
-import { connect, createServer, type AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { connectTestClient } from '../db/test-database.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
@@ -70,58 +69,4 @@ t.test('the same work again, staged, changes nothing and says so', async (t) => 
   await t.rejects(commitBatch(client, work, false), { code: '23505' });
   t.match(await commitBatch(client, work, true), { fixDuplicate: Uint8Array.of(1) });
   t.equal(await house.count('equipment_gps_location'), 1);
-});
-
-/** A way to the server on which, once `arm` was called, nothing comes through any more behind the server's next error. */
-async function silentAfterError(
-  t: Test,
-  ownerUrl: string,
-): Promise<{ url: string; arm: () => void }> {
-  const ERROR_CODE = 0x45;
-  let isArmed = false;
-  const server = createServer((client) => {
-    const up = connect({ port: Number(new URL(ownerUrl).port), host: '127.0.0.1', noDelay: true });
-    let isSilent = false;
-    let bytes = Buffer.alloc(0);
-    client.on('data', (chunk) => isSilent || up.write(chunk));
-    up.on('data', (chunk) => {
-      if (isSilent) return;
-      bytes = Buffer.concat([bytes, chunk]);
-      let at = 0;
-      while (!isSilent && bytes.length - at >= 5) {
-        const end = at + 1 + bytes.readUInt32BE(at + 1);
-        if (end > bytes.length) break;
-        isSilent = isArmed && bytes[at] === ERROR_CODE;
-        at = end;
-      }
-      client.write(bytes.subarray(0, at));
-      bytes = Buffer.from(bytes.subarray(at));
-    });
-    for (const socket of [client, up]) {
-      socket.on('error', () => undefined);
-      socket.on('close', () => [client, up].forEach((one) => one.destroy()));
-    }
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  t.teardown(() => void server.close());
-  const url = new URL(ownerUrl);
-  url.hostname = '127.0.0.1';
-  url.port = String((server.address() as AddressInfo).port);
-  return { url: url.href, arm: () => void (isArmed = true) };
-}
-
-t.test('a connection that is silent behind an error is not used again', async (t) => {
-  const house = await startPipeline(t);
-  const direct = await connectTestClient(t, house.ownerUrl);
-  await prepareCommitSession(direct);
-  await ensureTimePartitions(direct, NOW_MS, NOW_MS);
-  const work = workOf(house);
-  await commitBatch(direct, work, false);
-  const { url, arm } = await silentAfterError(t, house.ownerUrl);
-  const client = await connectTestClient(t, url, 500);
-  await prepareCommitSession(client);
-  arm();
-  await t.rejects(commitBatch(client, work, false), { code: '23505' });
-  await t.rejects(commitBatch(client, work, true), /connection|Connection/);
-  await t.rejects(client.query('select 1'), /connection|Connection/);
 });

@@ -7,7 +7,7 @@ import t, { type Test } from 'tap';
 import { valueTypes } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
 import { createIngest, type Committed, type Ingest } from './ingest.ts';
-import { seedTestFleet, type TestFleet, testDoors } from './test-fleet.ts';
+import { seedTestFleet, testIngestOptions, type TestFleet } from './test-fleet.ts';
 
 interface House {
   readonly ownerUrl: string;
@@ -36,16 +36,7 @@ async function openHouse(t: Test, ownerUrl: string, fleet: TestFleet): Promise<H
   };
   const log = { info: () => undefined, warn: () => look(), error: () => undefined };
   const ingest = createIngest({
-    connectionString: ownerUrl,
-    doors: testDoors(),
-    partitionCount: 2,
-    batchRowsMax: 5_000,
-    lingerMs: 5,
-    queueRowsMax: 100_000,
-    queueBytesMax: 100_000_000,
-    rejectRowsMax: 1_000,
-    deviceEventRowsMax: 1_000,
-    knockingRowsMax: 1_000,
+    ...testIngestOptions(ownerUrl),
     prometheus,
     log,
     onCommitted: (one) => {

@@ -12,7 +12,7 @@ import { createPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { EngineEvent } from '../engine/types.ts';
 import { applyEdits, createWorld } from '../engine/world.ts';
-import { AnswerWatch, openSessionView } from './answer-watch.ts';
+import { AnswerWatch } from './answer-watch.ts';
 import { CommandSender } from './commands.ts';
 import { ConfigSync } from './config-sync.ts';
 import { DoorError, Doors, type DoorName, type DoorPorts, type DoorsConfig } from './doors.ts';
@@ -27,6 +27,7 @@ import type { Logger } from './logger.ts';
 import { IngestMetrics, type IngestSummary } from './metrics.ts';
 import { Partition, type Committed, type PartitionOptions } from './partition.ts';
 import { Registry } from './registry.ts';
+import { openSessionView } from './session-view.ts';
 import { Turns } from './turns.ts';
 import { trimRows } from './trim-rows.ts';
 

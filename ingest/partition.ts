@@ -6,22 +6,14 @@
  * committing ⇄ backing off while the database is away, holding the batch and acknowledging nothing. `stop` lets the
  * queue run empty until its deadline, then gives up what is left, unacknowledged.
  */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool, PoolClient } from 'pg';
-import { cutConnection } from '../db/pools.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
 import type { Engine } from '../engine/engine.ts';
-import { nameSession, type Unanswered } from './answer-watch.ts';
+import type { Unanswered } from './answer-watch.ts';
 import { Backoff } from './backoff.ts';
-import { FillingBatch, type Batch, type Reject } from './batch.ts';
-import {
-  commitBatch,
-  commitWork,
-  prepareCommitSession,
-  type CommitResult,
-  type CommitWork,
-} from './commit.ts';
+import { FillingBatch, type Batch } from './batch.ts';
+import { commitBatch, commitWork, type CommitResult, type CommitWork } from './commit.ts';
 import { halves, rowCount, withoutRows } from './divide.ts';
 import type { FeedEvent } from './events.ts';
 import {
@@ -35,8 +27,10 @@ import {
 import type { LatestPosition } from './latest.ts';
 import type { Logger } from './logger.ts';
 import type { IngestMetrics } from './metrics.ts';
+import { onlyRow, rejectOfRow } from './refused-row.ts';
 import type { Tally } from './tally.ts';
 import type { Turns } from './turns.ts';
+import { Writer } from './writer.ts';
 
 export interface PartitionLimits {
   /** Rows that make a batch full. One message larger than this is a batch by itself. */
@@ -90,48 +84,28 @@ export class Partition {
   /** Full ones that wait. */
   private readonly full: FillingBatch[] = [];
   private readonly spare: FillingBatch[] = [];
-  private client: PoolClient | null = null;
-  /** What the client's session is called on the server. */
-  private sessionName = '';
+  private readonly writer: Writer;
   private wake: (() => void) | null = null;
   private running: Promise<void> | null = null;
   private stopping = false;
   private readonly giveUp = new AbortController();
   private holding = false;
-  /** The try whose answer is awaited: when it began, and what tells it from others. */
-  private attempt: { readonly sinceMs: number } | null = null;
-  /** Grows with each connection that was lost to `cut`, and falls with each batch that came through without. */
-  private cutCount = 0;
-  private isCut = false;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
   private repeating = false;
 
   constructor(options: PartitionOptions) {
     this.options = options;
+    this.writer = new Writer(options.pool, options.onConnect);
   }
 
   /** True while a batch is held because the database does not take it, or does not say whether it does. */
   get isHolding(): boolean {
-    const sinceMs = this.attempt?.sinceMs ?? NaN;
-    return this.holding || performance.now() - sinceMs > UNANSWERED_MS_MAX;
+    return this.holding || this.writer.waitedMs(performance.now()) > UNANSWERED_MS_MAX;
   }
 
-  /** What waits for the server's answer; `null` while nothing does, or there is no connection yet. */
+  /** What waits for the server's answer; `null` while nothing does. */
   get unanswered(): Unanswered | null {
-    const { attempt, client } = this;
-    if (attempt === null || client === null) return null;
-    return {
-      attempt,
-      sessionName: this.sessionName,
-      sinceMs: attempt.sinceMs,
-      cutCount: this.cutCount,
-      cut: () => {
-        if (this.attempt !== attempt) return;
-        this.cutCount++;
-        this.isCut = true;
-        cutConnection(client);
-      },
-    };
+    return this.writer.unanswered;
   }
 
   start(): void {
@@ -164,14 +138,14 @@ export class Partition {
     const abandon = (): void => {
       this.giveUp.abort();
       // A server that does not answer would hold us for longer than we may wait.
-      if (this.client !== null) cutConnection(this.client);
+      this.writer.cut();
     };
     if (deadline.aborted) abandon();
     deadline.addEventListener('abort', abandon, { once: true });
     this.wake?.();
     await this.running;
     deadline.removeEventListener('abort', abandon);
-    this.dropClient();
+    this.writer.drop();
   }
 
   private async run(): Promise<void> {
@@ -216,13 +190,11 @@ export class Partition {
     const { tally, rows, bytes } = batch;
     const { metrics } = this.options;
     const startedMs = performance.now();
-    this.isCut = false;
     let stored = false;
     try {
       await this.store(batch, tally);
       metrics.batchCommitted(tally, batch, performance.now() - startedMs);
       stored = true;
-      if (!this.isCut && this.cutCount > 0) this.cutCount--;
     } catch (error) {
       if (!(error instanceof Abandoned)) {
         this.options.log.error(
@@ -308,7 +280,7 @@ export class Partition {
         const isTooLarge = timeouts >= TIMEOUTS_MAX && rowCount(work.batch) > 1;
         if (fault !== 'transient' || isTooLarge) return error as Error;
         if (isConnectionError(error) || isPartitionMissing(error)) {
-          this.dropClient(error as Error);
+          this.writer.drop(error as Error);
           // COMMIT may have arrived, or may still arrive: the rows may be there.
           staged = true;
         }
@@ -323,19 +295,15 @@ export class Partition {
   }
 
   private async tryCommit(work: CommitWork, staged: boolean): Promise<CommitResult> {
-    this.attempt = { sinceMs: performance.now() };
-    try {
-      const client = await this.connection();
+    const result = await this.writer.use(async (client) => {
       const range = timeRange(work.batch);
       if (range !== null) await ensureTimePartitions(client, range.firstMs, range.lastMs);
-      const result = await commitBatch(client, work, staged);
-      if (work.evaluation.lateCount > 0) {
-        this.repeating = result.fixDuplicate !== null || result.readingDuplicate !== null;
-      }
-      return result;
-    } finally {
-      this.attempt = null;
+      return commitBatch(client, work, staged);
+    });
+    if (work.evaluation.lateCount > 0) {
+      this.repeating = result.fixDuplicate !== null || result.readingDuplicate !== null;
     }
+    return result;
   }
 
   private publish(work: CommitWork): void {
@@ -349,82 +317,6 @@ export class Partition {
       this.options.log.error({ err: error }, 'a watcher of committed batches failed');
     }
   }
-
-  private async connection(): Promise<PoolClient> {
-    if (this.client !== null) return this.client;
-    const client = await this.options.pool.connect();
-    try {
-      await this.options.onConnect(client);
-      await prepareCommitSession(client);
-      this.sessionName = await nameSession(client);
-    } catch (error) {
-      client.release(true);
-      throw error;
-    }
-    this.client = client;
-    return client;
-  }
-
-  private dropClient(error?: Error): void {
-    this.client?.release(error ?? true);
-    this.client = null;
-  }
-}
-
-function onlyRow(batch: Batch): { part: number; index: number } {
-  if (batch.events.length === 1) return batch.events[0]!;
-  const rows = batch.fixes.count === 1 ? batch.fixes : batch.readings;
-  return { part: rows.part[0]!, index: rows.index[0]! };
-}
-
-/** Characters of a refused row that are kept. */
-const ROW_CHARS_MAX = 4096;
-
-function rejectOfRow(batch: Batch, detail: string): Reject {
-  const { row, device, receivedMs } = describeRow(batch);
-  const payload = Buffer.from(JSON.stringify(row).slice(0, ROW_CHARS_MAX));
-  return {
-    key: randomUUID(),
-    tenantId: device.tenantId,
-    iotDeviceId: device.iotDeviceId,
-    deviceName: device.deviceName,
-    source: 'storage',
-    topic: null,
-    reason: 'storage_refused',
-    detail,
-    payload,
-    payloadBytes: payload.length,
-    receivedMs,
-  };
-}
-
-/** The one row of a batch as people read it, and whose it is. */
-function describeRow({ fixes, readings, events }: Batch): {
-  row: object;
-  device: { tenantId: number; iotDeviceId: number; deviceName: string };
-  receivedMs: number;
-} {
-  const said = events[0];
-  if (said !== undefined) {
-    const { kind, timeMs, detail } = said.event;
-    const row = { time: timeMs, event: kind, detail };
-    return { row, device: said.device, receivedMs: said.receivedMs };
-  }
-  if (fixes.count === 1) {
-    const row = {
-      time: fixes.timeMs[0],
-      lat: fixes.latDeg[0],
-      lon: fixes.lonDeg[0],
-      event: fixes.event[0],
-    };
-    return { row, device: fixes.link[0]!, receivedMs: fixes.receivedMs[0]! };
-  }
-  const row = {
-    time: readings.timeMs[0],
-    metric: readings.metricCode[0],
-    value: readings.value[0],
-  };
-  return { row, device: readings.link[0]!, receivedMs: readings.receivedMs[0]! };
 }
 
 function timeRange({ fixes, readings }: Batch): { firstMs: number; lastMs: number } | null {

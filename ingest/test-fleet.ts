@@ -1,8 +1,10 @@
-/** A small fleet for tests: one customer, units `U1`… with devices `dev-1`…, whose tokens are `token-1`… */
+/** A small fleet for tests, and an ingestion to take it in: one customer, units `U1`… with devices `dev-1`…, whose tokens are `token-1`… */
 import { createHash } from 'node:crypto';
 import pg from 'pg';
+import { Registry as PromRegistry } from 'prom-client';
 import { valueTypes } from '../db/pools.ts';
 import type { DoorsConfig } from './doors.ts';
+import type { IngestOptions } from './ingest.ts';
 
 /** Doors for tests: MQTT on a free port, and nothing else. */
 export function testDoors(): DoorsConfig {
@@ -23,6 +25,27 @@ export function testDoors(): DoorsConfig {
     },
     broker: null,
     teltonika: null,
+  };
+}
+
+/** An ingestion for tests: nothing is told to anybody, and the limits are never met. */
+export function testIngestOptions(connectionString: string): IngestOptions {
+  const nobody = (): void => undefined;
+  return {
+    connectionString,
+    doors: testDoors(),
+    partitionCount: 2,
+    batchRowsMax: 5_000,
+    lingerMs: 5,
+    queueRowsMax: 100_000,
+    queueBytesMax: 100_000_000,
+    rejectRowsMax: 1_000,
+    deviceEventRowsMax: 1_000,
+    knockingRowsMax: 1_000,
+    prometheus: new PromRegistry(),
+    log: { info: nobody, warn: nobody, error: nobody },
+    onCommitted: nobody,
+    onLeadershipLost: nobody,
   };
 }
 

@@ -7,9 +7,9 @@
  *
  * The rule: the cursor is the highest id that was published at least `settleMs` ago. It is safe under one condition,
  * which the writers keep: once an id has been published, every lower id that will ever be published follows within
- * `settleMs`. A lower id was drawn earlier, so its transaction is under way, and at most six statements follow in it, COMMIT
- * among them, each of which ends within the statement timeout of 30 s. While the database is away nothing is published, and time does not run against anyone. What would break
- * it is one partition kept from committing for `settleMs` with its ids drawn while others go on.
+ * `settleMs`. A lower id was drawn earlier, so its transaction is under way, and at most six statements follow in it,
+ * COMMIT among them, each of which ends within the statement timeout of 30 s. While the database is away nothing is
+ * published, and time does not run against anyone. What would break it is one partition kept from committing for `settleMs` with its ids drawn while others go on.
  *
  * Resuming from the cursor repeats at most the events of the last `settleMs`, which the client drops by id.
  *

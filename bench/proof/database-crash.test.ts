@@ -7,12 +7,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import Fastify from 'fastify';
 import pg from 'pg';
-import { Registry as PromRegistry } from 'prom-client';
 import t from 'tap';
 import { startEmbeddedPostgres } from '../../db/embedded.ts';
 import { migrate } from '../../migrations/run.ts';
 import { createIngest } from '../../ingest/ingest.ts';
-import { seedTestFleet, testDoors } from '../../ingest/test-fleet.ts';
+import { seedTestFleet, testIngestOptions } from '../../ingest/test-fleet.ts';
 
 t.test('the database is killed and comes back', async (t) => {
   const dataDir = await mkdtemp(join(tmpdir(), 'milepost-crash-'));
@@ -29,19 +28,8 @@ t.test('the database is killed and comes back', async (t) => {
   let lostCount = 0;
   const log = { info: () => undefined, error: () => undefined, warn: () => onHeld() };
   const ingest = createIngest({
-    connectionString,
-    doors: testDoors(),
-    partitionCount: 2,
-    batchRowsMax: 5_000,
-    lingerMs: 5,
-    queueRowsMax: 10_000,
-    queueBytesMax: 10_000_000,
-    rejectRowsMax: 1_000,
-    deviceEventRowsMax: 1_000,
-    knockingRowsMax: 1_000,
-    prometheus: new PromRegistry(),
+    ...testIngestOptions(connectionString),
     log,
-    onCommitted: () => undefined,
     onLeadershipLost: () => lostCount++,
   });
   await ingest.load();

@@ -3,11 +3,10 @@
  * answer is sent again on a new connection, and stored once.
  */
 import Fastify from 'fastify';
-import { Registry as PromRegistry } from 'prom-client';
 import t from 'tap';
 import { connectTestClient, createTestDatabase } from '../../db/test-database.ts';
 import { createIngest } from '../../ingest/ingest.ts';
-import { seedTestFleet, testDoors } from '../../ingest/test-fleet.ts';
+import { seedTestFleet, testIngestOptions } from '../../ingest/test-fleet.ts';
 import { Proxy } from '../torture/proxy.ts';
 import { lastingPort } from './run.ts';
 
@@ -24,19 +23,8 @@ t.test('connections to the database die without a word', async (t) => {
   const said: string[] = [];
   const say = (_: object, message: string): void => void said.push(message);
   const ingest = createIngest({
-    connectionString: url.href,
-    doors: testDoors(),
-    partitionCount: 1,
-    batchRowsMax: 5_000,
-    lingerMs: 5,
-    queueRowsMax: 10_000,
-    queueBytesMax: 10_000_000,
-    rejectRowsMax: 1_000,
-    deviceEventRowsMax: 1_000,
-    knockingRowsMax: 1_000,
-    prometheus: new PromRegistry(),
+    ...testIngestOptions(url.href),
     log: { info: say, warn: say, error: say },
-    onCommitted: () => undefined,
     onLeadershipLost: () => t.fail('nobody else leads'),
   });
   await ingest.load();

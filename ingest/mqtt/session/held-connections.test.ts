@@ -14,6 +14,11 @@ const { queryObjects } = v8 as unknown as {
   queryObjects?: (type: unknown, options: { format: 'count' }) => number;
 };
 
+function publish(qos: 0 | 1 | 2, dup: boolean): Buffer {
+  const topic = 'v1/devices/dev-1/fixes';
+  return generate({ cmd: 'publish', topic, payload: '{}', qos, dup, retain: false, messageId: 5 });
+}
+
 for (const qos of [0, 1, 2] as const) {
   const options =
     queryObjects === undefined ? { skip: 'this Node cannot count objects (20.13 can)' } : {};
@@ -21,16 +26,7 @@ for (const qos of [0, 1, 2] as const) {
     const { port, sink, metrics } = await startListener(t);
     for (let n = 0; n < CONNECTIONS; n++) {
       const client = await openSession(t, port, 4, { clean: false });
-      const publish = generate({
-        cmd: 'publish',
-        topic: 'v1/devices/dev-1/fixes',
-        payload: '{}',
-        qos,
-        dup: qos > 0 && n > 0,
-        retain: false,
-        messageId: 5,
-      });
-      client.send(publish, PINGREQ);
+      client.send(publish(qos, qos > 0 && n > 0), PINGREQ);
       t.match(await client.next(), { cmd: 'pingresp' });
       client.socket.resetAndDestroy();
       await metrics.untilConnections(0);
@@ -42,18 +38,7 @@ for (const qos of [0, 1, 2] as const) {
     t.ok(held <= HELD_MAX, `${held} connections are held`);
     if (qos < 2) return;
     const client = await openSession(t, port, 4, { clean: false });
-    client.send(
-      generate({
-        cmd: 'publish',
-        topic: 'v1/devices/dev-1/fixes',
-        payload: '{}',
-        qos,
-        dup: true,
-        retain: false,
-        messageId: 5,
-      }),
-      PINGREQ,
-    );
+    client.send(publish(qos, true), PINGREQ);
     t.match(await client.next(), { cmd: 'pingresp' });
     sink.taken[0]!.done({ kind: 'stored' });
     t.match(await client.next(), { cmd: 'pubrec', messageId: 5 }, 'the one that is here is told');

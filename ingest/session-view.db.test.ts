@@ -1,8 +1,8 @@
 import type pg from 'pg';
 import t from 'tap';
 import { connectTestClient, createTestDatabase } from '../db/test-database.ts';
-import { nameSession, openSessionView } from './answer-watch.ts';
 import { Pipeline } from './pipeline.ts';
+import { nameSession, openSessionView } from './session-view.ts';
 
 const GOING_ON = new AbortController().signal;
 
