@@ -104,15 +104,22 @@ export async function commitBatch(
       await commit(new Pipeline(), client);
     } else await commit(pipeline, client);
   } catch (error) {
-    // A connection on which not even that is answered is in no known state: the next try has to take another.
-    if (!isConnectionError(error)) {
-      await client.query('rollback').catch(() => cutConnection(client));
-    }
+    if (!isConnectionError(error)) await rollBack(client, error);
     throw error;
   }
   work.positions = latest();
   work.feed = joined(events(), deviceFeed());
   return { ...rows(), eventDuplicate: deviceEvents() };
+}
+
+/** A connection on which not even this is answered is in no known state: then it is cut, and rejects as one that broke. */
+async function rollBack(client: ClientBase, cause: unknown): Promise<void> {
+  try {
+    await client.query('rollback');
+  } catch {
+    cutConnection(client);
+    throw new Error('the connection was silent behind an error', { cause });
+  }
 }
 
 function commit(pipeline: Pipeline, client: ClientBase): Promise<void> {

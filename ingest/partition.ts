@@ -103,7 +103,7 @@ export class Partition {
     return this.holding || this.writer.waitedMs(performance.now()) > UNANSWERED_MS_MAX;
   }
 
-  /** What waits for the server's answer; `null` while nothing does. */
+  /** What waits for the server's answer; `null` while nothing does, or there is no connection yet. */
   get unanswered(): Unanswered | null {
     return this.writer.unanswered;
   }
@@ -138,7 +138,7 @@ export class Partition {
     const abandon = (): void => {
       this.giveUp.abort();
       // A server that does not answer would hold us for longer than we may wait.
-      this.writer.cut();
+      this.writer.end();
     };
     if (deadline.aborted) abandon();
     deadline.addEventListener('abort', abandon, { once: true });

@@ -2,8 +2,8 @@
  * One partition's connection to the database: made when it is needed, kept, given up when it failed. Knows whether an answer is
  * awaited on it, and since when; refuses to know what is written.
  *
- * States: closed → (`use`) connecting → open, awaiting an answer → open, idle → (`use`) …; `drop` leads from each to closed,
- * and `cut` fails what is awaited, which whoever used it then drops.
+ * States: closed → (`use`) connecting → open, awaiting an answer → open, idle → (`use`) …; `drop` leads from each to closed.
+ * `end` fails what is awaited, in each of them, and every later use.
  */
 import type { Pool, PoolClient } from 'pg';
 import { cutConnection } from '../db/pools.ts';
@@ -21,6 +21,9 @@ export class Writer {
   private readonly pool: Pool;
   private readonly onConnect: (client: PoolClient) => Promise<void>;
   private open: Open | null = null;
+  /** The one that is being made ready. */
+  private connecting: PoolClient | null = null;
+  private isEnded = false;
   /** The use whose answer is awaited: when it began, and what tells it from others. */
   private attempt: { readonly sinceMs: number } | null = null;
   /** Grows with each connection found dead, and falls with each use in which none was, but for the first after one. */
@@ -70,9 +73,11 @@ export class Writer {
     };
   }
 
-  /** Ends the connection at once, if there is one: what waits for an answer on it is rejected. */
-  cut(): void {
-    if (this.open !== null) cutConnection(this.open.client);
+  /** Cuts the connection: what waits for an answer on it is rejected. There will be no other. */
+  end(): void {
+    this.isEnded = true;
+    const client = this.open?.client ?? this.connecting;
+    if (client !== null) cutConnection(client);
   }
 
   /** Gives the connection up; the next use makes another. */
@@ -83,13 +88,17 @@ export class Writer {
 
   private async connect(): Promise<Open> {
     const client = await this.pool.connect();
+    this.connecting = client;
     try {
+      if (this.isEnded) throw new Error('this partition has ended');
       await this.onConnect(client);
       await prepareCommitSession(client);
       return { client, sessionName: await nameSession(client) };
     } catch (error) {
       client.release(true);
       throw error;
+    } finally {
+      this.connecting = null;
     }
   }
 }
