@@ -14,6 +14,7 @@ import { activeRules, stepRules } from './rule-steps.ts';
 import type { Slot } from './slot.ts';
 import { beginSlot, createSlot, isChanged, revertSlot, settleSlot, stateOf } from './slot.ts';
 import type {
+  DeviceChange,
   DeviceLast,
   DeviceState,
   EngineBatch,
@@ -89,13 +90,17 @@ class PartitionEngine implements Engine {
     this.lateCount = 0;
     this.chain(fixes, readings);
     this.touched.sort((a, b) => a.deviceId - b.deviceId);
-    const changed = new Map<number, DeviceState>();
+    const changed: DeviceChange[] = [];
     for (const slot of this.touched) {
       this.stepDevice(slot, fixes, readings);
-      if (slot.fresh || isChanged(slot)) changed.set(slot.deviceId, stateOf(slot));
+      if (slot.fresh || isChanged(slot)) {
+        const { deviceId } = slot;
+        changed.push({ deviceId, tenantId: slot.device!.tenantId, state: stateOf(slot) });
+      }
     }
-    const { events, latestFixRow, lateCount } = this;
-    return { events, changed, latestFixRow, lateCount };
+    const { events, lateCount } = this;
+    const latestFixRows = Int32Array.from(this.latestFixRow.values());
+    return { events, changed, latestFixRows, lateCount };
   }
 
   commit(): void {

@@ -22,6 +22,9 @@ export function fenceEvent(
     severity: 'info',
     initial: cause === 'first_fix',
     cause,
+    enteredMs: NaN,
+    leftMs: NaN,
+    lastFixMs: NaN,
   };
 }
 
@@ -45,6 +48,9 @@ export function alertEvent(
     severity: rule.severity,
     initial: false,
     cause,
+    enteredMs: NaN,
+    leftMs: NaN,
+    lastFixMs: NaN,
   };
 }
 

@@ -43,6 +43,7 @@ export interface ReadingRow {
 export function batchOf(
   fixes: readonly FixRow[],
   readings: readonly ReadingRow[] = [],
+  nowMs = NaN,
 ): EngineBatch {
   const column = <T>(rows: readonly T[], of: (row: T) => number | undefined): Float64Array =>
     Float64Array.from(rows, (row) => of(row) ?? NaN);
@@ -64,7 +65,7 @@ export function batchOf(
     metricCode: readings.map((row) => row.metricCode),
     value: column(readings, (row) => row.value),
   };
-  return { fixes: fixColumns, readings: readingColumns };
+  return { fixes: fixColumns, readings: readingColumns, nowMs };
 }
 
 /** A rectangle as a shape, west, south, east, north. */
@@ -113,6 +114,9 @@ export function fenceOf(fenceId: number, shape: FenceShape, more: Partial<Fence>
     enterFixCount: 1,
     exitFixCount: 2,
     accuracyMMax: null,
+    dwellMs: null,
+    crossGapMsMax: 0,
+    schedule: null,
     ...more,
   };
 }

@@ -37,6 +37,30 @@ export interface Fence {
   readonly exitFixCount: number;
   /** Fixes with a worse accuracy do not move the state; `null` takes every fix. */
   readonly accuracyMMax: number | null;
+  /** Milliseconds inside after which `geofence_dwell` follows, once per visit; `null`: never. */
+  readonly dwellMs: number | null;
+  /** Two fixes further apart in time than this make no `geofence_cross`; 0: none ever does. */
+  readonly crossGapMsMax: number;
+  /** When the fence is in force; `null`: always. */
+  readonly schedule: Schedule | null;
+}
+
+/** Weekly windows in local time. */
+export interface Schedule {
+  /** IANA name, `Europe/Berlin`. */
+  readonly timeZone: string;
+  /** May overlap and touch; what they cover together counts. */
+  readonly windows: readonly ScheduleWindow[];
+}
+
+/** One window on each of its days. */
+export interface ScheduleWindow {
+  /** Days on which the window begins: 1 Monday … 7 Sunday, ascending. */
+  readonly days: readonly number[];
+  /** Minutes after local midnight, 0…1439. */
+  readonly startMin: number;
+  /** Minutes after local midnight, 1…1440, excluded; at or below `startMin` it is a time of the next day. */
+  readonly endMin: number;
 }
 
 export type RuleOperator = '>' | '>=' | '<' | '<=' | '=' | '!=' | 'between' | 'outside';
@@ -106,15 +130,33 @@ export interface ReadingColumns {
 export interface EngineBatch {
   readonly fixes: FixColumns;
   readonly readings: ReadingColumns;
+  /** The caller's clock, for what is due without a further fix; NaN: nothing is. */
+  readonly nowMs: number;
 }
 
-export type EventType = 'geofence_enter' | 'geofence_exit' | 'alert_raised' | 'alert_cleared';
+export type EventType =
+  | 'geofence_enter'
+  | 'geofence_exit'
+  | 'geofence_dwell'
+  | 'geofence_cross'
+  | 'alert_raised'
+  | 'alert_cleared';
 /**
  * `move`: the unit or its value changed. `first_fix`: the device's first fix ever lay inside. `fence_changed`: the
- * fence was made, edited or given to the unit's account so that it now lies on or off a unit that was there before.
+ * fence was made, edited or given to another account so that it now lies on or off a unit that was there before.
+ * `fence_removed`: it was deleted or disabled. `schedule`: it came into force, or went out of it. `assignment_changed`:
+ * the unit went to another account or tenant. `device_removed`: the device left its unit, or was disabled.
  * `rule_changed`: an active alert does not hold under the rule as edited.
  */
-export type EventCause = 'move' | 'first_fix' | 'fence_changed' | 'rule_changed';
+export type EventCause =
+  | 'move'
+  | 'first_fix'
+  | 'fence_changed'
+  | 'fence_removed'
+  | 'schedule'
+  | 'assignment_changed'
+  | 'device_removed'
+  | 'rule_changed';
 
 /** A consequence. Same batches in, same events out, in the same order. */
 export interface EngineEvent {
@@ -138,11 +180,17 @@ export interface EngineEvent {
   /** True when the device's first fix ever already lay inside. */
   readonly initial: boolean;
   readonly cause: EventCause;
+  /** Enter, dwell, exit: the first fix inside of the visit, which with device and fence names it. NaN otherwise. */
+  readonly enteredMs: number;
+  /** Exit: the first fix outside, or the instant of what closed the visit. NaN otherwise. */
+  readonly leftMs: number;
+  /** Exit: the last fix before `leftMs`. NaN otherwise. */
+  readonly lastFixMs: number;
 }
 
 /** What is remembered of a device and must survive a restart; small plain data, fit for JSON. */
 export interface DeviceState {
-  /** Ascending by `fenceId`. `outCount`: fixes outside in a row so far. */
+  /** Ascending by `fenceId`: open visits. */
   readonly inside: readonly InsideState[];
   /** Ascending by `fenceId`; only for fences whose `enterFixCount` is above 1. */
   readonly entering: readonly EnteringState[];
@@ -153,14 +201,26 @@ export interface DeviceState {
 export interface InsideState {
   readonly fenceId: number;
   readonly version: number;
-  readonly sinceMs: number;
+  /** The fence's name when it was last seen, for the event should the fence be gone. */
+  readonly name: string;
+  /** The first fix of the row that led to the enter. */
+  readonly enteredMs: number;
+  /** The last fix of that row: the time of the enter. */
+  readonly enterMs: number;
+  readonly dwelled: boolean;
+  /** Fixes outside in a row so far. */
   readonly outCount: number;
+  /** The first of those, and the fix before it; null while there are none. */
+  readonly outMs: number | null;
+  readonly lastInMs: number | null;
 }
 
 export interface EnteringState {
   readonly fenceId: number;
   readonly version: number;
   readonly inCount: number;
+  /** The first fix inside in a row. */
+  readonly firstMs: number;
   /** The cause that the enter will carry, settled by the first fix inside. */
   readonly cause: EventCause;
 }
@@ -185,16 +245,24 @@ export interface DeviceLast {
   readonly readingMs: Readonly<Record<string, number>>;
 }
 
+/** What must be stored of a device, and whose it is. */
+export interface DeviceChange {
+  readonly deviceId: number;
+  readonly tenantId: number;
+  readonly state: DeviceState;
+}
+
 /** The result of one batch, in force only after `commit`. */
 export interface Evaluation {
   readonly events: readonly EngineEvent[];
   /**
    * Devices whose `DeviceState` differs from before the batch, with the new one; and those of which nothing was held before,
-   * whatever theirs is: who has one was heard.
+   * whatever theirs is: who has one was heard. Worked out when it is first asked for, which must be while the batch is
+   * pending.
    */
-  readonly changed: ReadonlyMap<number, DeviceState>;
-  /** For each device whose newest fix came with this batch: the row in `fixes`. */
-  readonly latestFixRow: ReadonlyMap<number, number>;
+  readonly changed: readonly DeviceChange[];
+  /** Rows of `fixes` that are their device's newest fix now, one for each such device. */
+  readonly latestFixRows: Int32Array;
   /** Rows (fixes and readings) that were not newer than what had been evaluated: stored, but without consequences. */
   readonly lateCount: number;
 }

@@ -42,8 +42,8 @@ function workOf(house: TestPipeline, n: number): CommitWork {
   }; // prettier-ignore
   const evaluation = {
     events: [event],
-    changed: new Map([[deviceId, { inside: [], entering: [], rules: [], n }]]),
-    latestFixRow: new Map([[deviceId, 0]]),
+    changed: [{ deviceId, tenantId, state: { inside: [], entering: [], rules: [], n } }],
+    latestFixRows: Int32Array.of(0),
     lateCount: 0,
   };
   return commitWork(batch, evaluation as unknown as Evaluation);

@@ -18,8 +18,14 @@ function workOf(house: TestPipeline): CommitWork {
   batch.addFix(link, fix, 0, NOW_MS);
   const evaluation = {
     events: [],
-    changed: new Map([[link.deviceId, { inside: [], entering: [], rules: [] }]]),
-    latestFixRow: new Map([[link.deviceId, 0]]),
+    changed: [
+      {
+        deviceId: link.deviceId,
+        tenantId: link.tenantId,
+        state: { inside: [], entering: [], rules: [] },
+      },
+    ],
+    latestFixRows: Int32Array.of(0),
     lateCount: 0,
   };
   return commitWork(batch, evaluation);

@@ -93,7 +93,7 @@ export async function commitBatch(
   pipeline.query('begin', 'begin');
   const rows = staged ? writeStaged(pipeline, work) : writeOptimistic(pipeline, work);
   const latest = writeLatest(pipeline, work);
-  writeState(pipeline, work.evaluation, batch);
+  writeState(pipeline, work);
   const events = writeEvents(pipeline, work, staged);
   const deviceEvents = writeDeviceEvents(pipeline, batch.events);
   const deviceFeed = writeDeviceFeed(pipeline, batch.events);
@@ -288,20 +288,13 @@ const STATE_SQL = `
   select id, tenant, state::jsonb, now() from unnest($1::bigint[], $2::bigint[], $3::text[]) as s (id, tenant, state)
   on conflict (equipment_has_iot_device_id) do update set state = excluded.state, updated_at = excluded.updated_at`;
 
-function writeState(pipeline: Pipeline, evaluation: Evaluation, batch: Batch): void {
-  if (evaluation.changed.size === 0) return;
-  const tenantOf = new Map<number, number>();
-  for (const { link, count } of [batch.fixes, batch.readings]) {
-    for (let i = 0; i < count; i++) {
-      const { deviceId, tenantId } = link[i]!;
-      if (evaluation.changed.has(deviceId)) tenantOf.set(deviceId, tenantId);
-    }
-  }
-  const changed = [...evaluation.changed].sort(([a], [b]) => a - b);
+function writeState(pipeline: Pipeline, { evaluation }: CommitWork): void {
+  if (evaluation.changed.length === 0) return;
+  const changed = evaluation.changed.toSorted((a, b) => a.deviceId - b.deviceId);
   pipeline.query('state', STATE_SQL, [
-    int8Array(changed.map(([id]) => id)),
-    int8Array(changed.map(([id]) => tenantOf.get(id)!)),
-    textArray(changed.map(([, state]) => JSON.stringify(state))),
+    int8Array(changed.map(({ deviceId }) => deviceId)),
+    int8Array(changed.map(({ tenantId }) => tenantId)),
+    textArray(changed.map(({ state }) => JSON.stringify(state))),
   ]);
 }
 

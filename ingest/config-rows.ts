@@ -207,6 +207,9 @@ export async function readFences(
       enterFixCount: row.enter_fix_count,
       exitFixCount: row.exit_fix_count,
       accuracyMMax: row.accuracy_m_max,
+      dwellMs: null,
+      crossGapMsMax: 0,
+      schedule: null,
     });
   }
   return { fences, bad };

@@ -180,6 +180,9 @@ function feedEventOf({ device, event }: DeviceEventRow): FeedEvent {
     severity: event.kind === 'disconnected' ? 'warning' : 'info',
     initial: false,
     cause: 'device',
+    enteredMs: NaN,
+    leftMs: NaN,
+    lastFixMs: NaN,
   };
 }
 

@@ -35,7 +35,7 @@ export interface Temperature {
 export function latestPositions(batch: Batch, evaluation: Evaluation): LatestPosition[] {
   const { fixes } = batch;
   const rowOf = new Map<number, number>();
-  for (const row of evaluation.latestFixRow.values()) {
+  for (const row of evaluation.latestFixRows) {
     const unit = fixes.link[row]!.equipmentId;
     const other = rowOf.get(unit);
     if (other === undefined || fixes.timeMs[other]! < fixes.timeMs[row]!) rowOf.set(unit, row);

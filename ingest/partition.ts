@@ -215,7 +215,7 @@ export class Partition {
     const { engine, metrics, turns } = this.options;
     let refusal: Error | null;
     try {
-      const work = await turns.run(() => commitWork(batch, engine.evaluate(batch)), 'ahead');
+      const work = await turns.run(() => commitWork(batch, engine.evaluate({ ...batch, nowMs: batch.receivedMs })), 'ahead');
       refusal = await this.commit(work, tally);
       if (refusal === null) {
         engine.commit();

@@ -88,7 +88,7 @@ export class Evaluator {
 
   /** What follows from the batch; in force at once, as if it had been stored. */
   evaluate(batch: FillingBatch): Evaluation {
-    const evaluation = this.engine.evaluate(batch);
+    const evaluation = this.engine.evaluate({ ...batch, nowMs: NaN });
     this.engine.commit();
     return evaluation;
   }
