@@ -6,22 +6,29 @@
  * evaluated.
  */
 import assert from 'node:assert/strict';
-import type { FenceFix } from './fence-steps.ts';
+import { Core } from './core.ts';
+import { DeviceTable } from './device-table.ts';
+import { nextDueMs, planDue, stepDue } from './due-steps.ts';
 import { stepFences } from './fence-steps.ts';
+import { wrapLonDeg } from './geodesy.ts';
 import { RowSorter, atLeast } from './rows.ts';
-import type { Sample } from './rule-steps.ts';
-import { activeRules, stepRules } from './rule-steps.ts';
-import type { Slot } from './slot.ts';
-import { beginSlot, createSlot, isChanged, revertSlot, settleSlot, stateOf } from './slot.ts';
+import { stepRules, type Sample } from './rule-steps.ts';
+import type { Scope } from './scope.ts';
+import type { FenceFix } from './search.ts';
+import { sameStays, stateOf, staysOf } from './state.ts';
+import { isStill } from './stillness.ts';
+import { sweepStays } from './sweep.ts';
 import type {
+  Device,
   DeviceChange,
   DeviceLast,
   DeviceState,
   EngineBatch,
-  EngineEvent,
   Evaluation,
   FixColumns,
+  LateFixes,
   ReadingColumns,
+  RuleState,
 } from './types.ts';
 import type { World } from './world.ts';
 
@@ -30,8 +37,8 @@ export interface Engine {
    * Works a batch out; it takes effect with `commit` and leaves no trace after `rollback`. Rows may come in any order:
    * each device's are taken by time, fixes before readings of the same time. Rows not newer than the device's last
    * evaluated fix (or reading of that code), and fixes that are NaN or off the earth, count as late and do nothing.
-   * Rows of devices that the world does not know are passed over. Events are ordered by device, time, and then exits,
-   * enters, alerts by id. Asserts that no batch is pending.
+   * Rows of devices that the world does not know are passed over. The order of events is that of the README. Asserts
+   * that no batch is pending.
    */
   evaluate(batch: EngineBatch): Evaluation;
   /** Keeps what the pending batch changed. Asserts that there is one. */
@@ -39,29 +46,47 @@ export interface Engine {
   /** Undoes what the pending batch changed, so that it may be evaluated again. Asserts that there is one. */
   rollback(): void;
   /**
-   * Sets a device to what was stored of it. Without it a device starts anew, and its next fix is its first ever. Asserts
-   * that the pending batch has not touched the device.
+   * Sets a device to what was stored of it. Without it a device starts anew, and its next fix is its first ever. `device`
+   * is whose it was, if the world does not know it any more: the next batch then ends its visits. Asserts that the pending
+   * batch has not touched the device.
    */
-  restore(deviceId: number, state: DeviceState | null, last: DeviceLast | null): void;
+  restore(
+    deviceId: number,
+    state: DeviceState | null,
+    last: DeviceLast | null,
+    device?: Device,
+  ): void;
   /** The state as of the last commit; `null` for a device of which nothing is held. */
   snapshot(deviceId: number): DeviceState | null;
-  /** Lets go of a device and of what a pending batch did to it. */
-  forget(deviceId: number): void;
+  /** When an empty batch is due by the clock; Infinity: not before something else happens. */
+  nextDueMs(): number;
+  /** Whether edits may have ended visits: an empty batch is due at once. */
+  hasWork(): boolean;
+}
+
+/** For tests; everything has its default in production. */
+export interface EngineOptions {
+  /** False: every fix is searched anew. Changes no result. */
+  readonly usesStillness?: boolean;
 }
 
 /** An engine without devices over a shared world, whose edits it sees with the next batch. */
-export function createEngine(world: World): Engine {
-  return new PartitionEngine(world);
+export function createEngine(world: World, { usesStillness = true }: EngineOptions = {}): Engine {
+  return new PartitionEngine(new Core(world, usesStillness));
 }
 
 class PartitionEngine implements Engine {
-  private readonly world: World;
-  private readonly slots = new Map<number, Slot>();
-  private readonly touched: Slot[] = [];
+  private readonly core: Core;
+  private readonly table = new DeviceTable();
+  /** States that were restored and not needed yet: fences they speak of may still be on their way. */
+  private readonly restored = new Map<number, DeviceState>();
   private pending = false;
+  /** The world's `staysEpoch` as of the last sweep, and as of the last that was committed. */
+  private sweptEpoch = -1;
+  private committedEpoch = -1;
 
   // The readings of the pending batch that moved a slot's readingMs, to be undone from the end.
-  private readonly logSlots: Slot[] = [];
+  private readonly logSlots: number[] = [];
   private readonly logCodes: string[] = [];
   private readonly logMs: (number | undefined)[] = [];
 
@@ -72,163 +97,282 @@ class PartitionEngine implements Engine {
   private readonly readingRows = new RowSorter();
   private readonly fix: FenceFix = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };
   private readonly sample: Sample = { value: NaN, timeMs: NaN };
-  private events: EngineEvent[] = [];
-  private latestFixRow = new Map<number, number>();
+  private latestRows = new Int32Array(1024);
+  private latestCount = 0;
   private lateCount = 0;
+  private readonly late = new Map<number, LateFixes>();
 
-  constructor(world: World) {
-    this.world = world;
+  constructor(core: Core) {
+    this.core = core;
   }
 
-  evaluate({ fixes, readings }: EngineBatch): Evaluation {
+  evaluate({ fixes, readings, nowMs }: EngineBatch): Evaluation {
     assert(!this.pending, 'evaluate: the batch before is neither committed nor rolled back');
     assertColumns(fixes);
     assertColumns(readings);
+    const { core } = this;
     this.pending = true;
-    this.events = [];
-    this.latestFixRow = new Map();
+    core.events = [];
+    this.latestCount = 0;
     this.lateCount = 0;
-    this.chain(fixes, readings);
-    this.touched.sort((a, b) => a.deviceId - b.deviceId);
-    const changed: DeviceChange[] = [];
-    for (const slot of this.touched) {
-      this.stepDevice(slot, fixes, readings);
-      if (slot.fresh || isChanged(slot)) {
-        const { deviceId } = slot;
-        changed.push({ deviceId, tenantId: slot.device!.tenantId, state: stateOf(slot) });
-      }
+    this.late.clear();
+    this.settleRestored();
+    if (this.sweptEpoch !== core.world.staysEpoch) {
+      sweepStays(core, nowMs);
+      this.sweptEpoch = core.world.staysEpoch;
     }
-    const { events, lateCount } = this;
-    const latestFixRows = Int32Array.from(this.latestFixRow.values());
-    return { events, changed, latestFixRows, lateCount };
+    this.chain(fixes, readings);
+    this.latestRows = atLeast(this.latestRows, core.touched.count);
+    // Only those with rows: what the clock touches comes behind them.
+    const { count } = core.touched;
+    for (let i = 0; i < count; i++) this.stepDevice(i, fixes, readings);
+    if (!Number.isNaN(nowMs)) this.stepClock(nowMs);
+    return this.evaluation();
   }
 
   commit(): void {
     assert(this.pending, 'commit: no batch is pending');
-    for (const slot of this.touched) settleSlot(slot);
+    const { touched, slots, stays } = this.core;
+    touched.settle(slots, stays);
+    this.committedEpoch = this.sweptEpoch;
     this.settle();
   }
 
   rollback(): void {
     assert(this.pending, 'rollback: no batch is pending');
+    const { touched, slots, stays } = this.core;
     for (let i = this.logSlots.length - 1; i >= 0; i--) {
-      const { readingMs } = this.logSlots[i]!;
+      const readingMs = slots.readingMs[this.logSlots[i]!]!;
       const before = this.logMs[i];
       if (before === undefined) readingMs.delete(this.logCodes[i]!);
       else readingMs.set(this.logCodes[i]!, before);
     }
-    for (const slot of this.touched) {
-      revertSlot(slot);
-      if (slot.fresh && this.slots.get(slot.deviceId) === slot) this.slots.delete(slot.deviceId);
+    for (let i = 0; i < touched.count; i++) {
+      const slot = touched.slot[i]!;
+      touched.revert(slots, stays, i);
+      slots.touch[slot] = -1;
+      // What was taken out of the heap is still due.
+      if (slots.dueMs[slot]! < Infinity) this.core.due.push(slots.dueMs[slot]!, slot);
+      if (touched.isFresh[i] === 1) this.drop(slot);
     }
+    touched.count = 0;
+    this.sweptEpoch = this.committedEpoch;
     this.settle();
   }
 
-  restore(deviceId: number, state: DeviceState | null, last: DeviceLast | null): void {
-    assert(!this.slots.get(deviceId)?.pending, `restore: device ${deviceId} is in a pending batch`);
-    this.slots.set(deviceId, createSlot(deviceId, state, last));
+  restore(
+    deviceId: number,
+    state: DeviceState | null,
+    last: DeviceLast | null,
+    device?: Device,
+  ): void {
+    const { slots } = this.core;
+    const known = this.table.get(deviceId);
+    assert(
+      known < 0 || slots.touch[known]! < 0,
+      `restore: device ${deviceId} is in a pending batch`,
+    );
+    if (known >= 0) this.drop(known);
+    const slot = slots.take(deviceId);
+    this.table.add(deviceId, slot);
+    slots.device[slot] = device ?? null;
+    slots.fixMs[slot] = last?.fixMs ?? NaN;
+    slots.lonDeg[slot] = wrapLonDeg(last?.lonDeg ?? NaN);
+    slots.latDeg[slot] = last?.latDeg ?? NaN;
+    slots.accuracyM[slot] = last?.accuracyM ?? NaN;
+    const codes = Object.entries(last?.readingMs ?? {});
+    if (codes.length > 0) slots.readingMs[slot] = new Map(codes);
+    if (state !== null) {
+      if (state.rules.length > 0) {
+        slots.rules[slot] = state.rules.toSorted((a, b) => a.ruleId - b.ruleId);
+      }
+      if (hasStays(state)) this.restored.set(slot, state);
+    }
+    this.sweptEpoch = -1;
   }
 
   snapshot(deviceId: number): DeviceState | null {
-    const slot = this.slots.get(deviceId);
-    if (!slot || (slot.pending && slot.fresh)) return null;
-    return stateOf(slot.pending ? slot.saved : slot);
+    const { slots, stays, touched } = this.core;
+    const slot = this.table.get(deviceId);
+    if (slot < 0) return null;
+    const i = slots.touch[slot]!;
+    if (i >= 0) {
+      if (touched.isFresh[i] === 1) return null;
+      return stateOf(stays, touched.stays[i]!, touched.rules[i]!);
+    }
+    const restored = this.restored.get(slot);
+    return restored ?? stateOf(stays, slots.stays[slot]!, slots.rules[slot]!);
   }
 
-  forget(deviceId: number): void {
-    this.slots.delete(deviceId);
+  nextDueMs(): number {
+    return nextDueMs(this.core);
+  }
+
+  hasWork(): boolean {
+    const { world, stays } = this.core;
+    return (
+      !this.pending &&
+      this.sweptEpoch !== world.staysEpoch &&
+      (stays.count > 0 || this.restored.size > 0)
+    );
   }
 
   private settle(): void {
-    this.touched.length = 0;
     this.logSlots.length = 0;
     this.logCodes.length = 0;
     this.logMs.length = 0;
     this.pending = false;
   }
 
-  /** Hangs every row of a known device onto its slot. */
+  private drop(slot: number): void {
+    const { slots, stays } = this.core;
+    stays.removeList(slots.stays[slot]!);
+    this.restored.delete(slot);
+    this.table.delete(slots.deviceId[slot]!);
+    slots.giveUp(slot);
+  }
+
+  /** Makes stays of what was restored, now that everything it speaks of is known if it ever will be. */
+  private settleRestored(): void {
+    const { core, restored } = this;
+    if (restored.size === 0) return;
+    const { slots, world } = core;
+    for (const [slot, state] of restored) {
+      const device = slots.device[slot] ?? world.devices.get(slots.deviceId[slot]!);
+      // Not told of yet: it waits on.
+      if (!device) continue;
+      slots.stays[slot] = staysOf(world, core.stays, state, device.tenantId);
+      planDue(core, slot);
+      restored.delete(slot);
+    }
+  }
+
+  /** Hangs every row of a known device onto its place among the touched. */
   private chain(fixes: FixColumns, readings: ReadingColumns): void {
+    const { touched, slots } = this.core;
     const fixNext = (this.fixNext = atLeast(this.fixNext, fixes.count));
     for (let row = 0; row < fixes.count; row++) {
       const slot = this.slotOf(fixes.deviceId[row]!);
-      if (!slot) continue;
+      if (slot < 0) continue;
+      const i = slots.touch[slot]!;
       fixNext[row] = -1;
-      if (slot.fixHead < 0) slot.fixHead = row;
-      else fixNext[slot.fixTail] = row;
-      slot.fixTail = row;
+      if (touched.fixHead[i]! < 0) touched.fixHead[i] = row;
+      else fixNext[touched.fixTail[i]!] = row;
+      touched.fixTail[i] = row;
     }
     const readingNext = (this.readingNext = atLeast(this.readingNext, readings.count));
     for (let row = 0; row < readings.count; row++) {
       const slot = this.slotOf(readings.deviceId[row]!);
-      if (!slot) continue;
+      if (slot < 0) continue;
+      const i = slots.touch[slot]!;
       readingNext[row] = -1;
-      if (slot.readingHead < 0) slot.readingHead = row;
-      else readingNext[slot.readingTail] = row;
-      slot.readingTail = row;
+      if (touched.readingHead[i]! < 0) touched.readingHead[i] = row;
+      else readingNext[touched.readingTail[i]!] = row;
+      touched.readingTail[i] = row;
     }
   }
 
-  /** The device's slot, pending from now on; `null` for a device that the world does not know. */
-  private slotOf(deviceId: number): Slot | null {
-    let slot = this.slots.get(deviceId);
-    if (slot?.pending) return slot;
-    const device = this.world.devices.get(deviceId);
-    if (!device) return null;
-    if (!slot) {
-      slot = createSlot(deviceId, null, null);
-      slot.fresh = true;
-      this.slots.set(deviceId, slot);
+  /** The device's slot, pending and bound to its device; −1 for one that the world does not know. */
+  private slotOf(deviceId: number): number {
+    const { core, table } = this;
+    const { slots, world } = core;
+    let slot = table.get(deviceId);
+    if (slot >= 0 && slots.deviceEpoch[slot] === world.devicesEpoch) {
+      core.begin(slot);
+      return slot;
     }
-    beginSlot(slot, device);
-    this.touched.push(slot);
+    const device = world.devices.get(deviceId);
+    if (!device) return -1;
+    if (slot >= 0) core.begin(slot);
+    else {
+      slot = slots.take(deviceId);
+      table.add(deviceId, slot);
+      core.begin(slot, true);
+    }
+    slots.deviceEpoch[slot] = world.devicesEpoch;
+    if (slots.device[slot] !== device) {
+      slots.device[slot] = device;
+      slots.scope[slot] = null;
+      slots.stillEpoch[slot] = -1;
+    }
     return slot;
   }
 
   /** Takes a device's rows by time. */
-  private stepDevice(slot: Slot, fixes: FixColumns, readings: ReadingColumns): void {
-    const { fixRows, readingRows } = this;
-    fixRows.take(slot.fixHead, this.fixNext, fixes.timeMs);
-    readingRows.take(slot.readingHead, this.readingNext, readings.timeMs);
-    let r = 0;
-    for (let f = 0; f < fixRows.count; f++) {
-      const row = fixRows.rows[f]!;
-      const timeMs = fixes.timeMs[row]!;
-      while (r < readingRows.count && readings.timeMs[readingRows.rows[r]!]! < timeMs) {
-        this.stepReading(slot, readings, readingRows.rows[r++]!);
+  private stepDevice(i: number, fixes: FixColumns, readings: ReadingColumns): void {
+    const { fixRows, readingRows, core } = this;
+    const { touched } = core;
+    const slot = touched.slot[i]!;
+    const fixHead = touched.fixHead[i]!;
+    const readingHead = touched.readingHead[i]!;
+    let latest = -1;
+    if (readingHead < 0 && fixHead >= 0 && this.fixNext[fixHead]! < 0) {
+      if (this.stepFix(slot, fixes, fixHead)) latest = fixHead;
+    } else {
+      fixRows.take(fixHead, this.fixNext, fixes.timeMs);
+      readingRows.take(readingHead, this.readingNext, readings.timeMs);
+      let r = 0;
+      for (let f = 0; f < fixRows.count; f++) {
+        const row = fixRows.rows[f]!;
+        const timeMs = fixes.timeMs[row]!;
+        while (r < readingRows.count && readings.timeMs[readingRows.rows[r]!]! < timeMs) {
+          this.stepReading(slot, readings, readingRows.rows[r++]!);
+        }
+        if (this.stepFix(slot, fixes, row)) latest = row;
       }
-      this.stepFix(slot, fixes, row);
+      while (r < readingRows.count) this.stepReading(slot, readings, readingRows.rows[r++]!);
     }
-    while (r < readingRows.count) this.stepReading(slot, readings, readingRows.rows[r++]!);
+    if (latest >= 0) this.latestRows[this.latestCount++] = latest;
   }
 
-  private stepFix(slot: Slot, fixes: FixColumns, row: number): void {
-    const { fix, sample, events } = this;
+  /** False when the fix was late or nowhere. */
+  private stepFix(slot: number, fixes: FixColumns, row: number): boolean {
+    const { core, fix } = this;
+    const { slots } = core;
     fix.timeMs = fixes.timeMs[row]!;
-    fix.lonDeg = fixes.lonDeg[row]!;
+    fix.lonDeg = wrapLonDeg(fixes.lonDeg[row]!);
     fix.latDeg = fixes.latDeg[row]!;
     fix.accuracyM = fixes.accuracyM[row]!;
-    if (fix.timeMs <= slot.fixMs || !isOnEarth(fix)) {
-      this.lateCount++;
-      return;
+    if (fix.timeMs <= slots.fixMs[slot]! || !isOnEarth(fix)) {
+      this.noteLate(slot, fix);
+      return false;
     }
-    stepFences(this.world, slot, fix, events);
-    this.latestFixRow.set(slot.deviceId, row);
-    const { ofFix } = activeRules(this.world, slot);
-    if (!ofFix) return;
-    sample.timeMs = fix.timeMs;
+    const { ofFix } = core.scopeOf(slot);
+    if (fix.timeMs < slots.dueMs[slot]! && isStill(core, slot, fix.lonDeg, fix.latDeg)) {
+      slots.fixMs[slot] = fix.timeMs;
+      slots.lonDeg[slot] = fix.lonDeg;
+      slots.latDeg[slot] = fix.latDeg;
+      slots.accuracyM[slot] = fix.accuracyM;
+    } else stepFences(core, slot, fix);
+    if (ofFix !== null) this.stepFixRules(slot, ofFix, fixes, row);
+    return true;
+  }
+
+  private stepFixRules(
+    slot: number,
+    ofFix: NonNullable<Scope['ofFix']>,
+    fixes: FixColumns,
+    row: number,
+  ): void {
+    const { core, sample } = this;
+    const subject = core.subject.set(core.slots, slot);
+    sample.timeMs = fixes.timeMs[row]!;
     for (let i = 0; i < ofFix.length; i++) {
       const rules = ofFix[i];
       if (!rules) continue;
       sample.value = fixMetric(fixes, row, i);
-      stepRules(slot, rules, sample, events);
+      stepRules(subject, rules, sample, core.events);
     }
+    core.slots.rules[slot] = subject.rules;
   }
 
-  private stepReading(slot: Slot, readings: ReadingColumns, row: number): void {
+  private stepReading(slot: number, readings: ReadingColumns, row: number): void {
+    const { core, sample } = this;
+    const { slots } = core;
     const code = readings.metricCode[row]!;
     const timeMs = readings.timeMs[row]!;
-    const lastMs = slot.readingMs.get(code);
+    const readingMs = (slots.readingMs[slot] ??= new Map<string, number>());
+    const lastMs = readingMs.get(code);
     if (Number.isNaN(timeMs) || (lastMs !== undefined && timeMs <= lastMs)) {
       this.lateCount++;
       return;
@@ -236,13 +380,94 @@ class PartitionEngine implements Engine {
     this.logSlots.push(slot);
     this.logCodes.push(code);
     this.logMs.push(lastMs);
-    slot.readingMs.set(code, timeMs);
-    const rules = activeRules(this.world, slot).byCode.get(code);
+    readingMs.set(code, timeMs);
+    const rules = core.scopeOf(slot).byCode.get(code);
     if (!rules) return;
-    this.sample.timeMs = timeMs;
-    this.sample.value = readings.value[row]!;
-    stepRules(slot, rules, this.sample, this.events);
+    sample.timeMs = timeMs;
+    sample.value = readings.value[row]!;
+    const subject = core.subject.set(slots, slot);
+    stepRules(subject, rules, sample, core.events);
+    slots.rules[slot] = subject.rules;
   }
+
+  /** A repeat of the newest fix is stored already, so only one before it says something of the past. */
+  private noteLate(slot: number, fix: FenceFix): void {
+    this.lateCount++;
+    if (!(fix.timeMs < this.core.slots.fixMs[slot]!) || !isOnEarth(fix)) return;
+    const deviceId = this.core.slots.deviceId[slot]!;
+    const before = this.late.get(deviceId);
+    this.late.set(deviceId, {
+      deviceId,
+      fromMs: Math.min(fix.timeMs, before?.fromMs ?? Infinity),
+      toMs: Math.max(fix.timeMs, before?.toMs ?? -Infinity),
+    });
+  }
+
+  /** Lets follow what is due by the clock. */
+  private stepClock(nowMs: number): void {
+    const { core } = this;
+    while (nextDueMs(core) <= nowMs) {
+      const slot = core.due.firstSlot;
+      core.due.pop();
+      core.begin(slot);
+      stepDue(core, slot, nowMs, true);
+    }
+  }
+
+  private evaluation(): Evaluation {
+    let changed: readonly DeviceChange[] | null = null;
+    const work = (): readonly DeviceChange[] => this.changes();
+    return {
+      events: this.core.events,
+      get changed() {
+        return (changed ??= work());
+      },
+      latestFixRows: this.latestRows.slice(0, this.latestCount),
+      lateCount: this.lateCount,
+      lateFixes: [...this.late.values()],
+    };
+  }
+
+  private changes(): readonly DeviceChange[] {
+    assert(this.pending, 'changed: to be asked for while the batch is pending');
+    const { touched, slots, stays } = this.core;
+    const changed: DeviceChange[] = [];
+    for (let i = 0; i < touched.count; i++) {
+      const slot = touched.slot[i]!;
+      const head = slots.stays[slot]!;
+      const rules = slots.rules[slot]!;
+      const isAsBefore =
+        touched.isFresh[i] === 0 &&
+        sameRules(rules, touched.rules[i]!) &&
+        (touched.isCopied[i] === 0 || sameStays(stays, head, touched.stays[i]!));
+      if (isAsBefore) continue;
+      const { tenantId } = slots.device[slot]!;
+      changed.push({
+        deviceId: slots.deviceId[slot]!,
+        tenantId,
+        state: stateOf(stays, head, rules),
+      });
+    }
+    return changed;
+  }
+}
+
+function hasStays({ inside, entering, ended }: DeviceState): boolean {
+  return inside.length + entering.length + ended.length > 0;
+}
+
+function sameRules(a: readonly RuleState[], b: readonly RuleState[]): boolean {
+  if (a === b) return true;
+  if (a.length !== b.length) return false;
+  return a.every((one, i) => {
+    const { ruleId, version, phase, sinceMs } = b[i]!;
+    return (
+      one.ruleId === ruleId &&
+      one.version === version &&
+      one.phase === phase &&
+      one.sinceMs === sinceMs
+    );
+  });
 }
 
 function isOnEarth({ timeMs, lonDeg, latDeg }: FenceFix): boolean {

@@ -1,18 +1,34 @@
-/** Builds the engine's events from a slot, a fence or a rule, so that each kind fills the same fields. */
-import type { Slot } from './slot.ts';
-import type { EngineEvent, EventCause, Fence, Rule } from './types.ts';
+/** Builds the engine's events, so that each kind fills the same fields in the same order. */
+import type { Subject } from './subject.ts';
+import type { EngineEvent, EventCause, EventType, Rule } from './types.ts';
+import type { FenceSettings } from './world.ts';
 
-/** A transition at the slot's newest fix, which is already in the slot. */
+/** What a transition says beside who and where. */
+export interface Told {
+  readonly timeMs: number;
+  readonly cause: EventCause;
+  readonly enteredMs: number;
+  readonly leftMs: number;
+  readonly lastFixMs: number;
+}
+
+/** A transition of the subject, at its newest fix. */
 export function fenceEvent(
-  slot: Slot,
-  type: 'geofence_enter' | 'geofence_exit',
-  fence: Fence,
-  cause: EventCause,
+  subject: Subject,
+  type: EventType,
+  fence: FenceSettings,
+  told: Told,
 ): EngineEvent {
+  const device = subject.device!;
   return {
     type,
-    ...whoAndWhere(slot),
-    timeMs: slot.fixMs,
+    deviceId: device.deviceId,
+    equipmentId: device.equipmentId,
+    tenantId: device.tenantId,
+    accountId: device.accountId,
+    timeMs: told.timeMs,
+    lonDeg: subject.lonDeg,
+    latDeg: subject.latDeg,
     fenceId: fence.fenceId,
     ruleId: null,
     subjectName: fence.name,
@@ -20,25 +36,31 @@ export function fenceEvent(
     metricCode: null,
     metricValue: null,
     severity: 'info',
-    initial: cause === 'first_fix',
-    cause,
-    enteredMs: NaN,
-    leftMs: NaN,
-    lastFixMs: NaN,
+    initial: told.cause === 'first_fix',
+    cause: told.cause,
+    enteredMs: told.enteredMs,
+    leftMs: told.leftMs,
+    lastFixMs: told.lastFixMs,
   };
 }
 
 /** An alert raised or cleared by `value` at `timeMs`. */
 export function alertEvent(
-  slot: Slot,
+  subject: Subject,
   type: 'alert_raised' | 'alert_cleared',
   rule: Rule,
   { value, timeMs, cause }: { value: number; timeMs: number; cause: EventCause },
 ): EngineEvent {
+  const device = subject.device!;
   return {
     type,
-    ...whoAndWhere(slot),
+    deviceId: device.deviceId,
+    equipmentId: device.equipmentId,
+    tenantId: device.tenantId,
+    accountId: device.accountId,
     timeMs,
+    lonDeg: subject.lonDeg,
+    latDeg: subject.latDeg,
     fenceId: null,
     ruleId: rule.ruleId,
     subjectName: rule.name,
@@ -52,12 +74,4 @@ export function alertEvent(
     leftMs: NaN,
     lastFixMs: NaN,
   };
-}
-
-function whoAndWhere(
-  slot: Slot,
-): Pick<EngineEvent, 'deviceId' | 'equipmentId' | 'tenantId' | 'accountId' | 'lonDeg' | 'latDeg'> {
-  const { deviceId, equipmentId, tenantId, accountId } = slot.device!;
-  const { lonDeg, latDeg } = slot;
-  return { deviceId, equipmentId, tenantId, accountId, lonDeg, latDeg };
 }

@@ -1,195 +1,231 @@
 /**
- * What one fix does to a device's fences. Per fence a device is outside (nothing is kept), entering (inside for fewer
- * fixes than asked for), or inside, perhaps with fixes outside counted towards the exit.
+ * What one fix does to a device's fences; the table of stays in the README is what this holds to. Per fence a device is
+ * outside (nothing is kept), entering (inside for fewer fixes than asked for), or inside, perhaps with fixes outside
+ * counted towards the exit.
  *
- *   outside → entering → inside: `enterFixCount` fixes inside in a row; a fix outside goes back to outside
- *   inside → outside: `exitFixCount` fixes in a row beyond the boundary and the exit buffer
- *   any → dropped without an event: the fence is deleted, or no longer speaks of this device
- *
- * A fix less accurate than the fence asks for leaves that fence's state as it is. When a fence was edited, the fix
- * before is judged again under the new version: if that alone puts the device on the other side, the fence has moved
- * and not the unit, and the transition follows at once with the cause `fence_changed`.
+ * When a fence was edited, the fix before is judged again under the new version: if that alone puts the device on the
+ * other side, the fence has moved and not the unit, and the transition follows at once.
  */
+import type { Core } from './core.ts';
+import { stepCrossings } from './crossings.ts';
+import { planDue, stepDue } from './due-steps.ts';
 import { fenceEvent } from './events.ts';
 import { wrapLonDeg } from './geodesy.ts';
 import { partsContain, partsNear } from './prepare.ts';
-import type { Slot } from './slot.ts';
-import type { Device, EngineEvent, EnteringState, EventCause, InsideState } from './types.ts';
-import type { FenceEntry, Found, World } from './world.ts';
-import { isInScope, searchFences } from './world.ts';
+import { isInForce, windowEndMs } from './schedule.ts';
+import type { FenceFix } from './search.ts';
+import { findFences, found, moves } from './search.ts';
+import { ENDED, ENTERING, INSIDE } from './stays.ts';
+import { keepStill } from './stillness.ts';
+import type { EventCause } from './types.ts';
+import type { FenceEntry } from './world.ts';
 
-/** A fix as the fences see it; reused from row to row. */
-export interface FenceFix {
-  timeMs: number;
-  lonDeg: number;
-  latDeg: number;
-  accuracyM: number;
-}
-
-// The fences in scope that hold the fix; scratch of stepFences.
-const found: Found = { entries: [], count: 0 };
+/** The fix before the one that is stepped; reused. */
+const previous: FenceFix = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };
 
 /**
- * Moves the slot's fences and its last fix to `fix` and appends the transitions to `events`: exits, then enters, each
- * ascending by fence. Allocates nothing when no fence's state changes.
+ * Moves the pending slot's stays and its newest fix to `fix`, whose longitude is wrapped, and appends what follows to the
+ * events: what was due before, exits, enters, crossings, each ascending by fence. Allocates nothing when no stay changes.
  */
-export function stepFences(world: World, slot: Slot, fix: FenceFix, events: EngineEvent[]): void {
-  const device = slot.device!;
-  const tenant = world.tenants.get(device.tenantId);
-  found.count = 0;
-  if (tenant) searchFences(world, tenant, fix.lonDeg, fix.latDeg, found);
-  keepInScope(device);
-  const previous = lastFix(slot);
-  slot.fixMs = fix.timeMs;
-  slot.lonDeg = fix.lonDeg;
-  slot.latDeg = fix.latDeg;
-  slot.accuracyM = fix.accuracyM;
-  if (isSettled(world, slot)) return;
-  const wasInside = slot.inside;
-  stepInside(world, slot, previous, events);
-  stepEntering(world, slot, { previous, wasInside }, events);
-}
-
-function keepInScope(device: Device): void {
-  const { entries } = found;
-  let kept = 0;
-  for (let i = 0; i < found.count; i++) {
-    const entry = entries[i]!;
-    if (isInScope(entry.fence, device)) entries[kept++] = entry;
+export function stepFences(core: Core, slot: number, fix: FenceFix): void {
+  const { slots } = core;
+  if (fix.timeMs >= slots.dueMs[slot]!) stepDue(core, slot, fix.timeMs, false);
+  previous.timeMs = slots.fixMs[slot]!;
+  previous.lonDeg = slots.lonDeg[slot]!;
+  previous.latDeg = slots.latDeg[slot]!;
+  previous.accuracyM = slots.accuracyM[slot]!;
+  findFences(core, slot, fix);
+  slots.fixMs[slot] = fix.timeMs;
+  slots.lonDeg[slot] = fix.lonDeg;
+  slots.latDeg[slot] = fix.latDeg;
+  slots.accuracyM[slot] = fix.accuracyM;
+  const isSettled = isAsBefore(core, slot);
+  if (!isSettled) {
+    slots.stillEpoch[slot] = -1;
+    stepStays(core, slot, fix);
+    planDue(core, slot);
+    if (slots.dueMs[slot]! <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
   }
-  found.count = kept;
-}
-
-// A copy: the slot moves on while the previous fix is still asked about.
-const before: FenceFix = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };
-function lastFix(slot: Slot): FenceFix {
-  before.timeMs = slot.fixMs;
-  before.lonDeg = slot.lonDeg;
-  before.latDeg = slot.latDeg;
-  before.accuracyM = slot.accuracyM;
-  return before;
+  stepCrossings(core, slot, previous, fix);
+  if (isSettled && core.usesStillness) keepStill(core, slot, previous, fix);
 }
 
 /** Inside exactly the fences in which it was already, all of them unedited: the usual case. */
-function isSettled(world: World, slot: Slot): boolean {
-  const { inside, entering } = slot;
-  if (entering.length > 0 || inside.length !== found.count) return false;
-  for (let i = 0; i < inside.length; i++) {
-    const { fenceId, version, outCount } = inside[i]!;
-    const entry = world.fences.get(fenceId);
-    if (entry?.stamp !== world.searchCount || outCount > 0 || entry.fence.version !== version) {
+function isAsBefore({ slots, stays }: Core, slot: number): boolean {
+  let count = 0;
+  for (let stay = slots.stays[slot]!; stay >= 0; stay = stays.next[stay]!) {
+    const entry = stays.entry[stay]!;
+    entry.stayStamp = found.search;
+    if (
+      stays.phase[stay] !== INSIDE ||
+      entry.foundStamp !== found.search ||
+      stays.fixes[stay]! > 0 ||
+      entry.fence.version !== stays.version[stay]
+    ) {
       return false;
     }
+    count++;
   }
+  return count === found.count;
+}
+
+/** Stays that became visits with this fix; scratch. */
+const entered: number[] = [];
+
+function stepStays(core: Core, slot: number, fix: FenceFix): void {
+  const { slots, stays } = core;
+  entered.length = 0;
+  let next = -1;
+  for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
+    next = stays.next[stay]!;
+    const entry = stays.entry[stay]!;
+    entry.stayStamp = found.search;
+    if (!staysOn(core, slot, stay, fix)) {
+      slots.stays[slot] = stays.remove(slots.stays[slot]!, stay);
+    }
+  }
+  const { entries, count } = found;
+  for (let i = 0; i < count; i++) {
+    const entry = entries[i]!;
+    if (entry.stayStamp !== found.search && moves(entry, fix.accuracyM)) {
+      openStay(core, slot, entry, fix);
+    }
+  }
+  if (entered.length === 0) return;
+  if (entered.length > 1) {
+    entered.sort((a, b) => stays.entry[a]!.fence.fenceId - stays.entry[b]!.fence.fenceId);
+  }
+  core.subject.set(slots, slot);
+  for (const stay of entered) tellEnter(core, stay);
+}
+
+/** False when the stay is over. */
+function staysOn(core: Core, slot: number, stay: number, fix: FenceFix): boolean {
+  const { stays } = core;
+  const entry = stays.entry[stay]!;
+  if (stays.phase[stay] === ENDED) {
+    if (fix.timeMs < stays.endMs[stay]!) return true;
+    // As if it had not been: the fence may hold the device again.
+    entry.stayStamp = 0;
+    return false;
+  }
+  if (!moves(entry, fix.accuracyM)) return true;
+  const isInside = entry.foundStamp === found.search;
+  if (stays.phase[stay] === INSIDE) {
+    return isInside ? staysInside(core, stay) : leaves(core, slot, stay, fix);
+  }
+  if (isInside) countIn(core, stay, fix);
+  return isInside;
+}
+
+function countIn({ stays }: Core, stay: number, fix: FenceFix): void {
+  const entry = stays.entry[stay]!;
+  const { version, enterFixCount } = entry.fence;
+  // Under another version the count goes on only if the fix before lies in the new shape, too.
+  if (stays.version[stay] === version || wasInside(entry)) stays.fixes[stay]!++;
+  else {
+    stays.fixes[stay] = 1;
+    stays.enteredMs[stay] = fix.timeMs;
+    stays.setCause(stay, 'move');
+  }
+  stays.version[stay] = version;
+  if (stays.fixes[stay]! >= enterFixCount) beginVisit({ stays }, stay, fix);
+}
+
+function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): void {
+  const { stays, slots } = core;
+  const stay = stays.take(entry, ENTERING);
+  const cause = openingCause(entry, fix);
+  stays.setCause(stay, cause);
+  stays.enteredMs[stay] = fix.timeMs;
+  stays.fixes[stay] = 1;
+  slots.stays[slot] = stays.insert(slots.stays[slot]!, stay);
+  const waits = cause === 'move' || cause === 'first_fix';
+  if (!waits || entry.fence.enterFixCount <= 1) beginVisit(core, stay, fix);
+}
+
+function openingCause(entry: FenceEntry, fix: FenceFix): EventCause {
+  if (Number.isNaN(previous.timeMs)) return 'first_fix';
+  if (!wasInside(entry)) return 'move';
+  const { schedule } = entry.fence;
+  if (schedule === null) return 'fence_changed';
+  const wasInForce = isInForce(schedule, previous.timeMs);
+  return wasInForce && windowEndMs(schedule, previous.timeMs) > fix.timeMs
+    ? 'fence_changed'
+    : 'schedule';
+}
+
+function beginVisit({ stays }: Pick<Core, 'stays'>, stay: number, fix: FenceFix): void {
+  const { schedule } = stays.entry[stay]!.fence;
+  stays.phase[stay] = INSIDE;
+  stays.fixes[stay] = 0;
+  stays.enterMs[stay] = fix.timeMs;
+  stays.endMs[stay] = schedule === null ? Infinity : windowEndMs(schedule, fix.timeMs);
+  entered.push(stay);
+}
+
+function tellEnter({ stays, subject, events }: Core, stay: number): void {
+  const { fence } = stays.entry[stay]!;
+  events.push(
+    fenceEvent(subject, 'geofence_enter', fence, {
+      timeMs: stays.enterMs[stay]!,
+      cause: stays.causeOf(stay),
+      enteredMs: stays.enteredMs[stay]!,
+      leftMs: NaN,
+      lastFixMs: NaN,
+    }),
+  );
+}
+
+function staysInside({ stays }: Core, stay: number): true {
+  stays.version[stay] = stays.entry[stay]!.fence.version;
+  stays.fixes[stay] = 0;
+  stays.outMs[stay] = NaN;
+  stays.lastInMs[stay] = NaN;
   return true;
 }
 
-function stepInside(world: World, slot: Slot, previous: FenceFix, events: EngineEvent[]): void {
-  const next: InsideState[] = [];
-  let changed = false;
-  for (const state of slot.inside) {
-    const entry = world.fences.get(state.fenceId);
-    const kept =
-      entry && isInScope(entry.fence, slot.device!)
-        ? stepOneInside(world, slot, { entry, state, previous }, events)
-        : null;
-    if (kept) next.push(kept);
-    if (kept !== state) changed = true;
-  }
-  if (changed) slot.inside = next;
-}
-
-function stepOneInside(
-  world: World,
-  slot: Slot,
-  { entry, state, previous }: { entry: FenceEntry; state: InsideState; previous: FenceFix },
-  events: EngineEvent[],
-): InsideState | null {
+/** Counts a fix that the fence does not hold; false when it ends the visit. */
+function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean {
+  const { stays, slots, subject, events } = core;
+  const entry = stays.entry[stay]!;
   const { fence } = entry;
-  const { version } = fence;
-  const edited = state.version !== version;
-  if (!moves(entry, slot.accuracyM)) return state;
-  if (entry.stamp === world.searchCount || !isBeyondBuffer(entry, slot.lonDeg, slot.latDeg)) {
-    return edited || state.outCount > 0 ? { ...state, version, outCount: 0 } : state;
+  if (!isBeyondBuffer(entry, fix)) return staysInside(core, stay);
+  const isFirst = stays.fixes[stay] === 0;
+  const fenceMoved = isFirst && stays.version[stay] !== fence.version && wasOutside(entry);
+  if (isFirst) {
+    stays.outMs[stay] = fix.timeMs;
+    stays.lastInMs[stay] = previous.timeMs;
   }
-  const fenceMoved = edited && state.outCount === 0 && wasOutside(entry, previous);
-  const outCount = state.outCount + 1;
-  if (!fenceMoved && outCount < fence.exitFixCount) return { ...state, version, outCount };
-  events.push(fenceEvent(slot, 'geofence_exit', fence, fenceMoved ? 'fence_changed' : 'move'));
-  return null;
-}
-
-function stepEntering(
-  world: World,
-  slot: Slot,
-  { previous, wasInside }: { previous: FenceFix; wasInside: readonly InsideState[] },
-  events: EngineEvent[],
-): void {
-  const next: EnteringState[] = [];
-  const entered: InsideState[] = [];
-  for (const state of slot.entering) {
-    const entry = world.fences.get(state.fenceId);
-    if (!entry || !isInScope(entry.fence, slot.device!)) continue;
-    if (!moves(entry, slot.accuracyM)) next.push(state);
-  }
-  const holding = found.entries.slice(0, found.count);
-  holding.sort((a, b) => a.fence.fenceId - b.fence.fenceId);
-  for (const entry of holding) {
-    const { fence } = entry;
-    const { fenceId, version } = fence;
-    if (!moves(entry, slot.accuracyM) || wasInside.some((s) => s.fenceId === fenceId)) continue;
-    const state = slot.entering.find((s) => s.fenceId === fenceId);
-    const { inCount, cause } = countIn(entry, state, previous);
-    if (inCount >= fence.enterFixCount || cause === 'fence_changed') {
-      events.push(fenceEvent(slot, 'geofence_enter', fence, cause));
-      entered.push({ fenceId, version, sinceMs: slot.fixMs, outCount: 0 });
-    } else {
-      next.push({ fenceId, version, inCount, cause });
-    }
-  }
-  if (entered.length > 0) slot.inside = [...slot.inside, ...entered].sort(byFence);
-  if (next.length > 0 || slot.entering.length > 0) slot.entering = next.sort(byFence);
-}
-
-function countIn(
-  entry: FenceEntry,
-  state: EnteringState | undefined,
-  previous: FenceFix,
-): { inCount: number; cause: EventCause } {
-  if (state) {
-    // Under another version the count goes on only if the fix before lies in the new shape, too.
-    const goesOn = state.version === entry.fence.version || wasInside(entry, previous);
-    return goesOn
-      ? { inCount: state.inCount + 1, cause: state.cause }
-      : { inCount: 1, cause: 'move' };
-  }
-  if (Number.isNaN(previous.timeMs)) return { inCount: 1, cause: 'first_fix' };
-  return { inCount: 1, cause: wasInside(entry, previous) ? 'fence_changed' : 'move' };
-}
-
-function byFence(a: { fenceId: number }, b: { fenceId: number }): number {
-  return a.fenceId - b.fenceId;
-}
-
-function moves({ fence }: FenceEntry, accuracyM: number): boolean {
-  return fence.accuracyMMax === null || !(accuracyM > fence.accuracyMMax);
+  stays.version[stay] = fence.version;
+  if (++stays.fixes[stay]! < fence.exitFixCount && !fenceMoved) return true;
+  events.push(
+    fenceEvent(subject.set(slots, slot), 'geofence_exit', fence, {
+      timeMs: fix.timeMs,
+      cause: fenceMoved ? 'fence_changed' : 'move',
+      enteredMs: stays.enteredMs[stay]!,
+      leftMs: stays.outMs[stay]!,
+      lastFixMs: stays.lastInMs[stay]!,
+    }),
+  );
+  return false;
 }
 
 /** For a point that the fence does not hold. */
-function isBeyondBuffer({ fence, parts }: FenceEntry, lonDeg: number, latDeg: number): boolean {
+function isBeyondBuffer({ fence, first }: FenceEntry, { lonDeg, latDeg }: FenceFix): boolean {
   return (
-    fence.exitBufferM === 0 || !partsNear(parts, wrapLonDeg(lonDeg), latDeg, fence.exitBufferM)
+    fence.exitBufferM === 0 || !partsNear(first, wrapLonDeg(lonDeg), latDeg, fence.exitBufferM)
   );
 }
 
-function wasInside(entry: FenceEntry, { timeMs, lonDeg, latDeg, accuracyM }: FenceFix): boolean {
+function wasInside(entry: FenceEntry): boolean {
+  const { timeMs, lonDeg, latDeg, accuracyM } = previous;
   if (Number.isNaN(timeMs) || !moves(entry, accuracyM)) return false;
-  return partsContain(entry.parts, wrapLonDeg(lonDeg), latDeg);
+  return partsContain(entry.first, wrapLonDeg(lonDeg), latDeg);
 }
 
-function wasOutside(entry: FenceEntry, { timeMs, lonDeg, latDeg, accuracyM }: FenceFix): boolean {
+function wasOutside(entry: FenceEntry): boolean {
+  const { timeMs, lonDeg, latDeg, accuracyM } = previous;
   if (Number.isNaN(timeMs) || !moves(entry, accuracyM)) return false;
-  return (
-    !partsContain(entry.parts, wrapLonDeg(lonDeg), latDeg) && isBeyondBuffer(entry, lonDeg, latDeg)
-  );
+  return !partsContain(entry.first, wrapLonDeg(lonDeg), latDeg) && isBeyondBuffer(entry, previous);
 }

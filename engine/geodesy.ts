@@ -12,7 +12,8 @@ export const DEGREE_M = (EARTH_RADIUS_M * Math.PI) / 180;
 /** Added to boxes that come out of trigonometry, so that rounding never loses a point of the boundary. */
 export const BOX_PAD_DEG = 1e-9;
 
-const RADIANS = Math.PI / 180;
+/** Radians in a degree. */
+export const RADIANS = Math.PI / 180;
 
 /** The same longitude in −180 (included) … 180 (excluded). */
 export function wrapLonDeg(lonDeg: number): number {
@@ -64,21 +65,21 @@ export function lonReachDeg(latDeg: number, radiusM: number): number {
 }
 
 /**
- * `haver` from a point to the nearest point of a segment that is straight in longitude and latitude. The nearest
- * point is chosen in the plane scaled by the cosine of the point's own latitude and its distance is then taken on the
- * sphere. So the answer is never too small; it is too large by less than 0.01 % up to 10 km below 80° of latitude
- * (prepare.test.ts holds it to that). `lonDeg` has to be in the same turn as the segment.
+ * `haver` from a point to the nearest point of the segment from `values[at]` to `values[at + 2]`, straight in longitude
+ * and latitude. The nearest point is chosen in the plane scaled by the cosine of the point's own latitude and its distance
+ * is then taken on the sphere. So the answer is never too small; it is too large by less than 0.01 % up to 10 km below 80°
+ * of latitude (prepare.test.ts holds it to that). `lonDeg` has to be in the same turn as the segment.
  */
-export function segmentHaver(
+export function pathHaver(
+  values: Float64Array,
+  at: number,
   lonDeg: number,
   latDeg: number,
-  segments: Float64Array,
-  offset: number,
 ): number {
-  const x0 = segments[offset]!;
-  const y0 = segments[offset + 1]!;
-  const dx = segments[offset + 2]! - x0;
-  const dy = segments[offset + 3]! - y0;
+  const x0 = values[at]!;
+  const y0 = values[at + 1]!;
+  const dx = values[at + 2]! - x0;
+  const dy = values[at + 3]! - y0;
   const scale = Math.cos(latDeg * RADIANS) ** 2;
   const length = dx * dx * scale + dy * dy;
   const along = (lonDeg - x0) * dx * scale + (latDeg - y0) * dy;

@@ -1,6 +1,7 @@
 import * as turf from '@turf/turf';
 import t from 'tap';
 import { DEGREE_M, haversineM, lonReachDeg, wrapLonDeg } from './geodesy.ts';
+import type { Part } from './prepare.ts';
 import { partsContain, partsNear, prepareShape } from './prepare.ts';
 import { checkShape } from './shape.ts';
 import { boxRing, boxShape, seededRandom, starRing } from './test-data.ts';
@@ -11,11 +12,13 @@ function holds(shape: FenceShape, [lonDeg, latDeg]: LonLat): boolean {
   const lon = wrapLonDeg(lonDeg);
   const held = partsContain(parts, lon, latDeg);
   // What is held lies in one of the part's boxes, or the R-tree would never ask.
-  for (const part of parts) {
+  for (let part: Part | null = parts; part !== null; part = part.next) {
     if (!part.contains(lon, latDeg)) continue;
-    const boxed = part.boxes.some(
-      (box) => lon >= box.minX && lon <= box.maxX && latDeg >= box.minY && latDeg <= box.maxY,
-    );
+    const boxed = part
+      .boxes()
+      .some(
+        (box) => lon >= box.minX && lon <= box.maxX && latDeg >= box.minY && latDeg <= box.maxY,
+      );
     if (!boxed) throw new Error(`(${lon}, ${latDeg}) is held but in no box`);
   }
   return held;

@@ -1,29 +1,32 @@
 /**
- * Rings and lines as the engine tests them: unrolled over the antimeridian, closed over a pole, edges in typed arrays
- * and y-stripes. Edges are straight in longitude and latitude (RFC 7946), and a point on one belongs to the ring.
+ * Rings and lines as the engine tests them: unrolled over the antimeridian, closed over a pole, vertices in a flat array.
+ * Edges are straight in longitude and latitude (RFC 7946), and a point on one belongs to the ring. Rings of many edges get
+ * stripes and cells (`ring-index.ts`), which spare most edges and change no answer.
  */
-import { DEGREE_M, haverOfM, lonReachDeg, segmentHaver } from './geodesy.ts';
+import type { CoordinateStore, Run } from './coordinates.ts';
+import { BOX_PAD_DEG, DEGREE_M, haverOfM, lonReachDeg, pathHaver } from './geodesy.ts';
+import type { RingIndex } from './ring-index.ts';
+import { cellSide, indexRing, stripeOf } from './ring-index.ts';
 import type { LonLat } from './types.ts';
 
-/** Rings of at most this many edges are scanned whole; stripes would cost more than they save. */
-const LINEAR_EDGES_MAX = 16;
+/** Rings of at most this many edges are scanned whole; an index would cost more than it saves. */
+export const LINEAR_EDGES_MAX = 40;
 
-/** Flatter rings than this, a tenth of a micrometre, get one stripe: dividing by their height would overflow. */
-const STRIPED_HEIGHT_MIN_DEG = 1e-12;
+/** A ring ready to be asked: vertex i is `values[start + 2 i]`, `values[start + 2 i + 1]`; the last repeats the first. */
+export interface Ring extends Run {
+  /** Where its values end. */
+  readonly end: number;
+  /** It runs past 180°: points are tried one turn further, too. */
+  readonly isWrapped: boolean;
+  readonly index: RingIndex | null;
+}
 
-/** A ring ready to be asked. Longitudes run from `minX` in −180…180 to at most `minX` + 360. */
-export interface Ring {
+/** The bounds of a ring; `minX` in −180…180, `maxX` at most `minX` + 360. */
+export interface Bounds {
   readonly minX: number;
   readonly minY: number;
   readonly maxX: number;
   readonly maxY: number;
-  /** Four numbers an edge: x and y of the lower end, x and y of the upper end. */
-  readonly edges: Float64Array;
-  readonly stripesPerDeg: number;
-  /** Where each stripe's list begins in `stripeEdges`; one more entry than there are stripes. */
-  readonly stripeStart: Uint32Array;
-  /** Offsets into `edges`, in groups by stripe. */
-  readonly stripeEdges: Uint32Array;
 }
 
 /** Longitudes of a path made continuous: `turnDeg` is what is left between the first and the last position. */
@@ -57,71 +60,263 @@ export function unrollLongitudes(path: readonly LonLat[]): Unrolled {
 
 /**
  * Prepares a closed ring (see `checkShape`). A ring that runs once round the earth encloses the pole of the
- * hemisphere that it mostly runs through, whichever way round it is written. O(n log n) at most; memory about 44 B an edge.
+ * hemisphere that it mostly runs through, whichever way round it is written. O(n log n) at most.
  */
-export function prepareRing(positions: readonly LonLat[]): Ring {
+export function prepareRing(
+  positions: readonly LonLat[],
+  store: CoordinateStore,
+): { ring: Ring; bounds: Bounds } {
   const path = closeOverPole(unrollLongitudes(positions));
-  const { minX, maxX, minY, maxY } = boundsOf(path);
-  const shift = minX >= 180 ? -360 : minX < -180 ? 360 : 0;
-  const edges = edgesOf(path, shift);
-  return {
-    minX: minX + shift,
-    maxX: maxX + shift,
-    minY,
-    maxY,
-    edges,
-    ...stripesOf(edges, minY, maxY),
+  const whole = boundsOf(path);
+  const shift = whole.minX >= 180 ? -360 : whole.minX < -180 ? 360 : 0;
+  const bounds = { ...whole, minX: whole.minX + shift, maxX: whole.maxX + shift };
+  const count = path.x.length;
+  const { values, start } = store.take(2 * count);
+  for (let i = 0; i < count; i++) {
+    values[start + 2 * i] = path.x[i]! + shift;
+    values[start + 2 * i + 1] = path.y[i]!;
+  }
+  const plain = {
+    values,
+    start,
+    end: start + 2 * count,
+    isWrapped: bounds.maxX >= 180,
+    index: null,
   };
+  if (count - 1 <= LINEAR_EDGES_MAX) return { ring: plain, bounds };
+  return { ring: { ...plain, index: indexRing(plain, bounds) }, bounds };
 }
 
-/** 1 inside, 0 on the boundary, −1 outside. `x` has to be in the ring's own turn; NaN is outside. */
-export function ringSide(ring: Ring, x: number, y: number): -1 | 0 | 1 {
-  if (!(x >= ring.minX && x <= ring.maxX && y >= ring.minY && y <= ring.maxY)) return -1;
-  const { edges, stripeEdges, stripeStart } = ring;
-  const stripe = stripeOf(ring, y);
+/** 1 inside, 0 on the boundary, −1 outside; the ring is tried in the point's own turn and the next. */
+export function ringSide(ring: Ring, lonDeg: number, latDeg: number): -1 | 0 | 1 {
+  const side = sideInTurn(ring, lonDeg, latDeg);
+  return side < 0 && ring.isWrapped ? sideInTurn(ring, lonDeg + 360, latDeg) : side;
+}
+
+function sideInTurn(ring: Ring, x: number, y: number): -1 | 0 | 1 {
+  const { values, index } = ring;
+  if (index === null) return linearSide(values, ring.start, ring.end, x, y);
+  const { bounds } = index;
+  if (!(x >= bounds.minX && x <= bounds.maxX && y >= bounds.minY && y <= bounds.maxY)) return -1;
+  const known = cellSide(index, x, y);
+  if (known !== 0) return known;
+  const { stripeStart, stripeEdges } = index;
+  const stripe = stripeOf(index, y);
   const end = stripeStart[stripe + 1]!;
   let inside = false;
   for (let i = stripeStart[stripe]!; i < end; i++) {
-    const at = stripeEdges[i]!;
-    const y0 = edges[at + 1]!;
-    const y1 = edges[at + 3]!;
-    if (y < y0 || y > y1) continue;
-    const x0 = edges[at]!;
-    const x1 = edges[at + 2]!;
-    if (y0 === y1) {
-      if (x >= Math.min(x0, x1) && x <= Math.max(x0, x1)) return 0;
-      continue;
-    }
-    // The edge is always taken from its lower end, so two fences that share it never both refuse a point.
-    const side = (x1 - x0) * (y - y0) - (x - x0) * (y1 - y0);
-    if (side === 0) return 0;
-    if (side > 0 && y < y1) inside = !inside;
+    const passed = edgeSide(values, stripeEdges[i]!, x, y);
+    if (passed === 0) return 0;
+    if (passed > 0) inside = !inside;
   }
   return inside ? 1 : -1;
 }
 
-/** Whether some edge of the ring lies within `limitM` metres of the point, whichever side the point is on. */
-export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: number): boolean {
-  const reachY = limitM / DEGREE_M + 1e-9;
-  const fromY = Math.max(latDeg - reachY, ring.minY);
-  const toY = Math.min(latDeg + reachY, ring.maxY);
-  if (!(fromY <= toY)) return false;
-  const reachX = lonReachDeg(latDeg, limitM) + 1e-9;
-  const start = ring.stripeStart[stripeOf(ring, fromY)]!;
-  const end = ring.stripeStart[stripeOf(ring, toY) + 1]!;
-  const limit = haverOfM(limitM);
-  for (let x = lonDeg - 360; x <= lonDeg + 360; x += 360) {
-    if (x < ring.minX - reachX || x > ring.maxX + reachX) continue;
-    for (let i = start; i < end; i++) {
-      if (segmentHaver(x, latDeg, ring.edges, ring.stripeEdges[i]!) <= limit) return true;
+function linearSide(
+  values: Float64Array,
+  start: number,
+  end: number,
+  x: number,
+  y: number,
+): -1 | 0 | 1 {
+  let inside = false;
+  let y0 = values[start + 1]!;
+  for (let at = start; at < end - 2; at += 2) {
+    const y1 = values[at + 3]!;
+    // Both ends on one side: the usual case, in one branch.
+    if ((y0 - y) * (y1 - y) > 0) {
+      y0 = y1;
+      continue;
     }
+    const passed = edgeSide(values, at, x, y);
+    if (passed === 0) return 0;
+    if (passed > 0) inside = !inside;
+    y0 = y1;
   }
-  return false;
+  return inside ? 1 : -1;
 }
 
-function stripeOf(ring: Ring, y: number): number {
-  const stripe = Math.floor((y - ring.minY) * ring.stripesPerDeg);
-  return Math.min(stripe, ring.stripeStart.length - 2);
+/**
+ * What the edge from `values[at]` means to a point: 0 on it, 1 a ray from the point to the west passes it, −1 it does
+ * not. The edge is always taken from its lower end, so two fences that share it never both refuse a point.
+ */
+function edgeSide(values: Float64Array, at: number, x: number, y: number): -1 | 0 | 1 {
+  const isUp =
+    values[at + 1]! < values[at + 3]! ||
+    (values[at + 1] === values[at + 3] && values[at]! <= values[at + 2]!);
+  const low = isUp ? at : at + 2;
+  const high = isUp ? at + 2 : at;
+  const y0 = values[low + 1]!;
+  const y1 = values[high + 1]!;
+  if (!(y >= y0 && y <= y1)) return -1;
+  const x0 = values[low]!;
+  const x1 = values[high]!;
+  if (y0 === y1) return x >= x0 && x <= x1 ? 0 : -1;
+  const side = (x1 - x0) * (y - y0) - (x - x0) * (y1 - y0);
+  if (side === 0) return 0;
+  return side > 0 && y < y1 ? 1 : -1;
+}
+
+/** Whether some edge of the ring lies within `limitM` metres of the point, whichever side the point is on. */
+export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: number): boolean {
+  const reachY = limitM / DEGREE_M + BOX_PAD_DEG;
+  const reachX = lonReachDeg(latDeg, limitM) + BOX_PAD_DEG;
+  const limit = haverOfM(limitM);
+  const { values } = ring;
+  let isNear = false;
+  const test = (at: number, x: number): boolean => {
+    if (outOfReach(values, at, x, latDeg, { reachX, reachY })) return false;
+    isNear = pathHaver(values, at, x, latDeg) <= limit;
+    return isNear;
+  };
+  for (let x = lonDeg - 360; x <= lonDeg + 360 && !isNear; x += 360) {
+    edgesBetween(ring, latDeg - reachY, latDeg + reachY, (at) => test(at, x));
+  }
+  return isNear;
+}
+
+/**
+ * Half the side of a square round the point, in degrees and at most `maxDeg`, through which no edge of the ring runs.
+ */
+export function ringClearanceDeg(
+  ring: Ring,
+  lonDeg: number,
+  latDeg: number,
+  maxDeg: number,
+): number {
+  let clear = maxDeg;
+  const { values } = ring;
+  for (let x = lonDeg; x <= lonDeg + (ring.isWrapped ? 360 : 0); x += 360) {
+    edgesBetween(ring, latDeg - maxDeg, latDeg + maxDeg, (at) => {
+      clear = Math.min(clear, edgeClearance(values, at, x, latDeg));
+      return clear <= 0;
+    });
+  }
+  return clear;
+}
+
+/** Whether the straight way from one point to the other touches an edge of the ring. Longitudes are continuous. */
+export function ringMeets(ring: Ring, way: Segment): boolean {
+  if (meetsInTurn(ring, way, 0)) return true;
+  if (!ring.isWrapped && way.minX >= -180 && way.maxX <= 180) return false;
+  return meetsInTurn(ring, way, -360) || meetsInTurn(ring, way, 360);
+}
+
+function meetsInTurn(ring: Ring, way: Segment, turn: number): boolean {
+  const { values, index } = ring;
+  if (index === null) {
+    for (let at = ring.start; at < ring.end - 2; at += 2) {
+      if (touches(values, at, way, turn)) return true;
+    }
+    return false;
+  }
+  let meets = false;
+  edgesBetween(ring, way.minY, way.maxY, (at) => (meets = touches(values, at, way, turn)));
+  return meets;
+}
+
+/** A straight way between two fixes, with its bounds. Longitudes are continuous and may lie past ±180. */
+export interface Segment {
+  x0: number;
+  y0: number;
+  x1: number;
+  y1: number;
+  minX: number;
+  maxX: number;
+  minY: number;
+  maxY: number;
+}
+
+/** Hands over edges until `visit` says true: at least all that reach into a range of latitudes, some perhaps twice. */
+function edgesBetween(
+  ring: Ring,
+  fromY: number,
+  toY: number,
+  visit: (at: number) => boolean,
+): void {
+  const { index } = ring;
+  if (index === null) {
+    for (let at = ring.start; at < ring.end - 2; at += 2) if (visit(at)) return;
+    return;
+  }
+  const from = Math.max(fromY, index.bounds.minY);
+  const to = Math.min(toY, index.bounds.maxY);
+  if (!(from <= to)) return;
+  const start = index.stripeStart[stripeOf(index, from)]!;
+  const end = index.stripeStart[stripeOf(index, to) + 1]!;
+  for (let i = start; i < end; i++) if (visit(index.stripeEdges[i]!)) return;
+}
+
+function outOfReach(
+  values: Float64Array,
+  at: number,
+  x: number,
+  y: number,
+  { reachX, reachY }: { reachX: number; reachY: number },
+): boolean {
+  const x0 = values[at]!;
+  const y0 = values[at + 1]!;
+  const x1 = values[at + 2]!;
+  const y1 = values[at + 3]!;
+  return (
+    x < Math.min(x0, x1) - reachX ||
+    x > Math.max(x0, x1) + reachX ||
+    y < Math.min(y0, y1) - reachY ||
+    y > Math.max(y0, y1) + reachY
+  );
+}
+
+/** The greater of the distances along the axes, at its least over the edge; a little less for rounding. */
+function edgeClearance(values: Float64Array, at: number, x: number, y: number): number {
+  const ax = values[at]! - x;
+  const ay = values[at + 1]! - y;
+  const dx = values[at + 2]! - values[at]!;
+  const dy = values[at + 3]! - values[at + 1]!;
+  // |ax + t dx| and |ay + t dy| are convex in t: the least of the greater one is at an end, a zero or where they are equal.
+  let best = Math.min(
+    Math.max(Math.abs(ax), Math.abs(ay)),
+    Math.max(Math.abs(ax + dx), Math.abs(ay + dy)),
+  );
+  best = Math.min(best, greaterAt(ax, ay, dx, dy, -ax / dx));
+  best = Math.min(best, greaterAt(ax, ay, dx, dy, -ay / dy));
+  best = Math.min(best, greaterAt(ax, ay, dx, dy, (ay - ax) / (dx - dy)));
+  best = Math.min(best, greaterAt(ax, ay, dx, dy, -(ax + ay) / (dx + dy)));
+  return best * (1 - 1e-9) - BOX_PAD_DEG;
+}
+
+function greaterAt(ax: number, ay: number, dx: number, dy: number, t: number): number {
+  if (!(t > 0 && t < 1)) return Infinity;
+  return Math.max(Math.abs(ax + t * dx), Math.abs(ay + t * dy));
+}
+
+function touches(values: Float64Array, at: number, way: Segment, turn: number): boolean {
+  const ay = values[at + 1]!;
+  const by = values[at + 3]!;
+  // Both ends beyond the same end of the way: the usual case.
+  if ((ay - way.minY) * (by - way.minY) > 0 && (ay - way.maxY) * (by - way.maxY) > 0) {
+    if (ay - way.minY < 0 === ay - way.maxY < 0) return false;
+  }
+  const ax = values[at]! - turn;
+  const bx = values[at + 2]! - turn;
+  if (Math.max(ax, bx) < way.minX || Math.min(ax, bx) > way.maxX) return false;
+  if (Math.max(ay, by) < way.minY || Math.min(ay, by) > way.maxY) return false;
+  return segmentsTouch(way.x0, way.y0, way.x1, way.y1, [ax, ay, bx, by]);
+}
+
+/** Whether two straight segments with overlapping bounds have a point in common. */
+export function segmentsTouch(
+  x0: number,
+  y0: number,
+  x1: number,
+  y1: number,
+  [ax, ay, bx, by]: readonly [number, number, number, number],
+): boolean {
+  const a = (x1 - x0) * (ay - y0) - (ax - x0) * (y1 - y0);
+  const b = (x1 - x0) * (by - y0) - (bx - x0) * (y1 - y0);
+  if ((a > 0 && b > 0) || (a < 0 && b < 0)) return false;
+  const c = (bx - ax) * (y0 - ay) - (x0 - ax) * (by - ay);
+  const d = (bx - ax) * (y1 - ay) - (x1 - ax) * (by - ay);
+  return !((c > 0 && d > 0) || (c < 0 && d < 0));
 }
 
 function closeOverPole(path: Unrolled): Unrolled {
@@ -141,7 +336,7 @@ function closeOverPole(path: Unrolled): Unrolled {
   return { x, y, turnDeg: 0 };
 }
 
-function boundsOf({ x, y }: Unrolled): { minX: number; maxX: number; minY: number; maxY: number } {
+function boundsOf({ x, y }: Unrolled): Bounds {
   let minX = Infinity;
   let maxX = -Infinity;
   let minY = Infinity;
@@ -153,47 +348,4 @@ function boundsOf({ x, y }: Unrolled): { minX: number; maxX: number; minY: numbe
     maxY = Math.max(maxY, y[i]!);
   }
   return { minX, maxX, minY, maxY };
-}
-
-function edgesOf({ x, y }: Unrolled, shift: number): Float64Array {
-  const edges = new Float64Array(Math.max(0, x.length - 1) * 4);
-  for (let i = 1; i < x.length; i++) {
-    const up = y[i - 1]! < y[i]! || (y[i - 1] === y[i] && x[i - 1]! <= x[i]!);
-    const low = up ? i - 1 : i;
-    const high = up ? i : i - 1;
-    edges.set([x[low]! + shift, y[low]!, x[high]! + shift, y[high]!], (i - 1) * 4);
-  }
-  return edges;
-}
-
-// With c edges on an average horizontal line and n edges in all, s stripes hold s·c + n entries. s = 2n/c makes that
-// 3n at most, so a comb of long teeth cannot blow the lists up to n².
-function stripesOf(
-  edges: Float64Array,
-  minY: number,
-  maxY: number,
-): Pick<Ring, 'stripesPerDeg' | 'stripeStart' | 'stripeEdges'> {
-  const edgeCount = edges.length / 4;
-  const height = maxY - minY;
-  let climb = 0;
-  for (let at = 0; at < edges.length; at += 4) climb += edges[at + 3]! - edges[at + 1]!;
-  const wanted = climb > 0 ? Math.round((2 * edgeCount * height) / climb) : 1;
-  const whole = edgeCount <= LINEAR_EDGES_MAX || height < STRIPED_HEIGHT_MIN_DEG;
-  const count = whole ? 1 : Math.min(edgeCount, Math.max(1, wanted));
-  const stripesPerDeg = whole ? 0 : count / height;
-  const stripeAt = (y: number): number =>
-    Math.min(count - 1, Math.floor((y - minY) * stripesPerDeg));
-  const stripeStart = new Uint32Array(count + 1);
-  for (let at = 0; at < edges.length; at += 4) {
-    const last = stripeAt(edges[at + 3]!);
-    for (let s = stripeAt(edges[at + 1]!); s <= last; s++) stripeStart[s + 1]!++;
-  }
-  for (let s = 0; s < count; s++) stripeStart[s + 1]! += stripeStart[s]!;
-  const stripeEdges = new Uint32Array(stripeStart[count]!);
-  const next = stripeStart.slice();
-  for (let at = 0; at < edges.length; at += 4) {
-    const last = stripeAt(edges[at + 3]!);
-    for (let s = stripeAt(edges[at + 1]!); s <= last; s++) stripeEdges[next[s]!++] = at;
-  }
-  return { stripesPerDeg, stripeStart, stripeEdges };
 }

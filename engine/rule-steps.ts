@@ -8,47 +8,8 @@
  *   any → dropped without an event: the rule is deleted, or no longer speaks of this device
  */
 import { alertEvent } from './events.ts';
-import type { Slot } from './slot.ts';
+import type { Subject } from './subject.ts';
 import type { EngineEvent, Rule, RuleState } from './types.ts';
-import type { World } from './world.ts';
-import { isInScope } from './world.ts';
-
-/** The metrics that every fix carries, in the order in which they are evaluated. */
-export const FIX_METRIC_CODES = ['speed_mps', 'accuracy_m', 'ignition', 'motion'] as const;
-
-/** The rules of one device, ascending by id under each code. */
-export interface ActiveRules {
-  readonly rulesEpoch: number;
-  readonly byCode: ReadonlyMap<string, readonly Rule[]>;
-  /** By position in `FIX_METRIC_CODES`; null when no rule watches a metric of fixes. */
-  readonly ofFix: readonly (readonly Rule[] | undefined)[] | null;
-}
-
-/**
- * The rules that apply to the slot's device, from the slot when nothing was edited. Looks them up otherwise (O(rules of
- * the tenant)) and drops the states of rules that no longer apply.
- */
-export function activeRules(world: World, slot: Slot): ActiveRules {
-  const device = slot.device!;
-  const tenant = world.tenants.get(device.tenantId);
-  const rulesEpoch = tenant?.rulesEpoch ?? 0;
-  if (slot.active?.rulesEpoch === rulesEpoch) return slot.active;
-  const applying = [...(tenant?.rules.values() ?? [])]
-    .filter((rule) => isInScope(rule, device))
-    .filter(({ equipmentId }) => equipmentId === null || equipmentId === device.equipmentId)
-    .sort((a, b) => a.ruleId - b.ruleId);
-  const byCode = new Map<string, Rule[]>();
-  for (const rule of applying) {
-    const list = byCode.get(rule.metricCode);
-    if (list) list.push(rule);
-    else byCode.set(rule.metricCode, [rule]);
-  }
-  const ofFix = FIX_METRIC_CODES.map((code) => byCode.get(code));
-  slot.active = { rulesEpoch, byCode, ofFix: ofFix.some(Boolean) ? ofFix : null };
-  const kept = slot.rules.filter(({ ruleId }) => applying.some((rule) => rule.ruleId === ruleId));
-  if (kept.length < slot.rules.length) slot.rules = kept;
-  return slot.active;
-}
 
 /** One value of a metric; may be reused from row to row. */
 export interface Sample {
@@ -58,31 +19,41 @@ export interface Sample {
 
 /**
  * Holds a value against rules that watch its metric and appends what is raised and cleared to `events`, ascending by
- * rule. NaN does nothing. Allocates nothing when no rule's state changes.
+ * rule; puts changed states into `subject.rules`. NaN does nothing. Allocates nothing when no rule's state changes.
  */
 export function stepRules(
-  slot: Slot,
+  subject: Subject,
   rules: readonly Rule[],
   sample: Sample,
   events: EngineEvent[],
 ): void {
   if (Number.isNaN(sample.value)) return;
   for (const rule of rules) {
-    const state = stateOfRule(slot, rule.ruleId);
-    const next = nextState(slot, rule, state, sample, events);
+    const state = stateOfRule(subject, rule.ruleId);
+    const next = nextState(subject, rule, state, sample, events);
     if (next === state) continue;
-    const others = slot.rules.filter(({ ruleId }) => ruleId !== rule.ruleId);
-    slot.rules = next ? [...others, next].sort((a, b) => a.ruleId - b.ruleId) : others;
+    const others = subject.rules.filter(({ ruleId }) => ruleId !== rule.ruleId);
+    subject.rules = next ? [...others, next].sort((a, b) => a.ruleId - b.ruleId) : others;
   }
 }
 
-function stateOfRule(slot: Slot, ruleId: number): RuleState | null {
-  for (const state of slot.rules) if (state.ruleId === ruleId) return state;
+/** The states without those of rules that do not concern the device any more; the same array when there are none. */
+export function statesInScope(
+  states: readonly RuleState[],
+  rules: readonly Rule[],
+): readonly RuleState[] {
+  if (states.length === 0) return states;
+  const kept = states.filter(({ ruleId }) => rules.some((rule) => rule.ruleId === ruleId));
+  return kept.length < states.length ? kept : states;
+}
+
+function stateOfRule(subject: Subject, ruleId: number): RuleState | null {
+  for (const state of subject.rules) if (state.ruleId === ruleId) return state;
   return null;
 }
 
 function nextState(
-  slot: Slot,
+  subject: Subject,
   rule: Rule,
   state: RuleState | null,
   { value, timeMs }: Sample,
@@ -96,14 +67,14 @@ function nextState(
       holds || (rule.clearValue !== null && conditionHolds(rule, rule.clearValue, value));
     if (stays) return edited ? { ...state, version } : state;
     const cause = edited ? 'rule_changed' : 'move';
-    events.push(alertEvent(slot, 'alert_cleared', rule, { value, timeMs, cause }));
+    events.push(alertEvent(subject, 'alert_cleared', rule, { value, timeMs, cause }));
     return null;
   }
   if (!holds) return null;
   // An edited rule is known to hold only from now on.
   const sinceMs = state && !edited ? state.sinceMs : timeMs;
   if (timeMs - sinceMs >= rule.holdMs) {
-    events.push(alertEvent(slot, 'alert_raised', rule, { value, timeMs, cause: 'move' }));
+    events.push(alertEvent(subject, 'alert_raised', rule, { value, timeMs, cause: 'move' }));
     return { ruleId, version, phase: 'active', sinceMs: timeMs };
   }
   return state && !edited ? state : { ruleId, version, phase: 'pending', sinceMs };

@@ -9,7 +9,7 @@ import type { Engine } from './engine.ts';
 import { createEngine } from './engine.ts';
 import type { FixRow, ReadingRow } from './test-data.ts';
 import { batchOf, boxShape, fenceOf, ruleOf } from './test-data.ts';
-import type { DeviceLast, Edit, EngineEvent, Fence, Rule } from './types.ts';
+import type { Device, DeviceLast, Edit, EngineEvent, Fence, Rule, Schedule } from './types.ts';
 import type { World } from './world.ts';
 import { applyEdits, createWorld } from './world.ts';
 
@@ -24,6 +24,11 @@ const PLACES: Record<string, [lonDeg: number, latDeg: number]> = {
   kerb: [7.9999, 50.005],
   road: [7.99, 50.005],
   harbour: [8.105, 50.005],
+  'far side': [8.02, 50.005],
+  'below gate': [8, 49.995],
+  'above gate': [8, 50.015],
+  'road north': [7.99, 50.015],
+  'null island': [0, 0],
 };
 const DEPOT = boxShape(8, 50, 8.01, 50.01);
 const HARBOUR = boxShape(8.1, 50, 8.11, 50.01);
@@ -35,6 +40,10 @@ const EDITS: Record<string, (fence: Fence, rule: Rule) => Edit> = {
   'depot is renamed': (fence) => put({ ...fence, name: 'yard' }),
   'depot is deleted': (fence) => ({ type: 'fence_delete', fenceId: fence.fenceId }),
   'depot is drawn': put,
+  'depot is open from nine to ten only': (fence) =>
+    put({ ...fence, schedule: hours('09:00', '10:00') }),
+  'depot is always open': (fence) => put({ ...fence, schedule: null }),
+  'depot asks for five minutes': (fence) => put({ ...fence, dwellMs: 300_000 }),
   'depot goes to another account': (fence) => put({ ...fence, accountId: OTHER_ACCOUNT }),
   'depot goes to another tenant': (fence) => put({ ...fence, tenantId: 2 }),
   'van goes to another account': () => device({ accountId: OTHER_ACCOUNT }),
@@ -52,6 +61,13 @@ const EDITS: Record<string, (fence: Fence, rule: Rule) => Edit> = {
 
 function put(fence: Fence): Edit {
   return { type: 'fence_put', fence };
+}
+
+/** Every day, in a zone without summer time. */
+function hours(from: string, to: string): Schedule {
+  const minutes = (clock: string): number => minutesOf(clock);
+  const windows = [{ days: [1, 2, 3, 4, 5, 6, 7], startMin: minutes(from), endMin: minutes(to) }];
+  return { timeZone: 'UTC', windows };
 }
 
 function device(more: { tenantId?: number; accountId?: number }): Edit {
@@ -249,11 +265,11 @@ const STORIES: Story[] = [
     ],
   },
   {
-    name: 'a deleted fence is left without a word, and drawn again found again',
+    name: 'a deleted fence closes its visits, and drawn again is found again',
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- depot is deleted',
-      '08:01 depot',
+      '08:01 depot -> exit depot (fence_removed)',
       '-- depot is drawn',
       '08:02 depot -> enter depot (fence_changed)',
     ],
@@ -272,7 +288,7 @@ const STORIES: Story[] = [
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- depot goes to another account',
-      '08:01 depot',
+      '08:01 depot -> exit depot (fence_changed)',
       '08:02 road',
       '08:03 depot',
     ],
@@ -282,7 +298,7 @@ const STORIES: Story[] = [
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- depot goes to another tenant',
-      '08:01 depot',
+      '08:01 depot -> exit depot (fence_changed)',
       '08:02 road',
       '08:03 depot',
     ],
@@ -292,7 +308,7 @@ const STORIES: Story[] = [
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- van goes to another tenant',
-      '08:01 road',
+      '08:01 road -> exit depot (assignment_changed)',
       '08:02 road',
       '08:03 depot',
     ],
@@ -303,21 +319,238 @@ const STORIES: Story[] = [
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- van goes to another account',
-      '08:01 road',
+      '08:01 road -> exit depot (assignment_changed)',
       '08:02 depot',
     ],
   },
   {
-    name: 'a retired van is passed over',
+    name: 'a retired van leaves, and is passed over until it is back',
     lines: [
       '08:00 depot -> enter depot (first_fix)',
       '-- van is retired',
-      '08:01 road',
+      '08:01 depot -> exit depot (device_removed)',
       '08:02 road',
       '-- van is back',
       '08:03 road',
-      '08:04 road -> exit depot',
+      '08:04 depot -> enter depot',
     ],
+  },
+  {
+    name: 'dwell, once a visit, when the next fix tells that the time was reached',
+    fence: { dwellMs: 600_000, exitFixCount: 1 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:10 depot',
+      '08:12 depot -> dwell depot @08:11',
+      '08:30 depot',
+      '08:31 road -> exit depot',
+      '08:32 depot -> enter depot',
+      '08:50 road -> dwell depot @08:42, exit depot',
+    ],
+  },
+  {
+    name: 'dwell by the clock, when no further fix comes',
+    fence: { dwellMs: 600_000 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:10 clock',
+      '08:11 clock -> dwell depot',
+      '08:12 clock',
+      '08:20 depot',
+    ],
+  },
+  {
+    name: 'no dwell while fixes outside are counted; it comes when they were strays',
+    fence: { dwellMs: 600_000 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:09 road',
+      '08:12 clock',
+      '08:13 depot -> dwell depot @08:11',
+      '08:20 road',
+      '08:21 road -> exit depot',
+    ],
+  },
+  {
+    name: 'no dwell for a visit that was over before, though that was not known then',
+    fence: { dwellMs: 600_000 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:09 road',
+      '08:12 road -> exit depot',
+      '08:13 clock',
+    ],
+  },
+  {
+    name: 'the time inside counts from the first of the fixes that led to the enter',
+    fence: { dwellMs: 240_000, enterFixCount: 3 },
+    lines: [
+      '08:00 road',
+      '08:01 depot',
+      '08:02 depot',
+      '08:03 depot -> enter depot',
+      '08:05 clock -> dwell depot',
+    ],
+  },
+  {
+    name: 'the dwell was reached before the enter was sure: it comes with it',
+    fence: { dwellMs: 60_000, enterFixCount: 3 },
+    lines: ['08:00 road', '08:01 depot', '08:02 depot', '08:03 depot -> enter depot, dwell depot'],
+  },
+  {
+    name: 'a dwell that is asked for only now counts from the enter, too',
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '-- depot asks for five minutes',
+      '08:03 clock',
+      '08:06 clock -> dwell depot',
+    ],
+  },
+  {
+    name: 'across a fence between two fixes',
+    fence: { crossGapMsMax: 120_000 },
+    lines: [
+      '08:00 road',
+      '08:01 far side -> cross depot',
+      '08:02 far side',
+      '08:03 road -> cross depot',
+    ],
+  },
+  {
+    name: 'too long between the two to say where it went',
+    fence: { crossGapMsMax: 60_000 },
+    lines: ['08:00 road', '08:02 far side', '08:03 road -> cross depot'],
+  },
+  {
+    name: 'a teleport is no drive: nothing is crossed, what holds the van is entered',
+    fence: { crossGapMsMax: 3_600_000 },
+    lines: [
+      '08:00 road',
+      '08:01 harbour',
+      '08:02 depot -> enter depot',
+      '08:03 harbour',
+      '08:04 harbour -> exit depot',
+    ],
+  },
+  {
+    name: 'a way along the edge touches the fence; a way past it does not',
+    fence: { crossGapMsMax: 120_000 },
+    lines: [
+      '08:00 below gate',
+      '08:01 above gate -> cross depot',
+      '08:02 road',
+      '08:03 road north',
+    ],
+  },
+  {
+    name: 'the way out of a fence does not cross it, nor the way in',
+    fence: { crossGapMsMax: 120_000, exitFixCount: 1 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:02 far side -> exit depot',
+      '08:03 depot -> enter depot',
+    ],
+  },
+  {
+    name: 'inaccurate ends cross nothing',
+    fence: { crossGapMsMax: 120_000, accuracyMMax: 100 },
+    lines: ['08:00 road', '08:01 far side ±500m', '08:02 road', '08:03 far side -> cross depot'],
+  },
+  {
+    name: 'a fence with hours: nothing outside of them, an exit when they end',
+    fence: { schedule: hours('09:00', '10:00') },
+    lines: [
+      '08:00 road',
+      '08:01 depot',
+      '09:00 depot -> enter depot (schedule)',
+      '09:30 depot',
+      '09:59 clock',
+      '10:00 clock -> exit depot (schedule)',
+      '10:01 depot',
+      '33:05 depot -> enter depot (schedule)',
+    ],
+  },
+  {
+    name: 'its hours ended while nothing was heard: the next fix tells',
+    fence: { schedule: hours('09:00', '10:00') },
+    lines: [
+      '09:00 road',
+      '09:01 depot -> enter depot',
+      '34:30 depot -> exit depot (schedule) @10:00',
+    ],
+  },
+  {
+    name: 'from one day’s hours into the next',
+    fence: { schedule: hours('09:00', '10:00') },
+    lines: [
+      '09:00 road',
+      '09:01 depot -> enter depot',
+      '33:30 depot -> exit depot (schedule) @10:00, enter depot (schedule)',
+    ],
+  },
+  {
+    name: 'fixes from before the end that come after the clock told of it open no second visit',
+    fence: { schedule: hours('09:00', '10:00') },
+    lines: [
+      '09:00 road',
+      '09:01 depot -> enter depot',
+      '10:00 clock -> exit depot (schedule)',
+      '09:50 depot',
+      '10:01 depot',
+      '33:00 depot -> enter depot (schedule)',
+    ],
+  },
+  {
+    name: 'hours that are given to a fence while a van is inside',
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '-- depot is open from nine to ten only',
+      '08:02 depot -> exit depot (fence_changed)',
+      '-- depot is always open',
+      '08:03 depot -> enter depot (fence_changed)',
+      '-- depot is open from nine to ten only',
+      '09:30 clock',
+      '10:00 clock -> exit depot (schedule)',
+    ],
+  },
+  {
+    name: 'a minute a fix on the kerb, ten metres of jitter: one visit',
+    fence: { exitBufferM: 15 },
+    lines: [
+      '08:00 road',
+      '08:01 gate -> enter depot',
+      '08:02 kerb',
+      '08:03 gate',
+      '08:04 kerb',
+      '08:05 kerb',
+      '08:06 kerb',
+      '08:07 gate',
+      '08:08 road',
+      '08:09 road -> exit depot',
+    ],
+  },
+  {
+    name: 'a flood of 0, 0 is somewhere else, once',
+    fence: { crossGapMsMax: 3_600_000 },
+    lines: [
+      '08:00 road',
+      '08:01 depot -> enter depot',
+      '08:02 null island',
+      '08:03 null island -> exit depot',
+      '08:04 null island',
+      '08:05 depot -> enter depot',
+    ],
+  },
+  {
+    name: 'a backlog that is delivered newest first: the newest counts, the others are late',
+    lines: ['08:10 road', '08:05 depot', '08:04 depot', '08:11 depot -> enter depot'],
   },
   {
     name: 'fixes that are nowhere do nothing',
@@ -515,21 +748,35 @@ const STORIES: Story[] = [
 
 interface Line {
   edit: string | null;
+  /** What the clock says; NaN for an edit. */
+  nowMs: number;
   fixes: FixRow[];
   readings: ReadingRow[];
   expected: string[];
 }
 
+/** The name of a place may be two words. */
+function placeIn([first = '', second = '']: string[]): string {
+  const both = `${first} ${second}`;
+  return both in PLACES ? both : first;
+}
+
 function readLine(text: string): Line {
   const [what = '', then = ''] = text.split(' -> ');
   const expected = then ? then.split(', ') : [];
-  if (what.startsWith('-- ')) return { edit: what.slice(3), fixes: [], readings: [], expected };
-  const [clock = '', place = '', ...details] = what.split(' ');
-  const timeMs = Date.parse(`2026-03-01T${clock}:00Z`);
+  if (what.startsWith('-- ')) {
+    return { edit: what.slice(3), nowMs: NaN, fixes: [], readings: [], expected };
+  }
+  const [clock = '', ...words] = what.split(' ');
+  const place = placeIn(words);
+  const details = words.slice(place.split(' ').length);
+  const timeMs = DAY_MS + minutesOf(clock) * 60_000;
+  const line: Line = { edit: null, nowMs: timeMs, fixes: [], readings: [], expected };
+  if (place === 'clock') return line;
   const [metricCode = '', value] = place.split('=');
   if (value !== undefined) {
     const readings = [{ deviceId: VAN, timeMs, metricCode, value: Number(value) }];
-    return { edit: null, fixes: [], readings, expected };
+    return { ...line, readings };
   }
   const [lonDeg, latDeg] = place === 'nowhere' ? [NaN, 91] : PLACES[place]!;
   const detail = details.join(' ');
@@ -544,18 +791,37 @@ function readLine(text: string): Line {
     ignition: number(/ignition=(\d)/),
     motion: number(/motion=(\d)/),
   };
-  return { edit: null, fixes: [fix], readings: [], expected };
+  return { ...line, fixes: [fix] };
 }
 
-function tell(event: EngineEvent): string {
+/** A Sunday. */
+const DAY_MS = Date.parse('2026-03-01T00:00:00Z');
+
+/** Past 24 it is the next day. */
+function minutesOf(clock: string): number {
+  const [hour = 0, minute = 0] = clock.split(':').map(Number);
+  return 60 * hour + minute;
+}
+
+function clockOf(timeMs: number): string {
+  const minutes = (timeMs - DAY_MS) / 60_000;
+  const two = (value: number): string => String(value).padStart(2, '0');
+  return `${two(Math.floor(minutes / 60))}:${two(minutes % 60)}`;
+}
+
+/** An event of another time than the line's says which. */
+function tell(event: EngineEvent, lineMs = event.timeMs): string {
   const cause = event.cause === 'move' ? '' : ` (${event.cause})`;
   const words = {
     geofence_enter: `enter ${event.subjectName}`,
     geofence_exit: `exit ${event.subjectName}`,
+    geofence_dwell: `dwell ${event.subjectName}`,
+    geofence_cross: `cross ${event.subjectName}`,
     alert_raised: `raise rule ${event.metricValue}`,
     alert_cleared: `clear rule ${event.metricValue}`,
   };
-  return words[event.type] + cause;
+  const at = event.timeMs === lineMs ? '' : ` @${clockOf(event.timeMs)}`;
+  return words[event.type] + cause + at;
 }
 
 /** A van with the world around it, and what the database would know of it. */
@@ -566,6 +832,8 @@ class Stage {
   private rule: Rule;
   private stored: string = JSON.stringify(null);
   private last: DeviceLast | null = null;
+  /** Whose the van was with the batch before. */
+  private device: Device | undefined;
 
   constructor(story: Story) {
     this.fence = fenceOf(1, DEPOT, { name: 'depot', ...story.fence });
@@ -588,17 +856,18 @@ class Stage {
     applyEdits(this.world, [edit]);
   }
 
-  play(fixes: FixRow[], readings: ReadingRow[], tries = 1): EngineEvent[] {
-    const batch = batchOf(fixes, readings);
+  play(fixes: FixRow[], readings: ReadingRow[], nowMs: number, { tries = 1 } = {}): EngineEvent[] {
+    const batch = batchOf(fixes, readings, nowMs);
     let evaluation = this.engine.evaluate(batch);
     for (let i = 1; i < tries; i++) {
       this.engine.rollback();
       evaluation = this.engine.evaluate(batch);
     }
+    const changed = evaluation.changed[0];
+    this.device = this.world.devices.get(VAN) ?? this.device;
     this.engine.commit();
-    const changed = evaluation.changed.get(VAN);
-    if (changed) this.stored = JSON.stringify(changed);
-    const row = evaluation.latestFixRow.get(VAN);
+    if (changed) this.stored = JSON.stringify(changed.state);
+    const row = evaluation.latestFixRows[0];
     if (row !== undefined) {
       const { timeMs, lonDeg, latDeg, accuracyM = NaN } = fixes[row]!;
       this.last = { ...(this.last ?? { readingMs: {} }), fixMs: timeMs, lonDeg, latDeg, accuracyM };
@@ -618,21 +887,22 @@ class Stage {
 
   restart(): void {
     this.engine = createEngine(this.world);
-    this.engine.restore(VAN, JSON.parse(this.stored) as null, this.last);
+    this.engine.restore(VAN, JSON.parse(this.stored) as null, this.last, this.device);
   }
 }
 
 const WAYS: Record<string, (stage: Stage, line: Line, past: Line[]) => EngineEvent[]> = {
-  'line by line': (stage, line) => stage.play(line.fixes, line.readings),
+  'line by line': (stage, line) => stage.play(line.fixes, line.readings, line.nowMs),
   'with restarts': (stage, line) => {
     stage.restart();
-    return stage.play(line.fixes, line.readings);
+    return stage.play(line.fixes, line.readings, line.nowMs);
   },
-  'rolled back and tried again': (stage, line) => stage.play(line.fixes, line.readings, 3),
+  'rolled back and tried again': (stage, line) =>
+    stage.play(line.fixes, line.readings, line.nowMs, { tries: 3 }),
   'everything sent again after every line': (stage, line, past) => {
     const fixes = [...past.flatMap((l) => l.fixes), ...line.fixes];
     const readings = [...past.flatMap((l) => l.readings), ...line.readings];
-    return stage.play(fixes, readings);
+    return stage.play(fixes, readings, line.nowMs);
   },
 };
 
@@ -648,7 +918,7 @@ for (const story of STORIES) {
         if (line.edit) stage.edit(line.edit);
         else
           t.same(
-            play(stage, line, lines.slice(0, i)).map(tell),
+            play(stage, line, lines.slice(0, i)).map((event) => tell(event, line.nowMs)),
             line.expected,
             `${way}: ${story.lines[i]}`,
           );
@@ -672,16 +942,18 @@ t.test('a story without edits in one batch, newest first, tells the same', (t) =
     // Rows of one time keep their order, so those stories cannot be turned round.
     const times = lines.flatMap((l) => [...l.fixes, ...l.readings].map((row) => row.timeMs));
     if (lines.some((l) => l.edit) || new Set(times).size < times.length) continue;
+    if (story.lines.some((text) => text.includes('clock'))) continue;
     if (times.some((time, i) => i > 0 && time < times[i - 1]!)) continue;
     told++;
     const stage = new Stage(story);
     const events = stage.play(
       lines.flatMap((l) => l.fixes).reverse(),
       lines.flatMap((l) => l.readings).reverse(),
+      NaN,
     );
     t.same(
-      events.map(tell),
-      lines.flatMap((l) => l.expected),
+      events.map((event) => tell(event)),
+      lines.flatMap((l) => l.expected.map((text) => text.replace(/ @.*/, ''))),
       story.name,
     );
   }

@@ -194,6 +194,8 @@ export interface DeviceState {
   readonly inside: readonly InsideState[];
   /** Ascending by `fenceId`; only for fences whose `enterFixCount` is above 1. */
   readonly entering: readonly EnteringState[];
+  /** Ascending by `fenceId`: windows of schedules that the clock has ended, until a fix from after the end. */
+  readonly ended: readonly EndedState[];
   /** Ascending by `ruleId`; a rule that is OK has no entry. */
   readonly rules: readonly RuleState[];
 }
@@ -213,6 +215,14 @@ export interface InsideState {
   /** The first of those, and the fix before it; null while there are none. */
   readonly outMs: number | null;
   readonly lastInMs: number | null;
+  /** When the window of the fence's schedule ends; null: it does not. */
+  readonly endMs: number | null;
+}
+
+/** Fixes from before `untilMs` open no visit to the fence. */
+export interface EndedState {
+  readonly fenceId: number;
+  readonly untilMs: number;
 }
 
 export interface EnteringState {
@@ -265,4 +275,13 @@ export interface Evaluation {
   readonly latestFixRows: Int32Array;
   /** Rows (fixes and readings) that were not newer than what had been evaluated: stored, but without consequences. */
   readonly lateCount: number;
+  /** Devices that sent fixes older than their newest one: what is known of their past has changed. */
+  readonly lateFixes: readonly LateFixes[];
+}
+
+/** The times of a device's late fixes in a batch, from the first to the last. */
+export interface LateFixes {
+  readonly deviceId: number;
+  readonly fromMs: number;
+  readonly toMs: number;
 }

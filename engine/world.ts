@@ -3,38 +3,46 @@
  * tenants. Changes only through `applyEdits`, between batches. Knows no device state.
  */
 import assert from 'node:assert/strict';
-import { isDeepStrictEqual } from 'node:util';
-import RBush from 'rbush';
+import { CellGrid } from './cell-grid.ts';
+import { CoordinateStore } from './coordinates.ts';
 import { wrapLonDeg } from './geodesy.ts';
-import type { Box, Part } from './prepare.ts';
-import { prepareShape } from './prepare.ts';
+import type { Box, Part } from './part.ts';
+import { boxesOf, prepareShape, releaseParts } from './prepare.ts';
 import type { Device, Edit, Fence, Rule } from './types.ts';
 
-/** A removal this large against what stays makes the tree anew: cheaper than taking items out one by one. */
-const REBUILD_SHARE = 0.25;
+/** Searches are counted in small integers; before they run out, all stamps start anew. */
+const SEARCH_COUNT_MAX = 2 ** 30;
 
-/** A fence with its prepared shape. `stamp` is the number of the last search that found a point inside. */
-export interface FenceEntry {
-  readonly fence: Fence;
-  readonly parts: readonly Part[];
-  stamp: number;
+/** A fence without its shape, which is kept as prepared parts only. */
+export type FenceSettings = Omit<Fence, 'shape'>;
+
+/** A fence as it is now: an edit changes it in place, so that what remembers it sees the edit. */
+export class FenceEntry {
+  fence: FenceSettings;
+  first: Part;
+  /** Deleted. */
+  isGone = false;
+  /** The last search that found a point inside, and the last one before which a device had a stay here. */
+  foundStamp = 0;
+  stayStamp = 0;
+
+  constructor(fence: FenceSettings, first: Part) {
+    this.fence = fence;
+    this.first = first;
+  }
 }
 
-interface TreeItem extends Box {
-  readonly part: Part;
-  readonly entry: FenceEntry;
-}
-
-interface TreeNode extends Box {
-  readonly leaf: boolean;
-  readonly children: readonly (TreeNode | TreeItem)[];
-}
-
-/** All of one tenant. `rulesEpoch` grows with every edit of its rules. */
+/** All of one tenant. */
 export interface TenantWorld {
-  readonly items: Map<number, readonly TreeItem[]>;
-  readonly tree: RBush<TreeItem>;
+  readonly grid: CellGrid;
+  /** By item of the grid. */
+  readonly parts: (Part | null)[];
+  /** Grows with every edit of its fences. */
+  fencesEpoch: number;
+  /** The longest gap over which one of its fences watches for crossings; does not shrink. */
+  crossGapMsMax: number;
   readonly rules: Map<number, Rule>;
+  /** Grows with every edit of its rules. */
   rulesEpoch: number;
 }
 
@@ -44,7 +52,12 @@ export interface World {
   readonly fences: Map<number, FenceEntry>;
   readonly rules: Map<number, Rule>;
   readonly devices: Map<number, Device>;
+  readonly store: CoordinateStore;
   searchCount: number;
+  /** Grows with every edit after which stays may have to end, or end at another time. */
+  staysEpoch: number;
+  /** Grows with every edit that changes or removes a device. */
+  devicesEpoch: number;
 }
 
 /** An empty world. */
@@ -54,22 +67,25 @@ export function createWorld(): World {
     fences: new Map(),
     rules: new Map(),
     devices: new Map(),
+    store: new CoordinateStore(),
     searchCount: 0,
+    staysEpoch: 0,
+    devicesEpoch: 0,
   };
 }
 
 /**
- * Applies edits in order; the last word on an id stands. Deleting what is not there does nothing, and putting a fence
- * again exactly as it is costs only the comparison. Fences must have passed `checkShape`, counts and the buffer must be
- * in range (assertion). Many edits at once are much cheaper than the same edits one by one: about 10 µs a fence of 24
- * vertices.
+ * Applies edits in order; the last word on an id stands. Deleting what is not there does nothing. Fences must have passed
+ * `checkShape`, counts and the buffer must be in range (assertion). Many edits at once are cheaper than the same edits
+ * one by one.
  */
 export function applyEdits(world: World, edits: readonly Edit[]): void {
-  const touched = new Map<number, FenceEntry | null>();
+  const touched = new Map<number, Fence | null>();
   for (const edit of edits) {
     switch (edit.type) {
       case 'fence_put':
-        putFence(world, touched, edit.fence);
+        assertFence(edit.fence);
+        touched.set(edit.fence.fenceId, edit.fence);
         break;
       case 'fence_delete':
         touched.set(edit.fenceId, null);
@@ -82,10 +98,13 @@ export function applyEdits(world: World, edits: readonly Edit[]): void {
         dropRule(world, edit.ruleId);
         break;
       case 'device_put':
-        world.devices.set(edit.device.deviceId, edit.device);
+        putDevice(world, edit.device);
         break;
       case 'device_delete':
-        world.devices.delete(edit.deviceId);
+        if (world.devices.delete(edit.deviceId)) {
+          world.devicesEpoch++;
+          world.staysEpoch++;
+        }
         break;
     }
   }
@@ -93,67 +112,40 @@ export function applyEdits(world: World, edits: readonly Edit[]): void {
 }
 
 /**
- * The tenant's fences that hold a point, boundary included, ascending by id, of all its accounts. Any longitude; NaN
- * is in none.
+ * The tenant's fences that hold a point, boundary included, ascending by id, of all its accounts and whether they are in
+ * force or not. Any longitude; NaN is in none.
  */
 export function fencesAt(
   world: World,
   tenantId: number,
   lonDeg: number,
   latDeg: number,
-): readonly Fence[] {
-  const found: Found = { entries: [], count: 0 };
+): readonly FenceSettings[] {
   const tenant = world.tenants.get(tenantId);
-  if (tenant) searchFences(world, tenant, lonDeg, latDeg, found);
-  return found.entries.map((entry) => entry.fence).sort((a, b) => a.fenceId - b.fenceId);
-}
-
-/** `entries[0…count)` is what was found; the array is not cut, so that it need not grow again. */
-export interface Found {
-  readonly entries: FenceEntry[];
-  count: number;
-}
-
-// The stack of searchFences, kept so that a search allocates nothing.
-const nodes: TreeNode[] = [];
-
-/**
- * Puts the tenant's fences that hold the point into `found`, each once and in no particular order, and marks them
- * with the world's new `searchCount`. Allocates nothing once `found` has grown.
- */
-export function searchFences(
-  world: World,
-  tenant: TenantWorld,
-  lonDeg: number,
-  latDeg: number,
-  found: Found,
-): void {
-  const search = ++world.searchCount;
-  const lon = wrapLonDeg(lonDeg);
-  const { entries } = found;
-  let count = 0;
-  let depth = 1;
-  // toJSON hands out the live root, not a copy.
-  nodes[0] = tenant.tree.toJSON() as TreeNode;
-  while (depth > 0) {
-    const node = nodes[--depth]!;
-    const { children } = node;
-    for (let i = 0; i < children.length; i++) {
-      const child = children[i]!;
-      if (lon < child.minX || lon > child.maxX || latDeg < child.minY || latDeg > child.maxY) {
-        continue;
-      }
-      if (!node.leaf) {
-        nodes[depth++] = child as TreeNode;
-        continue;
-      }
-      const { entry, part } = child as TreeItem;
-      if (entry.stamp === search || !part.contains(lon, latDeg)) continue;
-      entry.stamp = search;
-      entries[count++] = entry;
-    }
+  if (!tenant) return [];
+  const search = nextSearch(world);
+  const x = wrapLonDeg(lonDeg);
+  if (Number.isNaN(x + latDeg)) return [];
+  const { grid, parts } = tenant;
+  const count = grid.searchPoint(x, latDeg);
+  const found: FenceSettings[] = [];
+  for (let i = 0; i < count; i++) {
+    const part = parts[grid.found[i]!]!;
+    const entry = part.entry!;
+    if (entry.foundStamp === search || !part.contains(x, latDeg)) continue;
+    entry.foundStamp = search;
+    found.push(entry.fence);
   }
-  found.count = count;
+  return found.sort((a, b) => a.fenceId - b.fenceId);
+}
+
+/** A number that no stamp has yet. */
+export function nextSearch(world: World): number {
+  if (world.searchCount >= SEARCH_COUNT_MAX) {
+    world.searchCount = 0;
+    for (const entry of world.fences.values()) entry.foundStamp = entry.stayStamp = 0;
+  }
+  return ++world.searchCount;
 }
 
 /** Whether a fence or rule speaks of a device: the same tenant, and the same account unless it is the whole tenant's. */
@@ -167,59 +159,162 @@ export function isInScope(
   );
 }
 
-function putFence(world: World, touched: Map<number, FenceEntry | null>, fence: Fence): void {
-  const { fenceId, exitBufferM, enterFixCount, exitFixCount } = fence;
-  assert(exitBufferM >= 0, `fence ${fenceId}: exitBufferM ${exitBufferM}`);
-  assert(enterFixCount >= 1 && exitFixCount >= 1, `fence ${fenceId}: fix counts`);
-  const known = touched.has(fenceId) ? null : world.fences.get(fenceId);
-  if (known && isDeepStrictEqual(known.fence, fence)) return;
-  const parts = prepareShape(fence.shape);
-  for (const { boxes } of parts) {
-    for (const { minX, minY, maxX, maxY } of boxes) {
-      assert(Number.isFinite(minX + minY + maxX + maxY), `fence ${fenceId}: shape is not valid`);
-    }
+/** The tenant's world, made where there is none. */
+export function tenantOf(world: World, tenantId: number): TenantWorld {
+  let tenant = world.tenants.get(tenantId);
+  if (!tenant) {
+    tenant = {
+      grid: new CellGrid(),
+      parts: [],
+      fencesEpoch: 0,
+      crossGapMsMax: 0,
+      rules: new Map(),
+      rulesEpoch: 0,
+    };
+    world.tenants.set(tenantId, tenant);
   }
-  touched.set(fenceId, { fence, parts, stamp: 0 });
+  return tenant;
 }
 
-function replaceFences(world: World, touched: ReadonlyMap<number, FenceEntry | null>): void {
-  const removed = new Map<TenantWorld, TreeItem[]>();
-  const added = new Map<TenantWorld, TreeItem[]>();
-  for (const [fenceId, entry] of touched) {
-    const old = world.fences.get(fenceId);
-    if (old) {
-      const tenant = tenantOf(world, old.fence.tenantId);
-      listOf(removed, tenant).push(...tenant.items.get(fenceId)!);
-      tenant.items.delete(fenceId);
+function assertFence(fence: Fence): void {
+  const { fenceId, exitBufferM, enterFixCount, exitFixCount, dwellMs, crossGapMsMax } = fence;
+  assert(exitBufferM >= 0, `fence ${fenceId}: exitBufferM ${exitBufferM}`);
+  assert(isCount(enterFixCount) && isCount(exitFixCount), `fence ${fenceId}: fix counts`);
+  assert(dwellMs === null || dwellMs > 0, `fence ${fenceId}: dwellMs ${dwellMs}`);
+  assert(crossGapMsMax >= 0, `fence ${fenceId}: crossGapMsMax ${crossGapMsMax}`);
+}
+
+/** Counts are kept in a byte. */
+function isCount(value: number): boolean {
+  return value >= 1 && value <= 255;
+}
+
+function putDevice(world: World, device: Device): void {
+  const before = world.devices.get(device.deviceId);
+  world.devices.set(device.deviceId, device);
+  if (before === undefined || before === device) return;
+  world.devicesEpoch++;
+  world.staysEpoch++;
+}
+
+/** What is done to one tenant's grid. */
+interface GridWork {
+  readonly removed: Part[];
+  readonly added: Part[];
+}
+
+function replaceFences(world: World, touched: ReadonlyMap<number, Fence | null>): void {
+  const work = new Map<TenantWorld, GridWork>();
+  const released: Part[] = [];
+  const prepared = prepareFences(world, touched);
+  for (const [fenceId, fence] of touched) {
+    const entry = world.fences.get(fenceId);
+    if (entry) {
+      listParts(entry.first, workOf(work, tenantOf(world, entry.fence.tenantId)).removed);
+      released.push(entry.first);
+      world.staysEpoch++;
+    }
+    if (fence) {
+      const put = putFence(world, entry, fence, prepared.get(fenceId)!);
+      listParts(put.first, workOf(work, tenantOf(world, fence.tenantId)).added);
+    } else if (entry) {
+      entry.isGone = true;
       world.fences.delete(fenceId);
     }
-    if (entry) {
-      const tenant = tenantOf(world, entry.fence.tenantId);
-      const items = itemsOf(entry);
-      for (const item of items) listOf(added, tenant).push(item);
-      tenant.items.set(fenceId, items);
-      world.fences.set(fenceId, entry);
+  }
+  for (const [tenant, { removed, added }] of work) updateGrid(tenant, removed, added);
+  for (const first of released) releaseParts(first, world.store);
+}
+
+/** All before the first is put: one that cannot be prepared leaves everything as it is. */
+function prepareFences(
+  world: World,
+  touched: ReadonlyMap<number, Fence | null>,
+): Map<number, Part> {
+  const prepared = new Map<number, Part>();
+  for (const fence of touched.values()) {
+    if (fence === null) continue;
+    const first = prepareShape(fence.shape, world.store);
+    for (const { minX, minY, maxX, maxY } of boxesOf(first)) {
+      assert(
+        Number.isFinite(minX + minY + maxX + maxY),
+        `fence ${fence.fenceId}: shape is not valid`,
+      );
+    }
+    prepared.set(fence.fenceId, first);
+  }
+  return prepared;
+}
+
+function putFence(
+  world: World,
+  known: FenceEntry | undefined,
+  fence: Fence,
+  first: Part,
+): FenceEntry {
+  const settings = settingsOf(fence);
+  const entry = known ?? new FenceEntry(settings, first);
+  entry.fence = settings;
+  entry.first = first;
+  for (let part: Part | null = first; part !== null; part = part.next) part.entry = entry;
+  const tenant = tenantOf(world, fence.tenantId);
+  tenant.crossGapMsMax = Math.max(tenant.crossGapMsMax, fence.crossGapMsMax);
+  if (!known) world.fences.set(fence.fenceId, entry);
+  return entry;
+}
+
+// Written out: what a spread leaves over reads several times slower, and takes twice the memory.
+function settingsOf(fence: Fence): FenceSettings {
+  return {
+    fenceId: fence.fenceId,
+    version: fence.version,
+    tenantId: fence.tenantId,
+    accountId: fence.accountId,
+    name: fence.name,
+    exitBufferM: fence.exitBufferM,
+    enterFixCount: fence.enterFixCount,
+    exitFixCount: fence.exitFixCount,
+    accuracyMMax: fence.accuracyMMax,
+    dwellMs: fence.dwellMs,
+    crossGapMsMax: fence.crossGapMsMax,
+    schedule: fence.schedule,
+  };
+}
+
+function workOf(work: Map<TenantWorld, GridWork>, tenant: TenantWorld): GridWork {
+  let mine = work.get(tenant);
+  if (!mine) work.set(tenant, (mine = { removed: [], added: [] }));
+  return mine;
+}
+
+function listParts(first: Part, into: Part[]): void {
+  for (let part: Part | null = first; part !== null; part = part.next) into.push(part);
+}
+
+function updateGrid(tenant: TenantWorld, removed: readonly Part[], added: readonly Part[]): void {
+  const { grid, parts } = tenant;
+  tenant.fencesEpoch++;
+  for (const part of removed) {
+    for (const item of [part.item, part.secondItem]) {
+      if (item < 0) continue;
+      grid.remove(item);
+      parts[item] = null;
     }
   }
-  for (const tenant of new Set([...removed.keys(), ...added.keys()])) {
-    updateTree(tenant, removed.get(tenant) ?? [], added.get(tenant) ?? []);
+  for (const part of added) {
+    const { accountId, schedule } = part.entry!.fence;
+    const boxes = part.boxes();
+    part.item = addItem(tenant, part, boxes[0]!);
+    if (boxes[1]) part.secondItem = addItem(tenant, part, boxes[1]);
+    part.isLimited = accountId !== null || schedule !== null;
   }
 }
 
-function updateTree(tenant: TenantWorld, removed: TreeItem[], added: TreeItem[]): void {
-  if (removed.length > REBUILD_SHARE * tenant.items.size) {
-    tenant.tree.clear().load([...tenant.items.values()].flat());
-    return;
-  }
-  for (const item of removed) tenant.tree.remove(item);
-  tenant.tree.load(added);
-}
-
-function itemsOf(entry: FenceEntry): TreeItem[] {
-  // Written out: a spread here gives objects that the search reads several times slower.
-  return entry.parts.flatMap((part) =>
-    part.boxes.map(({ minX, minY, maxX, maxY }) => ({ minX, minY, maxX, maxY, part, entry })),
-  );
+function addItem({ grid, parts }: TenantWorld, part: Part, box: Box): number {
+  const item = grid.add(box);
+  parts[item] = part;
+  part.paint(grid, item);
+  return item;
 }
 
 function putRule(world: World, rule: Rule): void {
@@ -236,24 +331,4 @@ function dropRule(world: World, ruleId: number): void {
   tenant.rules.delete(ruleId);
   tenant.rulesEpoch++;
   world.rules.delete(ruleId);
-}
-
-function tenantOf(world: World, tenantId: number): TenantWorld {
-  let tenant = world.tenants.get(tenantId);
-  if (!tenant) {
-    tenant = {
-      items: new Map(),
-      tree: new RBush<TreeItem>(),
-      rules: new Map(),
-      rulesEpoch: 0,
-    };
-    world.tenants.set(tenantId, tenant);
-  }
-  return tenant;
-}
-
-function listOf<K>(lists: Map<K, TreeItem[]>, key: K): TreeItem[] {
-  let list = lists.get(key);
-  if (!list) lists.set(key, (list = []));
-  return list;
 }

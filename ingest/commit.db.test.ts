@@ -22,10 +22,11 @@ function workOf(house: TestPipeline): CommitWork {
       {
         deviceId: link.deviceId,
         tenantId: link.tenantId,
-        state: { inside: [], entering: [], rules: [] },
+        state: { inside: [], entering: [], ended: [], rules: [] },
       },
     ],
     latestFixRows: Int32Array.of(0),
+    lateFixes: [],
     lateCount: 0,
   };
   return commitWork(batch, evaluation);

@@ -1,0 +1,288 @@
+/**
+ * Finds boxes by place: grids of cells whose sides are powers of two, each box in the grid whose cells are just as large
+ * as it is, so that it lies in four of them at most. A point is in one cell of each grid that holds anything: a few lines
+ * of memory, however many boxes there are. Knows boxes and sides, no shapes.
+ *
+ * Beside its box an item keeps a coarse picture of its shape: which of 8 × 8 cells of the box lie inside or outside as a
+ * whole. Most points need nothing else of it.
+ */
+import { CellTable } from './cell-table.ts';
+import { floatAbove, floatBelow } from './floats.ts';
+import type { Box } from './part.ts';
+
+/** Cells of the finest grid are 2^−11 degrees wide, some 54 m; smaller boxes are in that as well. */
+const LEVEL_MIN = -11;
+/** The coarsest holds the world in one cell. */
+const LEVEL_MAX = 9;
+const LEVELS = LEVEL_MAX - LEVEL_MIN + 1;
+/** An item's values: four of its box, four of its picture. Half a cache line. */
+const ITEM_VALUES = 8;
+const ITEMS_MIN = 16;
+/** Cells of a picture a side. */
+export const PICTURE_CELLS = 8;
+/** A longer way is looked up in halves, so that it does not drag a wide box along. */
+const WAY_CELLS_MAX = 4;
+
+export const MIXED = 0;
+export const INSIDE = 1;
+export const OUTSIDE = 2;
+
+/** Where a box that is searched for lies. */
+export interface Area {
+  minX: number;
+  minY: number;
+  maxX: number;
+  maxY: number;
+}
+
+/** A straight way. */
+export interface Way {
+  readonly x0: number;
+  readonly y0: number;
+  readonly x1: number;
+  readonly y1: number;
+}
+
+export class CellGrid {
+  /** What the last search found: `found[0…count)`, where `count` is what it gave. */
+  found = new Int32Array(64);
+  private count = 0;
+  private readonly tables: (CellTable | null)[] = new Array<CellTable | null>(LEVELS).fill(null);
+  /** Levels that hold something, coarse ones first. */
+  private levels: number[] = [];
+  private floats = new Float32Array(ITEMS_MIN * ITEM_VALUES);
+  private words = new Int32Array(this.floats.buffer);
+  /** The last search that found an item. */
+  private stamps = new Int32Array(ITEMS_MIN);
+  private stamp = 0;
+  private itemCount = 0;
+  private readonly free: number[] = [];
+
+  /** Puts a box in and gives its item. All of its picture is mixed at first. */
+  add(box: Box): number {
+    const item = this.free.pop() ?? this.itemCount++;
+    if (item === this.stamps.length) this.grow();
+    const at = item * ITEM_VALUES;
+    this.floats[at] = floatBelow(box.minX);
+    this.floats[at + 1] = floatBelow(box.minY);
+    this.floats[at + 2] = floatAbove(box.maxX);
+    this.floats[at + 3] = floatAbove(box.maxY);
+    this.words.fill(0, at + 4, at + ITEM_VALUES);
+    this.stamps[item] = 0;
+    this.eachCell(item, (table, column, row) => table.add(column, row, item));
+    return item;
+  }
+
+  /** Takes an item out. */
+  remove(item: number): void {
+    this.eachCell(item, (table, column, row) => table.remove(column, row, item));
+    this.free.push(item);
+    const { tables } = this;
+    const before = this.levels.length;
+    this.levels = this.levels.filter((level) => tables[level]!.size > 0);
+    if (this.levels.length < before) {
+      for (let level = 0; level < LEVELS; level++) {
+        if (!this.levels.includes(level)) tables[level] = null;
+      }
+    }
+  }
+
+  /** The box of an item as the grid has it: as given, or larger by a rounding. */
+  boxOf(item: number): Box {
+    const at = item * ITEM_VALUES;
+    return {
+      minX: this.floats[at]!,
+      minY: this.floats[at + 1]!,
+      maxX: this.floats[at + 2]!,
+      maxY: this.floats[at + 3]!,
+    };
+  }
+
+  /** Says what a cell of an item's picture is, row by row from the south-west. */
+  setPicture(item: number, cell: number, state: number): void {
+    this.words[item * ITEM_VALUES + 4 + (cell >> 4)]! |= state << ((cell & 15) * 2);
+  }
+
+  /** Finds the items whose boxes hold a point. */
+  searchPoint(x: number, y: number): number {
+    this.count = 0;
+    const { levels, floats } = this;
+    for (let l = 0; l < levels.length; l++) {
+      const table = this.tables[levels[l]!]!;
+      const scale = scaleOf(levels[l]!);
+      const length = table.find(Math.floor(x * scale), Math.floor(y * scale));
+      if (length === 0) continue;
+      if (this.count + length > this.found.length) this.growFound(length);
+      const { lists, start } = table;
+      const { found } = this;
+      for (let i = start; i < start + length; i++) {
+        const item = lists[i]!;
+        const at = item * ITEM_VALUES;
+        // Outside when one of the factors is negative; both never are. A branch that can be foretold costs far less.
+        if ((x - floats[at]!) * (floats[at + 2]! - x) < 0) continue;
+        if ((y - floats[at + 1]!) * (floats[at + 3]! - y) < 0) continue;
+        found[this.count++] = item;
+      }
+    }
+    return this.count;
+  }
+
+  /** What the picture of an item says of a point in its box: `MIXED`, `INSIDE` or `OUTSIDE`. */
+  pictureAt(item: number, x: number, y: number): number {
+    const { floats, words } = this;
+    const at = item * ITEM_VALUES;
+    const minX = floats[at]!;
+    const minY = floats[at + 1]!;
+    const column = ((x - minX) * PICTURE_CELLS) / (floats[at + 2]! - minX);
+    const row = ((y - minY) * PICTURE_CELLS) / (floats[at + 3]! - minY);
+    const last = PICTURE_CELLS - 1;
+    const cell =
+      (row < last ? row | 0 : last) * PICTURE_CELLS + (column < last ? column | 0 : last);
+    return (words[at + 4 + (cell >> 4)]! >> ((cell & 15) * 2)) & 3;
+  }
+
+  /** Whether some cell of an item's picture that an area meets is mixed: elsewhere no boundary of it can be. */
+  isMixedAlong(item: number, { minX, minY, maxX, maxY }: Area): boolean {
+    const box = this.boxOf(item);
+    const scaleX = PICTURE_CELLS / (box.maxX - box.minX);
+    const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
+    const last = PICTURE_CELLS - 1;
+    const lastColumn = Math.min(last, Math.floor((maxX - box.minX) * scaleX + PICTURE_PAD));
+    const lastRow = Math.min(last, Math.floor((maxY - box.minY) * scaleY + PICTURE_PAD));
+    const column0 = Math.max(0, Math.floor((minX - box.minX) * scaleX - PICTURE_PAD));
+    let row = Math.max(0, Math.floor((minY - box.minY) * scaleY - PICTURE_PAD));
+    for (; row <= lastRow; row++) {
+      for (let column = column0; column <= lastColumn; column++) {
+        const cell = row * PICTURE_CELLS + column;
+        const word = this.words[item * ITEM_VALUES + 4 + (cell >> 4)]!;
+        if (((word >> ((cell & 15) * 2)) & 3) === MIXED) return true;
+      }
+    }
+    // Beside the box.
+    return false;
+  }
+
+  /** Finds the items whose boxes meet an area, each once. */
+  searchArea(area: Area): number {
+    this.beginSearch();
+    for (const level of this.levels) this.searchLevel(level, area);
+    return this.count;
+  }
+
+  /** Finds items whose boxes meet an area round a way, each once; of those that meet only its corners, some may be left out. */
+  searchWay(way: Way): number {
+    this.beginSearch();
+    for (const level of this.levels) this.searchPiece(level, way, 0, 1);
+    return this.count;
+  }
+
+  private searchPiece(level: number, way: Way, from: number, to: number): void {
+    const ax = way.x0 + from * (way.x1 - way.x0);
+    const ay = way.y0 + from * (way.y1 - way.y0);
+    const bx = to === 1 ? way.x1 : way.x0 + to * (way.x1 - way.x0);
+    const by = to === 1 ? way.y1 : way.y0 + to * (way.y1 - way.y0);
+    const scale = scaleOf(level);
+    if (Math.max(Math.abs(bx - ax), Math.abs(by - ay)) * scale > WAY_CELLS_MAX) {
+      const middle = (from + to) / 2;
+      this.searchPiece(level, way, from, middle);
+      this.searchPiece(level, way, middle, to);
+      return;
+    }
+    area.minX = Math.min(ax, bx) - WAY_PAD_DEG;
+    area.maxX = Math.max(ax, bx) + WAY_PAD_DEG;
+    area.minY = Math.min(ay, by) - WAY_PAD_DEG;
+    area.maxY = Math.max(ay, by) + WAY_PAD_DEG;
+    this.searchLevel(level, area);
+  }
+
+  private searchLevel(level: number, box: Area): void {
+    const { floats, stamps, stamp } = this;
+    const table = this.tables[level]!;
+    const scale = scaleOf(level);
+    const lastColumn = Math.floor(box.maxX * scale);
+    const lastRow = Math.floor(box.maxY * scale);
+    for (let column = Math.floor(box.minX * scale); column <= lastColumn; column++) {
+      for (let row = Math.floor(box.minY * scale); row <= lastRow; row++) {
+        const length = table.find(column, row);
+        if (length === 0) continue;
+        if (this.count + length > this.found.length) this.growFound(length);
+        const { lists, start } = table;
+        for (let i = start; i < start + length; i++) {
+          const item = lists[i]!;
+          if (stamps[item] === stamp) continue;
+          const at = item * ITEM_VALUES;
+          if ((box.maxX - floats[at]!) * (floats[at + 2]! - box.minX) < 0) continue;
+          if ((box.maxY - floats[at + 1]!) * (floats[at + 3]! - box.minY) < 0) continue;
+          stamps[item] = stamp;
+          this.found[this.count++] = item;
+        }
+      }
+    }
+  }
+
+  private beginSearch(): void {
+    this.count = 0;
+    this.stamp = (this.stamp + 1) | 0;
+    if (this.stamp !== 0) return;
+    this.stamps.fill(0);
+    this.stamp = 1;
+  }
+
+  private eachCell(
+    item: number,
+    visit: (table: CellTable, column: number, row: number) => void,
+  ): void {
+    const { minX, minY, maxX, maxY } = this.boxOf(item);
+    const level = levelOf(Math.max(maxX - minX, maxY - minY));
+    let table = this.tables[level];
+    if (!table) {
+      table = this.tables[level] = new CellTable();
+      this.levels = [...this.levels, level].sort((a, b) => b - a);
+    }
+    const scale = scaleOf(level);
+    const lastColumn = Math.floor(maxX * scale);
+    const lastRow = Math.floor(maxY * scale);
+    for (let column = Math.floor(minX * scale); column <= lastColumn; column++) {
+      for (let row = Math.floor(minY * scale); row <= lastRow; row++) visit(table, column, row);
+    }
+  }
+
+  private grow(): void {
+    const items = Math.ceil(this.stamps.length * 1.5);
+    const floats = new Float32Array(items * ITEM_VALUES);
+    // As words: a picture is no number, and a float may not keep its bits.
+    const words = new Int32Array(floats.buffer);
+    words.set(this.words);
+    this.floats = floats;
+    this.words = words;
+    const stamps = new Int32Array(items);
+    stamps.set(this.stamps);
+    this.stamps = stamps;
+  }
+
+  private growFound(more: number): void {
+    const longer = new Int32Array(2 * (this.count + more));
+    longer.set(this.found);
+    this.found = longer;
+  }
+}
+
+/** What rounding may take a piece of a way off it by, and more. */
+const WAY_PAD_DEG = 1e-9;
+/** Cells of a picture that an area only touches count as met. */
+const PICTURE_PAD = 1e-6;
+const area: Area = { minX: 0, minY: 0, maxX: 0, maxY: 0 };
+
+/** Cells a degree. */
+function scaleOf(level: number): number {
+  return SCALES[level]!;
+}
+
+const SCALES = Float64Array.from({ length: LEVELS }, (_, level) => 2 ** -(level + LEVEL_MIN));
+
+/** The finest level whose cells are as large as a box. */
+function levelOf(sideDeg: number): number {
+  let level = 0;
+  while (level < LEVELS - 1 && sideDeg * SCALES[level]! > 1) level++;
+  return level;
+}

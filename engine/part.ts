@@ -1,0 +1,56 @@
+/** What every kind of shape is made of, and the boxes that find it. Knows no shape. */
+import type { CoordinateStore } from './coordinates.ts';
+import type { CellGrid } from './cell-grid.ts';
+import { wrapLonDeg } from './geodesy.ts';
+import type { Segment } from './ring.ts';
+import type { FenceEntry } from './world.ts';
+
+/** A box in degrees; longitudes within −180…180 and never across it. */
+export interface Box {
+  readonly minX: number;
+  readonly minY: number;
+  readonly maxX: number;
+  readonly maxY: number;
+}
+
+/** A piece of a shape. The shape holds a point when one of its parts does. */
+export interface Part {
+  /** The next part of the same shape. */
+  next: Part | null;
+  /** The fence it belongs to; the world sets it. */
+  entry: FenceEntry | null;
+  /** Its items in the tenant's grid, one for each of its boxes; −1 where there is none. */
+  item: number;
+  secondItem: number;
+  /** Its fence speaks of one account only, or not always. */
+  isLimited: boolean;
+  /** Everything that the part holds lies in one of these. Worked out anew by each call. */
+  boxes(): Box[];
+  /** Boundary included. `lonDeg` in −180…180, 180 itself excluded (`wrapLonDeg`). */
+  contains(lonDeg: number, latDeg: number): boolean;
+  /** For a point that the part does not hold: whether its distance to the part is at most `limitM` metres. */
+  near(lonDeg: number, latDeg: number, limitM: number): boolean;
+  /** Whether a way between two points that the part does not hold touches it. */
+  meets(way: Segment): boolean;
+  /**
+   * Half the side of a square round the point, in degrees, at most `maxDeg`, that lies inside the part as a whole, or
+   * outside. Never too much; 0 or less when it is not worth working out. The square does not go past ±180° of longitude.
+   */
+  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number;
+  /** Draws the picture of one of its items, or leaves it mixed. */
+  paint(grid: CellGrid, item: number): void;
+  /** Gives its coordinates back to the store. */
+  release(store: CoordinateStore): void;
+}
+
+/** A box that may run past ±180°, as boxes that do not. */
+export function wrapBox(minX: number, maxX: number, minY: number, maxY: number): Box[] {
+  if (maxX - minX >= 360) return [{ minX: -180, minY, maxX: 180, maxY }];
+  const west = wrapLonDeg(minX);
+  const east = west + (maxX - minX);
+  if (east < 180) return [{ minX: west, minY, maxX: east, maxY }];
+  return [
+    { minX: west, minY, maxX: 180, maxY },
+    { minX: -180, minY, maxX: east - 360, maxY },
+  ];
+}

@@ -1,0 +1,86 @@
+/**
+ * Draws the picture that the grid keeps of a polygon: the cells of its box through which no edge runs, by the side on which
+ * they lie. Knows rings and cells.
+ */
+import type { CellGrid } from './cell-grid.ts';
+import { INSIDE, OUTSIDE, PICTURE_CELLS } from './cell-grid.ts';
+import type { Box } from './part.ts';
+import type { Ring } from './ring.ts';
+
+/** Of a cell's side: an edge counts as running through cells that it misses by so little. */
+const CELL_PAD = 1e-6;
+const isMixed = new Uint8Array(PICTURE_CELLS * PICTURE_CELLS);
+
+/** For rings that lie in one turn; the box is the item's own. */
+export function paintPicture(
+  grid: CellGrid,
+  item: number,
+  outer: Ring,
+  holes: readonly Ring[],
+): void {
+  const box = grid.boxOf(item);
+  isMixed.fill(0);
+  const rings = [outer, ...holes];
+  for (const ring of rings) {
+    for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(box, ring.values, at);
+  }
+  const stepX = (box.maxX - box.minX) / PICTURE_CELLS;
+  const stepY = (box.maxY - box.minY) / PICTURE_CELLS;
+  for (let row = 0; row < PICTURE_CELLS; row++) {
+    let state = 0;
+    for (let column = 0; column < PICTURE_CELLS; column++) {
+      const cell = row * PICTURE_CELLS + column;
+      if (isMixed[cell] === 1) state = 0;
+      else if (state === 0) {
+        const x = box.minX + (column + 0.5) * stepX;
+        const y = box.minY + (row + 0.5) * stepY;
+        state = isPassedOddly(rings, x, y) ? INSIDE : OUTSIDE;
+      }
+      if (state !== 0) grid.setPicture(item, cell, state);
+    }
+  }
+}
+
+/** Marks every cell through which the edge at `at` runs, and neighbours that it nearly touches. */
+function markEdge(box: Box, values: Float64Array, at: number): void {
+  const scaleX = PICTURE_CELLS / (box.maxX - box.minX);
+  const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
+  const up = values[at + 1]! <= values[at + 3]!;
+  const low = up ? at : at + 2;
+  const high = up ? at + 2 : at;
+  const x0 = (values[low]! - box.minX) * scaleX;
+  const y0 = (values[low + 1]! - box.minY) * scaleY;
+  const x1 = (values[high]! - box.minX) * scaleX;
+  const y1 = (values[high + 1]! - box.minY) * scaleY;
+  const lastRow = within(y1 + CELL_PAD);
+  for (let row = within(y0 - CELL_PAD); row <= lastRow; row++) {
+    // Where the edge enters and leaves the row.
+    const from = y1 > y0 ? Math.min(1, Math.max(0, (row - CELL_PAD - y0) / (y1 - y0))) : 0;
+    const to = y1 > y0 ? Math.min(1, Math.max(0, (row + 1 + CELL_PAD - y0) / (y1 - y0))) : 1;
+    const a = x0 + from * (x1 - x0);
+    const b = x0 + to * (x1 - x0);
+    const last = within(Math.max(a, b) + CELL_PAD);
+    for (let column = within(Math.min(a, b) - CELL_PAD); column <= last; column++) {
+      isMixed[row * PICTURE_CELLS + column] = 1;
+    }
+  }
+}
+
+function within(cell: number): number {
+  return Math.min(PICTURE_CELLS - 1, Math.max(0, Math.floor(cell)));
+}
+
+/** Even-odd over all rings, for a point well away from every edge. */
+function isPassedOddly(rings: readonly Ring[], x: number, y: number): boolean {
+  let odd = false;
+  for (const { values, start, end } of rings) {
+    for (let at = start; at < end - 2; at += 2) {
+      const y0 = values[at + 1]!;
+      const y1 = values[at + 3]!;
+      if (y0 > y === y1 > y) continue;
+      const crossing = values[at]! + ((y - y0) / (y1 - y0)) * (values[at + 2]! - values[at]!);
+      if (crossing < x) odd = !odd;
+    }
+  }
+  return odd;
+}

@@ -1,0 +1,86 @@
+/** A polygon with its holes, planar in longitude and latitude. Its outer ring is part of itself, to spare an object. */
+import type { CellGrid } from './cell-grid.ts';
+import type { CoordinateStore } from './coordinates.ts';
+import type { Box, Part } from './part.ts';
+import { wrapBox } from './part.ts';
+import { paintPicture } from './picture.ts';
+import type { RingIndex } from './ring-index.ts';
+import type { Ring, Segment } from './ring.ts';
+import { prepareRing, ringClearanceDeg, ringMeets, ringNear, ringSide } from './ring.ts';
+import type { FenceEntry } from './world.ts';
+import type { PolygonRings } from './types.ts';
+
+const NO_HOLES: readonly Ring[] = [];
+
+export class PolygonPart implements Part, Ring {
+  next: Part | null = null;
+  entry: FenceEntry | null = null;
+  item = -1;
+  secondItem = -1;
+  isLimited = false;
+  readonly values: Float64Array;
+  readonly start: number;
+  readonly end: number;
+  readonly isWrapped: boolean;
+  readonly index: RingIndex | null;
+  private readonly holes: readonly Ring[];
+
+  constructor(rings: PolygonRings, store: CoordinateStore) {
+    const { ring } = prepareRing(rings[0]!, store);
+    this.values = ring.values;
+    this.start = ring.start;
+    this.end = ring.end;
+    this.isWrapped = ring.isWrapped;
+    this.index = ring.index;
+    this.holes =
+      rings.length === 1 ? NO_HOLES : rings.slice(1).map((hole) => prepareRing(hole, store).ring);
+  }
+
+  boxes(): Box[] {
+    let minX = Infinity;
+    let maxX = -Infinity;
+    let minY = Infinity;
+    let maxY = -Infinity;
+    for (let at = this.start; at < this.end; at += 2) {
+      minX = Math.min(minX, this.values[at]!);
+      maxX = Math.max(maxX, this.values[at]!);
+      minY = Math.min(minY, this.values[at + 1]!);
+      maxY = Math.max(maxY, this.values[at + 1]!);
+    }
+    return wrapBox(minX, maxX, minY, maxY);
+  }
+
+  contains(lonDeg: number, latDeg: number): boolean {
+    if (ringSide(this, lonDeg, latDeg) < 0) return false;
+    const { holes } = this;
+    for (let i = 0; i < holes.length; i++) {
+      // The boundary of a hole belongs to the polygon.
+      if (ringSide(holes[i]!, lonDeg, latDeg) > 0) return false;
+    }
+    return true;
+  }
+
+  near(lonDeg: number, latDeg: number, limitM: number): boolean {
+    if (ringNear(this, lonDeg, latDeg, limitM)) return true;
+    return this.holes.some((hole) => ringNear(hole, lonDeg, latDeg, limitM));
+  }
+
+  meets(way: Segment): boolean {
+    return ringMeets(this, way) || this.holes.some((hole) => ringMeets(hole, way));
+  }
+
+  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number {
+    let clear = ringClearanceDeg(this, lonDeg, latDeg, maxDeg);
+    for (const hole of this.holes) clear = ringClearanceDeg(hole, lonDeg, latDeg, clear);
+    return clear;
+  }
+
+  paint(grid: CellGrid, item: number): void {
+    if (!this.isWrapped) paintPicture(grid, item, this, this.holes);
+  }
+
+  release(store: CoordinateStore): void {
+    store.giveBack(this, this.end - this.start);
+    for (const hole of this.holes) store.giveBack(hole, hole.end - hole.start);
+  }
+}

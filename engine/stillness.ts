@@ -1,0 +1,73 @@
+/**
+ * What makes a vehicle that hardly moves cost next to nothing: a box round its fix through which no boundary of its
+ * tenant's fences runs. While its fixes stay in the box and no fence is edited, they are inside exactly the same fences,
+ * and the way between two of them crosses none.
+ *
+ * A box is kept only where the stays are settled: inside exactly the fences that hold the fix, with nothing counted. Then a
+ * fix in the box could change nothing but by time, which `dueMs` watches; a fence with a schedule that holds the fix may
+ * change by time alone, so there no box is kept. Those with a schedule that do not hold it hold nothing of the box.
+ */
+import type { Area } from './cell-grid.ts';
+import type { Core } from './core.ts';
+import { floatAbove, floatBelow } from './floats.ts';
+import type { FenceFix } from './search.ts';
+import { found } from './search.ts';
+
+/** Who moved further than this along an axis is under way, and would leave the box with the next fix. */
+const STILL_DEG_MAX = 0.0004;
+/** Half the side of the largest box. */
+const BOX_DEG_MAX = 0.001;
+/** A smaller box would not hold the next jitter. */
+const BOX_DEG_MIN = 1e-5;
+
+const area: Area = { minX: 0, minY: 0, maxX: 0, maxY: 0 };
+
+/** Whether the slot's box holds a fix, so that nothing follows from it before `dueMs`. */
+export function isStill({ slots }: Core, slot: number, lonDeg: number, latDeg: number): boolean {
+  const { stillBox } = slots;
+  const at = 4 * slot;
+  return (
+    slots.stillEpoch[slot] === slots.scope[slot]!.tenant.fencesEpoch &&
+    lonDeg >= stillBox[at]! &&
+    latDeg >= stillBox[at + 1]! &&
+    lonDeg <= stillBox[at + 2]! &&
+    latDeg <= stillBox[at + 3]!
+  );
+}
+
+/** Works the box of a settled slot out, when its device hardly moved. */
+export function keepStill(core: Core, slot: number, previous: FenceFix, fix: FenceFix): void {
+  const { slots } = core;
+  slots.stillEpoch[slot] = -1;
+  if (!(Math.abs(fix.lonDeg - previous.lonDeg) <= STILL_DEG_MAX)) return;
+  if (!(Math.abs(fix.latDeg - previous.latDeg) <= STILL_DEG_MAX)) return;
+  for (let i = 0; i < found.count; i++) {
+    if (found.entries[i]!.fence.schedule !== null) return;
+  }
+  const { tenant } = slots.scope[slot]!;
+  const reach = clearanceDeg(core, slot, fix);
+  if (reach < BOX_DEG_MIN) return;
+  const at = 4 * slot;
+  slots.stillBox[at] = floatAbove(fix.lonDeg - reach);
+  slots.stillBox[at + 1] = floatAbove(fix.latDeg - reach);
+  slots.stillBox[at + 2] = floatBelow(fix.lonDeg + reach);
+  slots.stillBox[at + 3] = floatBelow(fix.latDeg + reach);
+  slots.stillEpoch[slot] = tenant.fencesEpoch;
+}
+
+/** Half the side of a square round the fix that no boundary runs through. */
+function clearanceDeg(core: Core, slot: number, { lonDeg, latDeg }: FenceFix): number {
+  const { grid, parts } = core.slots.scope[slot]!.tenant;
+  let reach = BOX_DEG_MAX;
+  area.minX = lonDeg - reach;
+  area.maxX = lonDeg + reach;
+  area.minY = latDeg - reach;
+  area.maxY = latDeg + reach;
+  const count = grid.searchArea(area);
+  for (let i = 0; i < count && reach >= BOX_DEG_MIN; i++) {
+    const item = grid.found[i]!;
+    if (!grid.isMixedAlong(item, area)) continue;
+    reach = parts[item]!.clearanceDeg(lonDeg, latDeg, reach);
+  }
+  return reach;
+}
