@@ -28,13 +28,13 @@ export class Core {
 
   /** Makes a slot pending that is not yet. */
   begin(slot: number, isFresh = false): void {
-    if (this.slots.touch[slot]! < 0) this.touched.begin(this.slots, slot, isFresh);
+    if (this.slots.touch(slot) < 0) this.touched.begin(this.slots, slot, isFresh);
   }
 
   /** The head of a pending slot's stays, which may be changed from now on. */
   ownStays(slot: number): number {
     this.touched.copyStays(this.slots, this.stays, slot);
-    return this.slots.stays[slot]!;
+    return this.slots.stays(slot);
   }
 
   /** What concerns a pending slot's device now; states of rules that do not any more are dropped. */

@@ -29,7 +29,7 @@ export function stepDue(core: Core, slot: number, timeMs: number, isByClock: boo
     if (stays.endMs[stay]! > timeMs) continue;
     told.push(endEvent(core, slot, stay));
     if (isByClock) stays.phase[stay] = ENDED;
-    else slots.stays[slot] = stays.remove(slots.stays[slot]!, stay);
+    else slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }
   told.sort((a, b) => a.timeMs - b.timeMs || a.fenceId! - b.fenceId!);
   core.events.push(...told);
@@ -40,12 +40,12 @@ export function stepDue(core: Core, slot: number, timeMs: number, isByClock: boo
 export function planDue(core: Core, slot: number): void {
   const { stays, slots, due } = core;
   let dueMs = Infinity;
-  for (let stay = slots.stays[slot]!; stay >= 0; stay = stays.next[stay]!) {
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
     if (stays.phase[stay] !== INSIDE) continue;
     dueMs = Math.min(dueMs, dwellDueMs(stays, stay), stays.endMs[stay]!);
   }
-  if (dueMs === slots.dueMs[slot]) return;
-  slots.dueMs[slot] = dueMs;
+  if (dueMs === slots.dueMs(slot)) return;
+  slots.setDueMs(slot, dueMs);
   if (dueMs < Infinity) due.push(dueMs, slot);
 }
 
@@ -54,10 +54,10 @@ export function nextDueMs({ due, slots, stays }: Core): number {
   if (due.size > 2 * stays.count + SPARE_DUE_MAX) {
     due.clear();
     for (let slot = 0; slot < slots.count; slot++) {
-      if (slots.dueMs[slot]! < Infinity) due.push(slots.dueMs[slot]!, slot);
+      if (slots.dueMs(slot) < Infinity) due.push(slots.dueMs(slot), slot);
     }
   }
-  while (due.size > 0 && slots.dueMs[due.firstSlot] !== due.firstMs) due.pop();
+  while (due.size > 0 && slots.dueMs(due.firstSlot) !== due.firstMs) due.pop();
   return due.firstMs;
 }
 
@@ -92,6 +92,6 @@ function endEvent(core: Core, slot: number, stay: number): EngineEvent {
     cause: 'schedule',
     enteredMs: stays.enteredMs[stay]!,
     leftMs: isOut ? stays.outMs[stay]! : timeMs,
-    lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs[slot]!,
+    lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs(slot),
   });
 }

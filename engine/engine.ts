@@ -148,12 +148,11 @@ class PartitionEngine implements Engine {
       else readingMs.set(this.logCodes[i]!, before);
     }
     for (let i = 0; i < touched.count; i++) {
-      const slot = touched.slot[i]!;
+      const slot = touched.slot(i);
       touched.revert(slots, stays, i);
-      slots.touch[slot] = -1;
       // What was taken out of the heap is still due.
-      if (slots.dueMs[slot]! < Infinity) this.core.due.push(slots.dueMs[slot]!, slot);
-      if (touched.isFresh[i] === 1) this.drop(slot);
+      if (slots.dueMs(slot) < Infinity) this.core.due.push(slots.dueMs(slot), slot);
+      if (touched.isFresh(i)) this.drop(slot);
     }
     touched.count = 0;
     this.sweptEpoch = this.committedEpoch;
@@ -169,17 +168,17 @@ class PartitionEngine implements Engine {
     const { slots } = this.core;
     const known = this.table.get(deviceId);
     assert(
-      known < 0 || slots.touch[known]! < 0,
+      known < 0 || slots.touch(known) < 0,
       `restore: device ${deviceId} is in a pending batch`,
     );
     if (known >= 0) this.drop(known);
     const slot = slots.take(deviceId);
     this.table.add(deviceId, slot);
     slots.device[slot] = device ?? null;
-    slots.fixMs[slot] = last?.fixMs ?? NaN;
-    slots.lonDeg[slot] = wrapLonDeg(last?.lonDeg ?? NaN);
-    slots.latDeg[slot] = last?.latDeg ?? NaN;
-    slots.accuracyM[slot] = last?.accuracyM ?? NaN;
+    if (last !== null) {
+      const { fixMs, latDeg, accuracyM } = last;
+      slots.setFix(slot, { timeMs: fixMs, lonDeg: wrapLonDeg(last.lonDeg), latDeg, accuracyM });
+    }
     const codes = Object.entries(last?.readingMs ?? {});
     if (codes.length > 0) slots.readingMs[slot] = new Map(codes);
     if (state !== null) {
@@ -195,13 +194,13 @@ class PartitionEngine implements Engine {
     const { slots, stays, touched } = this.core;
     const slot = this.table.get(deviceId);
     if (slot < 0) return null;
-    const i = slots.touch[slot]!;
+    const i = slots.touch(slot);
     if (i >= 0) {
-      if (touched.isFresh[i] === 1) return null;
-      return stateOf(stays, touched.stays[i]!, touched.rules[i]!);
+      if (touched.isFresh(i)) return null;
+      return stateOf(stays, touched.stays(i), touched.rules[i]!);
     }
     const restored = this.restored.get(slot);
-    return restored ?? stateOf(stays, slots.stays[slot]!, slots.rules[slot]!);
+    return restored ?? stateOf(stays, slots.stays(slot), slots.rules[slot]!);
   }
 
   nextDueMs(): number {
@@ -226,7 +225,7 @@ class PartitionEngine implements Engine {
 
   private drop(slot: number): void {
     const { slots, stays } = this.core;
-    stays.removeList(slots.stays[slot]!);
+    stays.removeList(slots.stays(slot));
     this.restored.delete(slot);
     this.table.delete(slots.deviceId[slot]!);
     slots.giveUp(slot);
@@ -241,7 +240,7 @@ class PartitionEngine implements Engine {
       const device = slots.device[slot] ?? world.devices.get(slots.deviceId[slot]!);
       // Not told of yet: it waits on.
       if (!device) continue;
-      slots.stays[slot] = staysOf(world, core.stays, state, device.tenantId);
+      slots.setStays(slot, staysOf(world, core.stays, state, device.tenantId));
       planDue(core, slot);
       restored.delete(slot);
     }
@@ -253,22 +252,12 @@ class PartitionEngine implements Engine {
     const fixNext = (this.fixNext = atLeast(this.fixNext, fixes.count));
     for (let row = 0; row < fixes.count; row++) {
       const slot = this.slotOf(fixes.deviceId[row]!);
-      if (slot < 0) continue;
-      const i = slots.touch[slot]!;
-      fixNext[row] = -1;
-      if (touched.fixHead[i]! < 0) touched.fixHead[i] = row;
-      else fixNext[touched.fixTail[i]!] = row;
-      touched.fixTail[i] = row;
+      if (slot >= 0) touched.addFix(slots.touch(slot), row, fixNext);
     }
     const readingNext = (this.readingNext = atLeast(this.readingNext, readings.count));
     for (let row = 0; row < readings.count; row++) {
       const slot = this.slotOf(readings.deviceId[row]!);
-      if (slot < 0) continue;
-      const i = slots.touch[slot]!;
-      readingNext[row] = -1;
-      if (touched.readingHead[i]! < 0) touched.readingHead[i] = row;
-      else readingNext[touched.readingTail[i]!] = row;
-      touched.readingTail[i] = row;
+      if (slot >= 0) touched.addReading(slots.touch(slot), row, readingNext);
     }
   }
 
@@ -293,7 +282,7 @@ class PartitionEngine implements Engine {
     if (slots.device[slot] !== device) {
       slots.device[slot] = device;
       slots.scope[slot] = null;
-      slots.stillEpoch[slot] = -1;
+      slots.setStillEpoch(slot, -1);
     }
     return slot;
   }
@@ -302,9 +291,9 @@ class PartitionEngine implements Engine {
   private stepDevice(i: number, fixes: FixColumns, readings: ReadingColumns): void {
     const { fixRows, readingRows, core } = this;
     const { touched } = core;
-    const slot = touched.slot[i]!;
-    const fixHead = touched.fixHead[i]!;
-    const readingHead = touched.readingHead[i]!;
+    const slot = touched.slot(i);
+    const fixHead = touched.fixHead(i);
+    const readingHead = touched.readingHead(i);
     let latest = -1;
     if (readingHead < 0 && fixHead >= 0 && this.fixNext[fixHead]! < 0) {
       if (this.stepFix(slot, fixes, fixHead)) latest = fixHead;
@@ -333,16 +322,13 @@ class PartitionEngine implements Engine {
     fix.lonDeg = wrapLonDeg(fixes.lonDeg[row]!);
     fix.latDeg = fixes.latDeg[row]!;
     fix.accuracyM = fixes.accuracyM[row]!;
-    if (fix.timeMs <= slots.fixMs[slot]! || !isOnEarth(fix)) {
+    if (fix.timeMs <= slots.fixMs(slot) || !isOnEarth(fix)) {
       this.noteLate(slot, fix);
       return false;
     }
     const { ofFix } = core.scopeOf(slot);
-    if (fix.timeMs < slots.dueMs[slot]! && isStill(core, slot, fix.lonDeg, fix.latDeg)) {
-      slots.fixMs[slot] = fix.timeMs;
-      slots.lonDeg[slot] = fix.lonDeg;
-      slots.latDeg[slot] = fix.latDeg;
-      slots.accuracyM[slot] = fix.accuracyM;
+    if (fix.timeMs < slots.dueMs(slot) && isStill(core, slot, fix.lonDeg, fix.latDeg)) {
+      slots.setFix(slot, fix);
     } else stepFences(core, slot, fix);
     if (ofFix !== null) this.stepFixRules(slot, ofFix, fixes, row);
     return true;
@@ -393,7 +379,7 @@ class PartitionEngine implements Engine {
   /** A repeat of the newest fix is stored already, so only one before it says something of the past. */
   private noteLate(slot: number, fix: FenceFix): void {
     this.lateCount++;
-    if (!(fix.timeMs < this.core.slots.fixMs[slot]!) || !isOnEarth(fix)) return;
+    if (!(fix.timeMs < this.core.slots.fixMs(slot)) || !isOnEarth(fix)) return;
     const deviceId = this.core.slots.deviceId[slot]!;
     const before = this.late.get(deviceId);
     this.late.set(deviceId, {
@@ -433,13 +419,13 @@ class PartitionEngine implements Engine {
     const { touched, slots, stays } = this.core;
     const changed: DeviceChange[] = [];
     for (let i = 0; i < touched.count; i++) {
-      const slot = touched.slot[i]!;
-      const head = slots.stays[slot]!;
+      const slot = touched.slot(i);
+      const head = slots.stays(slot);
       const rules = slots.rules[slot]!;
       const isAsBefore =
-        touched.isFresh[i] === 0 &&
+        !touched.isFresh(i) &&
         sameRules(rules, touched.rules[i]!) &&
-        (touched.isCopied[i] === 0 || sameStays(stays, head, touched.stays[i]!));
+        (!touched.isCopied(i) || sameStays(stays, head, touched.stays(i)));
       if (isAsBefore) continue;
       const { tenantId } = slots.device[slot]!;
       changed.push({

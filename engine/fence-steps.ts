@@ -29,22 +29,19 @@ const previous: FenceFix = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: N
  */
 export function stepFences(core: Core, slot: number, fix: FenceFix): void {
   const { slots } = core;
-  if (fix.timeMs >= slots.dueMs[slot]!) stepDue(core, slot, fix.timeMs, false);
-  previous.timeMs = slots.fixMs[slot]!;
-  previous.lonDeg = slots.lonDeg[slot]!;
-  previous.latDeg = slots.latDeg[slot]!;
-  previous.accuracyM = slots.accuracyM[slot]!;
+  if (fix.timeMs >= slots.dueMs(slot)) stepDue(core, slot, fix.timeMs, false);
+  previous.timeMs = slots.fixMs(slot);
+  previous.lonDeg = slots.lonDeg(slot);
+  previous.latDeg = slots.latDeg(slot);
+  previous.accuracyM = slots.accuracyM(slot);
   findFences(core, slot, fix);
-  slots.fixMs[slot] = fix.timeMs;
-  slots.lonDeg[slot] = fix.lonDeg;
-  slots.latDeg[slot] = fix.latDeg;
-  slots.accuracyM[slot] = fix.accuracyM;
+  slots.setFix(slot, fix);
   const isSettled = isAsBefore(core, slot);
   if (!isSettled) {
-    slots.stillEpoch[slot] = -1;
+    slots.setStillEpoch(slot, -1);
     stepStays(core, slot, fix);
     planDue(core, slot);
-    if (slots.dueMs[slot]! <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
+    if (slots.dueMs(slot) <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
   }
   stepCrossings(core, slot, previous, fix);
   if (isSettled && core.usesStillness) keepStill(core, slot, previous, fix);
@@ -53,7 +50,7 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
 /** Inside exactly the fences in which it was already, all of them unedited: the usual case. */
 function isAsBefore({ slots, stays }: Core, slot: number): boolean {
   let count = 0;
-  for (let stay = slots.stays[slot]!; stay >= 0; stay = stays.next[stay]!) {
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
     const entry = stays.entry[stay]!;
     entry.stayStamp = found.search;
     if (
@@ -81,7 +78,7 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
     const entry = stays.entry[stay]!;
     entry.stayStamp = found.search;
     if (!staysOn(core, slot, stay, fix)) {
-      slots.stays[slot] = stays.remove(slots.stays[slot]!, stay);
+      slots.setStays(slot, stays.remove(slots.stays(slot), stay));
     }
   }
   const { entries, count } = found;
@@ -139,7 +136,7 @@ function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): v
   stays.setCause(stay, cause);
   stays.enteredMs[stay] = fix.timeMs;
   stays.fixes[stay] = 1;
-  slots.stays[slot] = stays.insert(slots.stays[slot]!, stay);
+  slots.setStays(slot, stays.insert(slots.stays(slot), stay));
   const waits = cause === 'move' || cause === 'first_fix';
   if (!waits || entry.fence.enterFixCount <= 1) beginVisit(core, stay, fix);
 }

@@ -1,5 +1,8 @@
 /**
- * What an engine holds of each of its devices, in columns: a slot is a row. Knows fields, no rules.
+ * What an engine holds of each of its devices. Knows fields, no rules.
+ *
+ * What every fix reads and writes is one cache line of a device, its row: with a column for each field, a batch of devices
+ * that come in no particular order would wait for a line a field.
  *
  * A slot is settled until a batch touches it, pending until the engine commits or rolls back, then settled again
  * (`touched.ts` remembers how it was).
@@ -11,25 +14,22 @@ import type { Device, RuleState } from './types.ts';
 export const NO_RULES: readonly RuleState[] = [];
 const SLOTS_MIN = 64;
 
+/** Doubles of a row. */
+const ROW_VALUES = 8;
+const FIX_MS = 0;
+const LON_DEG = 1;
+const LAT_DEG = 2;
+const DUE_MS = 3;
+/** Halves of a double, in the row seen as 32-bit numbers. */
+export const ROW_WORDS = 2 * ROW_VALUES;
+const STILL_BOX = 8;
+const ACCURACY_M = 12;
+const STAYS = 13;
+const STILL_EPOCH = 14;
+const TOUCH = 15;
+
 export class Slots {
   deviceId = new Float64Array(SLOTS_MIN);
-  /** The newest evaluated fix; NaN before the first. */
-  fixMs = new Float64Array(SLOTS_MIN);
-  lonDeg = new Float64Array(SLOTS_MIN);
-  latDeg = new Float64Array(SLOTS_MIN);
-  accuracyM = new Float32Array(SLOTS_MIN);
-  /** When one of its stays has something due; Infinity when none has. */
-  dueMs = new Float64Array(SLOTS_MIN);
-  /** The first of its stays, −1 when it has none. */
-  stays = new Int32Array(SLOTS_MIN);
-  /**
-   * Four values a slot, minX, minY, maxX, maxY: no boundary of a fence runs through this box, as of the tenant's
-   * `fencesEpoch` beside it (−1: no box), and the newest fix lies in it.
-   */
-  stillBox = new Float32Array(4 * SLOTS_MIN);
-  stillEpoch = new Int32Array(SLOTS_MIN);
-  /** Its place among those that the pending batch touched, −1 when it is settled. */
-  touch = new Int32Array(SLOTS_MIN);
   /** The world's `devicesEpoch` as of which `device` is right, −1: to be looked up. */
   deviceEpoch = new Int32Array(SLOTS_MIN);
   /** Null until the device is heard, or told of by `restore`. */
@@ -40,34 +40,123 @@ export class Slots {
   readingMs: (Map<string, number> | null)[] = [];
   /** Rows ever used; some may be free. */
   count = 0;
+  private rows = new Float64Array(SLOTS_MIN * ROW_VALUES);
+  private floats = new Float32Array(this.rows.buffer);
+  private words = new Int32Array(this.rows.buffer);
   private readonly free: number[] = [];
+
+  /** The newest evaluated fix; NaN before the first. */
+  fixMs(slot: number): number {
+    return this.rows[slot * ROW_VALUES + FIX_MS]!;
+  }
+
+  lonDeg(slot: number): number {
+    return this.rows[slot * ROW_VALUES + LON_DEG]!;
+  }
+
+  latDeg(slot: number): number {
+    return this.rows[slot * ROW_VALUES + LAT_DEG]!;
+  }
+
+  /** As a 32-bit float. */
+  accuracyM(slot: number): number {
+    return this.floats[slot * ROW_WORDS + ACCURACY_M]!;
+  }
+
+  setFix(slot: number, { timeMs, lonDeg, latDeg, accuracyM }: FixValues): void {
+    const at = slot * ROW_VALUES;
+    this.rows[at + FIX_MS] = timeMs;
+    this.rows[at + LON_DEG] = lonDeg;
+    this.rows[at + LAT_DEG] = latDeg;
+    this.floats[2 * at + ACCURACY_M] = accuracyM;
+  }
+
+  /** When one of its stays has something due; Infinity when none has. */
+  dueMs(slot: number): number {
+    return this.rows[slot * ROW_VALUES + DUE_MS]!;
+  }
+
+  setDueMs(slot: number, dueMs: number): void {
+    this.rows[slot * ROW_VALUES + DUE_MS] = dueMs;
+  }
+
+  /** The first of its stays, −1 when it has none. */
+  stays(slot: number): number {
+    return this.words[slot * ROW_WORDS + STAYS]!;
+  }
+
+  setStays(slot: number, head: number): void {
+    this.words[slot * ROW_WORDS + STAYS] = head;
+  }
+
+  /** Its place among those that the pending batch touched, −1 when it is settled. */
+  touch(slot: number): number {
+    return this.words[slot * ROW_WORDS + TOUCH]!;
+  }
+
+  setTouch(slot: number, place: number): void {
+    this.words[slot * ROW_WORDS + TOUCH] = place;
+  }
+
+  /** No boundary runs through its still box as of this `fencesEpoch` of the tenant, and the newest fix lies in it; −1: no box. */
+  stillEpoch(slot: number): number {
+    return this.words[slot * ROW_WORDS + STILL_EPOCH]!;
+  }
+
+  setStillEpoch(slot: number, epoch: number): void {
+    this.words[slot * ROW_WORDS + STILL_EPOCH] = epoch;
+  }
+
+  stillBoxHolds(slot: number, x: number, y: number): boolean {
+    const { floats } = this;
+    const at = slot * ROW_WORDS + STILL_BOX;
+    return x >= floats[at]! && y >= floats[at + 1]! && x <= floats[at + 2]! && y <= floats[at + 3]!;
+  }
+
+  setStillBox(slot: number, minX: number, minY: number, maxX: number, maxY: number): void {
+    const at = slot * ROW_WORDS + STILL_BOX;
+    this.floats[at] = minX;
+    this.floats[at + 1] = minY;
+    this.floats[at + 2] = maxX;
+    this.floats[at + 3] = maxY;
+  }
+
+  /** Copies a row to a place among rows that are kept elsewhere. */
+  saveRow(slot: number, into: Int32Array, place: number): void {
+    const { words } = this;
+    const from = slot * ROW_WORDS;
+    const to = place * ROW_WORDS;
+    for (let i = 0; i < ROW_WORDS; i++) into[to + i] = words[from + i]!;
+  }
+
+  /** Puts a row back as it was saved. */
+  loadRow(slot: number, from: Int32Array, place: number): void {
+    this.words.set(from.subarray(place * ROW_WORDS, (place + 1) * ROW_WORDS), slot * ROW_WORDS);
+  }
 
   /** A row for a device of which nothing is known. */
   take(deviceId: number): number {
     const slot = this.free.pop() ?? this.count++;
     if (slot === this.deviceId.length) this.grow();
     this.deviceId[slot] = deviceId;
-    this.fixMs[slot] = NaN;
-    this.lonDeg[slot] = NaN;
-    this.latDeg[slot] = NaN;
-    this.accuracyM[slot] = NaN;
-    this.dueMs[slot] = Infinity;
-    this.stays[slot] = -1;
-    this.stillEpoch[slot] = -1;
-    this.touch[slot] = -1;
     this.deviceEpoch[slot] = -1;
     this.device[slot] = null;
     this.scope[slot] = null;
     this.rules[slot] = NO_RULES;
     this.readingMs[slot] = null;
+    this.setFix(slot, NOWHERE);
+    this.setDueMs(slot, Infinity);
+    this.setStays(slot, -1);
+    this.setStillEpoch(slot, -1);
+    this.setTouch(slot, -1);
     return slot;
   }
 
   /** Gives a row up; its stays must have been given up. */
   giveUp(slot: number): void {
-    this.stays[slot] = -1;
-    this.dueMs[slot] = Infinity;
-    this.touch[slot] = -1;
+    this.setStays(slot, -1);
+    this.setDueMs(slot, Infinity);
+    this.setTouch(slot, -1);
     this.device[slot] = null;
     this.scope[slot] = null;
     this.rules[slot] = NO_RULES;
@@ -78,15 +167,21 @@ export class Slots {
   private grow(): void {
     const length = Math.ceil(this.deviceId.length * 1.5);
     this.deviceId = larger(this.deviceId, new Float64Array(length));
-    this.fixMs = larger(this.fixMs, new Float64Array(length));
-    this.lonDeg = larger(this.lonDeg, new Float64Array(length));
-    this.latDeg = larger(this.latDeg, new Float64Array(length));
-    this.accuracyM = larger(this.accuracyM, new Float32Array(length));
-    this.dueMs = larger(this.dueMs, new Float64Array(length));
-    this.stays = larger(this.stays, new Int32Array(length));
-    this.stillBox = larger(this.stillBox, new Float32Array(4 * length));
-    this.stillEpoch = larger(this.stillEpoch, new Int32Array(length));
-    this.touch = larger(this.touch, new Int32Array(length));
     this.deviceEpoch = larger(this.deviceEpoch, new Int32Array(length));
+    const { words } = this;
+    this.rows = new Float64Array(length * ROW_VALUES);
+    this.floats = new Float32Array(this.rows.buffer);
+    // As words: what is no double might not keep its bits as one.
+    this.words = larger(words, new Int32Array(this.rows.buffer));
   }
 }
+
+/** What a slot keeps of a fix. */
+export interface FixValues {
+  readonly timeMs: number;
+  readonly lonDeg: number;
+  readonly latDeg: number;
+  readonly accuracyM: number;
+}
+
+const NOWHERE: FixValues = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };

@@ -18,27 +18,20 @@ const STILL_DEG_MAX = 0.0004;
 /** Half the side of the largest box. */
 const BOX_DEG_MAX = 0.001;
 /** A smaller box would not hold the next jitter. */
-const BOX_DEG_MIN = 1e-5;
+const BOX_DEG_MIN = 1e-4;
 
 const area: Area = { minX: 0, minY: 0, maxX: 0, maxY: 0 };
 
 /** Whether the slot's box holds a fix, so that nothing follows from it before `dueMs`. */
 export function isStill({ slots }: Core, slot: number, lonDeg: number, latDeg: number): boolean {
-  const { stillBox } = slots;
-  const at = 4 * slot;
-  return (
-    slots.stillEpoch[slot] === slots.scope[slot]!.tenant.fencesEpoch &&
-    lonDeg >= stillBox[at]! &&
-    latDeg >= stillBox[at + 1]! &&
-    lonDeg <= stillBox[at + 2]! &&
-    latDeg <= stillBox[at + 3]!
-  );
+  const { tenant } = slots.scope[slot]!;
+  return slots.stillEpoch(slot) === tenant.fencesEpoch && slots.stillBoxHolds(slot, lonDeg, latDeg);
 }
 
 /** Works the box of a settled slot out, when its device hardly moved. */
 export function keepStill(core: Core, slot: number, previous: FenceFix, fix: FenceFix): void {
   const { slots } = core;
-  slots.stillEpoch[slot] = -1;
+  slots.setStillEpoch(slot, -1);
   if (!(Math.abs(fix.lonDeg - previous.lonDeg) <= STILL_DEG_MAX)) return;
   if (!(Math.abs(fix.latDeg - previous.latDeg) <= STILL_DEG_MAX)) return;
   for (let i = 0; i < found.count; i++) {
@@ -47,12 +40,14 @@ export function keepStill(core: Core, slot: number, previous: FenceFix, fix: Fen
   const { tenant } = slots.scope[slot]!;
   const reach = clearanceDeg(core, slot, fix);
   if (reach < BOX_DEG_MIN) return;
-  const at = 4 * slot;
-  slots.stillBox[at] = floatAbove(fix.lonDeg - reach);
-  slots.stillBox[at + 1] = floatAbove(fix.latDeg - reach);
-  slots.stillBox[at + 2] = floatBelow(fix.lonDeg + reach);
-  slots.stillBox[at + 3] = floatBelow(fix.latDeg + reach);
-  slots.stillEpoch[slot] = tenant.fencesEpoch;
+  slots.setStillBox(
+    slot,
+    floatAbove(fix.lonDeg - reach),
+    floatAbove(fix.latDeg - reach),
+    floatBelow(fix.lonDeg + reach),
+    floatBelow(fix.latDeg + reach),
+  );
+  slots.setStillEpoch(slot, tenant.fencesEpoch);
 }
 
 /** Half the side of a square round the fix that no boundary runs through. */

@@ -14,9 +14,9 @@ export class Subject {
 
   set(slots: Slots, slot: number): this {
     this.device = slots.device[slot]!;
-    this.fixMs = slots.fixMs[slot]!;
-    this.lonDeg = slots.lonDeg[slot]!;
-    this.latDeg = slots.latDeg[slot]!;
+    this.fixMs = slots.fixMs(slot);
+    this.lonDeg = slots.lonDeg(slot);
+    this.latDeg = slots.latDeg(slot);
     this.rules = slots.rules[slot]!;
     return this;
   }

@@ -15,7 +15,7 @@ import { isInScope } from './world.ts';
 export function sweepStays(core: Core, nowMs: number): void {
   const { slots, world } = core;
   for (let slot = 0; slot < slots.count; slot++) {
-    if (slots.stays[slot]! < 0) continue;
+    if (slots.stays(slot) < 0) continue;
     const device = world.devices.get(slots.deviceId[slot]!) ?? null;
     // One that was restored and of which nothing else is known yet may still be told of.
     slots.device[slot] ??= device;
@@ -28,7 +28,7 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
   const { slots, stays } = core;
   if (!needsSweep(core, slot, device)) return;
   core.begin(slot);
-  slots.stillEpoch[slot] = -1;
+  slots.setStillEpoch(slot, -1);
   const was = slots.device[slot]!;
   const timeMs = endingMs(core, slot, nowMs);
   let next = -1;
@@ -38,14 +38,14 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
     const cause = endingCause(entry, was, device) ?? newWindow(core, stay, timeMs);
     if (cause === null) continue;
     if (stays.phase[stay] === INSIDE) tellEnd(core, slot, stay, { cause, timeMs });
-    slots.stays[slot] = stays.remove(slots.stays[slot]!, stay);
+    slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }
   planDue(core, slot);
 }
 
 function needsSweep({ slots, stays }: Core, slot: number, device: Device | null): boolean {
   if (device !== slots.device[slot]) return true;
-  for (let stay = slots.stays[slot]!; stay >= 0; stay = stays.next[stay]!) {
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
     const entry = stays.entry[stay]!;
     if (entry.isGone || entry.fence.version !== stays.version[stay]) return true;
     if (!isInScope(entry.fence, device!)) return true;
@@ -79,7 +79,7 @@ function newWindow({ stays }: Core, stay: number, timeMs: number): EventCause | 
 
 /** By the clock, but not before the device's own newest fix: its clock may be ahead. */
 function endingMs({ slots }: Core, slot: number, nowMs: number): number {
-  const fixMs = slots.fixMs[slot]!;
+  const fixMs = slots.fixMs(slot);
   return nowMs > fixMs || Number.isNaN(fixMs) ? nowMs : fixMs;
 }
 
@@ -96,7 +96,7 @@ function tellEnd(
       cause,
       enteredMs: stays.enteredMs[stay]!,
       leftMs: isOut ? stays.outMs[stay]! : timeMs,
-      lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs[slot]!,
+      lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs(slot),
     }),
   );
 }

@@ -1,105 +1,128 @@
 /**
- * The slots that the pending batch touched: how they were before, and which rows of the batch are theirs. Knows columns,
- * no rules.
+ * The slots that the pending batch touched: how they were before, and which rows of the batch are theirs. Knows fields, no
+ * rules.
  */
-import type { Slots } from './slots.ts';
+import { ROW_WORDS, type Slots } from './slots.ts';
 import { larger, type Stays } from './stays.ts';
 import type { Device, RuleState } from './types.ts';
 
 const TOUCHED_MIN = 256;
+/** Numbers of an entry. */
+const ENTRY_VALUES = 8;
+const SLOT = 0;
+const STAYS = 1;
+const IS_FRESH = 2;
+const IS_COPIED = 3;
+const FIX_HEAD = 4;
+const FIX_TAIL = 5;
+const READING_HEAD = 6;
+const READING_TAIL = 7;
 
 export class Touched {
   count = 0;
-  slot = new Int32Array(TOUCHED_MIN);
-  /** 1 when the pending batch made the slot. */
-  isFresh = new Uint8Array(TOUCHED_MIN);
-  /** 1 when the slot's list of stays is a copy, and `stays` the one that is in force. */
-  isCopied = new Uint8Array(TOUCHED_MIN);
-  /** Heads and tails of the chains of its rows, −1 when it has none. */
-  fixHead = new Int32Array(TOUCHED_MIN);
-  fixTail = new Int32Array(TOUCHED_MIN);
-  readingHead = new Int32Array(TOUCHED_MIN);
-  readingTail = new Int32Array(TOUCHED_MIN);
-  /** As it was before. */
-  stays = new Int32Array(TOUCHED_MIN);
+  /** As they were before. */
   rules: (readonly RuleState[])[] = [];
   private device: (Device | null)[] = [];
-  private fixMs = new Float64Array(TOUCHED_MIN);
-  private lonDeg = new Float64Array(TOUCHED_MIN);
-  private latDeg = new Float64Array(TOUCHED_MIN);
-  private dueMs = new Float64Array(TOUCHED_MIN);
-  private accuracyM = new Float32Array(TOUCHED_MIN);
+  private entries = new Int32Array(TOUCHED_MIN * ENTRY_VALUES);
+  private saved = new Int32Array(TOUCHED_MIN * ROW_WORDS);
+
+  slot(i: number): number {
+    return this.entries[i * ENTRY_VALUES + SLOT]!;
+  }
+
+  /** The slot's stays as they were before. */
+  stays(i: number): number {
+    return this.entries[i * ENTRY_VALUES + STAYS]!;
+  }
+
+  /** Whether the pending batch made the slot. */
+  isFresh(i: number): boolean {
+    return this.entries[i * ENTRY_VALUES + IS_FRESH] === 1;
+  }
+
+  /** Whether the slot's stays are a copy, and `stays` those that are in force. */
+  isCopied(i: number): boolean {
+    return this.entries[i * ENTRY_VALUES + IS_COPIED] === 1;
+  }
+
+  /** The first of its fixes in the batch, −1 when there is none; further ones hang from it. */
+  fixHead(i: number): number {
+    return this.entries[i * ENTRY_VALUES + FIX_HEAD]!;
+  }
+
+  readingHead(i: number): number {
+    return this.entries[i * ENTRY_VALUES + READING_HEAD]!;
+  }
+
+  /** Hangs a fix of the batch to those of an entry. */
+  addFix(i: number, row: number, next: Int32Array): void {
+    this.addRow(i * ENTRY_VALUES + FIX_HEAD, row, next);
+  }
+
+  addReading(i: number, row: number, next: Int32Array): void {
+    this.addRow(i * ENTRY_VALUES + READING_HEAD, row, next);
+  }
 
   /** Makes a settled slot pending. */
   begin(slots: Slots, slot: number, isFresh: boolean): void {
     const i = this.count++;
-    if (i === this.slot.length) this.grow();
-    slots.touch[slot] = i;
-    this.slot[i] = slot;
-    this.isFresh[i] = isFresh ? 1 : 0;
-    this.isCopied[i] = 0;
-    this.fixHead[i] = -1;
-    this.readingHead[i] = -1;
-    this.stays[i] = slots.stays[slot]!;
+    if (i === this.entries.length / ENTRY_VALUES) this.grow();
+    const { entries } = this;
+    const at = i * ENTRY_VALUES;
+    slots.saveRow(slot, this.saved, i);
+    slots.setTouch(slot, i);
+    entries[at + SLOT] = slot;
+    entries[at + STAYS] = slots.stays(slot);
+    entries[at + IS_FRESH] = isFresh ? 1 : 0;
+    entries[at + IS_COPIED] = 0;
+    entries[at + FIX_HEAD] = -1;
+    entries[at + FIX_TAIL] = -1;
+    entries[at + READING_HEAD] = -1;
+    entries[at + READING_TAIL] = -1;
     this.rules[i] = slots.rules[slot]!;
     this.device[i] = slots.device[slot]!;
-    this.fixMs[i] = slots.fixMs[slot]!;
-    this.lonDeg[i] = slots.lonDeg[slot]!;
-    this.latDeg[i] = slots.latDeg[slot]!;
-    this.dueMs[i] = slots.dueMs[slot]!;
-    this.accuracyM[i] = slots.accuracyM[slot]!;
   }
 
-  /** Gives a pending slot a list of stays that may be changed. */
+  /** Gives a pending slot stays that may be changed. */
   copyStays(slots: Slots, stays: Stays, slot: number): void {
-    const i = slots.touch[slot]!;
-    if (this.isCopied[i] === 1) return;
-    this.isCopied[i] = 1;
-    slots.stays[slot] = stays.copyList(this.stays[i]!);
+    const i = slots.touch(slot);
+    if (this.isCopied(i)) return;
+    this.entries[i * ENTRY_VALUES + IS_COPIED] = 1;
+    slots.setStays(slot, stays.copyList(this.stays(i)));
   }
 
   /** Pending → settled, with what the batch made of them. */
   settle(slots: Slots, stays: Stays): void {
     for (let i = 0; i < this.count; i++) {
-      slots.touch[this.slot[i]!] = -1;
-      if (this.isCopied[i] === 1) stays.removeList(this.stays[i]!);
+      slots.setTouch(this.slot(i), -1);
+      if (this.isCopied(i)) stays.removeList(this.stays(i));
     }
     this.count = 0;
   }
 
-  /** Puts one back as it was, but for its readings; it stays pending. */
+  /** Pending → settled, as it was before but for its readings. */
   revert(slots: Slots, stays: Stays, i: number): void {
-    const slot = this.slot[i]!;
-    if (this.isCopied[i] === 1) stays.removeList(slots.stays[slot]!);
-    this.isCopied[i] = 0;
-    slots.stays[slot] = this.stays[i]!;
+    const slot = this.slot(i);
+    if (this.isCopied(i)) stays.removeList(slots.stays(slot));
+    slots.loadRow(slot, this.saved, i);
     slots.rules[slot] = this.rules[i]!;
-    slots.fixMs[slot] = this.fixMs[i]!;
-    slots.lonDeg[slot] = this.lonDeg[i]!;
-    slots.latDeg[slot] = this.latDeg[i]!;
-    slots.dueMs[slot] = this.dueMs[i]!;
-    slots.accuracyM[slot] = this.accuracyM[i]!;
-    slots.stillEpoch[slot] = -1;
-    // Whose it is has to be seen again as well: what that ended is to be told again.
     slots.device[slot] = this.device[i]!;
+    // Whose it is has to be seen again: what that ended is to be told again.
     slots.deviceEpoch[slot] = -1;
     slots.scope[slot] = null;
+    slots.setStillEpoch(slot, -1);
+  }
+
+  private addRow(at: number, row: number, next: Int32Array): void {
+    const { entries } = this;
+    next[row] = -1;
+    if (entries[at]! < 0) entries[at] = row;
+    else next[entries[at + 1]!] = row;
+    entries[at + 1] = row;
   }
 
   private grow(): void {
-    const length = this.slot.length * 2;
-    this.slot = larger(this.slot, new Int32Array(length));
-    this.isFresh = larger(this.isFresh, new Uint8Array(length));
-    this.isCopied = larger(this.isCopied, new Uint8Array(length));
-    this.fixHead = larger(this.fixHead, new Int32Array(length));
-    this.fixTail = larger(this.fixTail, new Int32Array(length));
-    this.readingHead = larger(this.readingHead, new Int32Array(length));
-    this.readingTail = larger(this.readingTail, new Int32Array(length));
-    this.stays = larger(this.stays, new Int32Array(length));
-    this.fixMs = larger(this.fixMs, new Float64Array(length));
-    this.lonDeg = larger(this.lonDeg, new Float64Array(length));
-    this.latDeg = larger(this.latDeg, new Float64Array(length));
-    this.dueMs = larger(this.dueMs, new Float64Array(length));
-    this.accuracyM = larger(this.accuracyM, new Float32Array(length));
+    this.entries = larger(this.entries, new Int32Array(this.entries.length * 2));
+    this.saved = larger(this.saved, new Int32Array(this.saved.length * 2));
   }
 }
