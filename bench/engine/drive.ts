@@ -65,12 +65,19 @@ export function* driveBatches(area: Area, params: DriveParams): Generator<Engine
       if (params.motion === 'realistic') vehicle.step(random);
       else vehicle.jump(random);
       fixes.deviceId[i] = deviceId;
-      fixes.timeMs[i] = START_MS + Math.floor((row / params.vehicles) * FIX_EVERY_MS);
+      fixes.timeMs[i] = timeMsOf(row, params.vehicles);
       putFix(fixes, i, area, vehicle, random);
     }
     fixes.count = params.batchRows;
     yield batchOfColumns(fixes);
   }
+}
+
+/** Each vehicle has its own moment in every ten seconds. */
+function timeMsOf(row: number, vehicles: number): number {
+  const step = Math.floor(row / vehicles);
+  const offsetMs = Math.floor(((row % vehicles) / vehicles) * FIX_EVERY_MS);
+  return START_MS + step * FIX_EVERY_MS + offsetMs;
 }
 
 /** The first batches that hold at least `fixes` fixes. */
