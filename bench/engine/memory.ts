@@ -39,13 +39,13 @@ export const MEMORY_PARAMS: MemoryParams = {
   batchRows: 5_000,
 };
 
+/** Enough of each that what comes and goes besides does not matter. */
 export const MEMORY_PARAMS_TINY: MemoryParams = {
   ...MEMORY_PARAMS,
-  fences: 200,
-  largeFences: 5,
-  largeVertices: 1_000,
-  vehicles: 2_000,
-  batchRows: 500,
+  fences: 2_000,
+  largeFences: 10,
+  largeVertices: 2_000,
+  vehicles: 20_000,
 };
 
 const VERTEX_BYTES = 16;
