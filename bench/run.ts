@@ -2,22 +2,28 @@
  * `npm run bench -- SCENARIO [--json] [--tiny] [--NAME VALUE …]`. Knows the scenarios by name; each prints its parameters,
  * its seed and a hash of what it did.
  */
-import { runBench as runEngineBench } from '../engine/engine.bench.ts';
 import {
   benchConnections,
   CONNECTIONS_PARAMS,
   CONNECTIONS_PARAMS_TINY,
 } from './connections/bench.ts';
+import { benchEngine, ENGINE_PARAMS, ENGINE_PARAMS_TINY, ENGINE_WORDS } from './engine/bench.ts';
+import { benchDatabase, DATABASE_PARAMS, DATABASE_PARAMS_TINY } from './engine/database.ts';
+import { benchEdits, EDITS_PARAMS, EDITS_PARAMS_TINY } from './engine/edits.ts';
+import { benchMemory, MEMORY_PARAMS, MEMORY_PARAMS_TINY } from './engine/memory.ts';
+import { benchPlot, PLOT_PARAMS, PLOT_PARAMS_TINY } from './engine/plot.ts';
 import { benchIngest, INGEST_PARAMS, INGEST_PARAMS_TINY } from './ingest/bench.ts';
 import { createReport, type Report } from './report.ts';
 import { benchWorkers, WORKERS_PARAMS, WORKERS_PARAMS_TINY } from './workers/bench.ts';
 
-/** Whole numbers, and lists of them. */
-type Params = Record<string, number | readonly number[]>;
+/** Whole numbers, lists of them, and words. */
+type Params = Record<string, number | string | readonly number[]>;
 
 interface Scenario {
   readonly normal: Params;
   readonly tiny: Params;
+  /** What a parameter that is a word may be; one that is not here takes any text. */
+  readonly words?: Readonly<Record<string, readonly string[]>>;
   run(params: Params, report: Report): Promise<void>;
 }
 
@@ -38,27 +44,33 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     run: (params, report) => benchWorkers({ ...WORKERS_PARAMS, ...params }, report),
   },
   engine: {
-    normal: {
-      seed: 1,
-      fences: 1_000,
-      vertices: 24,
-      devices: 2_000,
-      batches: 200,
-      batchRows: 5_000,
-    },
-    tiny: { seed: 1, fences: 30, vertices: 12, devices: 20, batches: 5, batchRows: 200 },
-    run(params, report) {
-      const p = params as unknown as Parameters<typeof runEngineBench>[0];
-      const { fixesPerS, turfFixesPerS, events, hash } = runEngineBench(p);
-      const told = { ...p, hash };
-      const figure = (metric: string, value: number, unit: string): void =>
-        report({ scenario: 'engine', metric, value, unit, params: told });
-      figure('fixes_per_s', fixesPerS, 'fixes/s');
-      figure('rbush_turf_fixes_per_s', turfFixesPerS, 'fixes/s');
-      figure('ratio_to_rbush_turf', fixesPerS / turfFixesPerS, '×');
-      figure('events', events, 'events');
+    normal: { ...ENGINE_PARAMS },
+    tiny: { ...ENGINE_PARAMS_TINY },
+    words: ENGINE_WORDS,
+    run: (params, report) => benchEngine({ ...ENGINE_PARAMS, ...params }, report),
+  },
+  'engine-memory': {
+    normal: { ...MEMORY_PARAMS },
+    tiny: { ...MEMORY_PARAMS_TINY },
+    run: (params, report) => benchMemory({ ...MEMORY_PARAMS, ...params }, report),
+  },
+  'engine-edits': {
+    normal: { ...EDITS_PARAMS },
+    tiny: { ...EDITS_PARAMS_TINY },
+    run: (params, report) => {
+      benchEdits({ ...EDITS_PARAMS, ...params }, report);
       return Promise.resolve();
     },
+  },
+  'engine-database': {
+    normal: { ...DATABASE_PARAMS },
+    tiny: { ...DATABASE_PARAMS_TINY },
+    run: (params, report) => benchDatabase({ ...DATABASE_PARAMS, ...params }, report),
+  },
+  'engine-plot': {
+    normal: { ...PLOT_PARAMS },
+    tiny: { ...PLOT_PARAMS_TINY },
+    run: (params, report) => benchPlot({ ...PLOT_PARAMS, ...params }, report),
   },
 };
 
@@ -73,7 +85,7 @@ async function main(args: readonly string[]): Promise<void> {
   for (let i = 1; i < args.length; i++) {
     const name = args[i]!.replace(/^--/, '');
     if (name === 'json' || name === 'tiny') continue;
-    params[name] = readParam(params, name, args[++i] ?? '');
+    params[name] = readParam(scenario, name, args[++i] ?? '');
   }
   await scenario.run(
     params,
@@ -81,16 +93,38 @@ async function main(args: readonly string[]): Promise<void> {
   );
 }
 
+/** What a parameter is given: by its usual value a word, a list or a whole number. */
+function readParam(
+  { normal, words }: Scenario,
+  name: string,
+  text: string,
+): string | number | number[] {
+  const usual = normal[name];
+  return typeof usual === 'string'
+    ? readWord(name, text, words?.[name])
+    : readNumbers(normal, name, text);
+}
+
+function readWord(name: string, text: string, words: readonly string[] | undefined): string {
+  if (text === '') throw new Error(`--${name} wants a word`);
+  if (words !== undefined && !words.includes(text)) {
+    throw new Error(`--${name} is one of ${words.join(', ')}`);
+  }
+  return text;
+}
+
 /** A whole number, or a list of them with commas where the parameter is one; an empty list is `none`. */
-function readParam(params: Params, name: string, text: string): number | number[] {
-  const isList = Array.isArray(params[name]);
+function readNumbers(normal: Params, name: string, text: string): number | number[] {
+  const isList = Array.isArray(normal[name]);
   const values = isList && text === 'none' ? [] : text.split(',').map(Number);
   const isGood = values.every((value) => Number.isInteger(value) && value >= 0);
-  if (!(name in params) || !isGood || text === '' || (!isList && values.length !== 1)) {
-    const names = Object.keys(params).join(', ');
-    throw new Error(`--${name} is not a parameter with a whole number; there are ${names}`);
+  const [first] = values;
+  if (isList && isGood && text !== '') return values;
+  if (name in normal && isGood && text !== '' && first !== undefined && values.length === 1) {
+    return first;
   }
-  return isList ? values : values[0]!;
+  const names = Object.keys(normal).join(', ');
+  throw new Error(`--${name} is not a parameter with a whole number; there are ${names}`);
 }
 
 main(process.argv.slice(2)).catch((error: unknown) => {

@@ -86,11 +86,17 @@ export class Evaluator {
     this.engine = createEngine(world);
   }
 
-  /** What follows from the batch; in force at once, as if it had been stored. */
+  /**
+   * What follows from the batch; in force at once, as if it had been stored. Plain data, which can be handed to another
+   * thread: what the engine would work out when it is asked for is asked for here, while the batch is pending.
+   */
   evaluate(batch: FillingBatch): Evaluation {
-    const evaluation = this.engine.evaluate({ ...batch, nowMs: NaN });
+    const { events, changed, latestFixRows, lateCount } = this.engine.evaluate({
+      ...batch,
+      nowMs: NaN,
+    });
     this.engine.commit();
-    return evaluation;
+    return { events, changed, latestFixRows, lateCount };
   }
 
   /** COPY data of the batch's fixes, in the batch's own room. */
