@@ -4,7 +4,7 @@
  * of memory, however many boxes there are. Knows boxes and sides, no shapes.
  *
  * Beside its box an item keeps a coarse picture of its shape: which of 8 × 8 cells of the box lie inside or outside as a
- * whole. Most points need nothing else of it.
+ * whole. Most points need nothing else of it. Of a shape of few edges it knows which of them reach into each row of cells.
  */
 import { CellTable } from './cell-table.ts';
 import { floatAbove, floatBelow } from './floats.ts';
@@ -15,8 +15,10 @@ const LEVEL_MIN = -11;
 /** The coarsest holds the world in one cell. */
 const LEVEL_MAX = 9;
 const LEVELS = LEVEL_MAX - LEVEL_MIN + 1;
-/** An item's values: four of its box, four of its picture. Half a cache line. */
-const ITEM_VALUES = 8;
+/** An item's values: four of its box, four of its picture, eight of its edges. A cache line. */
+const ITEM_VALUES = 16;
+const PICTURE = 4;
+const EDGES = 8;
 const ITEMS_MIN = 16;
 /** Cells of a picture a side. */
 export const PICTURE_CELLS = 8;
@@ -26,6 +28,11 @@ const WAY_CELLS_MAX = 4;
 export const MIXED = 0;
 export const INSIDE = 1;
 export const OUTSIDE = 2;
+
+/** As bits: every edge, however many there are. */
+export const ALL_EDGES = -1;
+/** A shape of more edges than these has no bit for each. */
+export const EDGE_BITS = 31;
 
 /** Where a box that is searched for lies. */
 export interface Area {
@@ -67,7 +74,8 @@ export class CellGrid {
     this.floats[at + 1] = floatBelow(box.minY);
     this.floats[at + 2] = floatAbove(box.maxX);
     this.floats[at + 3] = floatAbove(box.maxY);
-    this.words.fill(0, at + 4, at + ITEM_VALUES);
+    this.words.fill(0, at + PICTURE, at + EDGES);
+    this.words.fill(ALL_EDGES, at + EDGES, at + ITEM_VALUES);
     this.stamps[item] = 0;
     this.eachCell(item, (table, column, row) => table.add(column, row, item));
     return item;
@@ -100,7 +108,31 @@ export class CellGrid {
 
   /** Says what a cell of an item's picture is, row by row from the south-west. */
   setPicture(item: number, cell: number, state: number): void {
-    this.words[item * ITEM_VALUES + 4 + (cell >> 4)]! |= state << ((cell & 15) * 2);
+    this.words[item * ITEM_VALUES + PICTURE + (cell >> 4)]! |= state << ((cell & 15) * 2);
+  }
+
+  /** Says which edges reach into a row of an item's picture: bit i for edge i. */
+  setEdges(item: number, row: number, edges: number): void {
+    this.words[item * ITEM_VALUES + EDGES + row] = edges;
+  }
+
+  /** The edges that may matter to a point at this latitude in the item's box; `ALL_EDGES` when that is not known. */
+  edgesAt(item: number, y: number): number {
+    const at = item * ITEM_VALUES;
+    const minY = this.floats[at + 1]!;
+    const row = ((y - minY) * PICTURE_CELLS) / (this.floats[at + 3]! - minY);
+    const last = PICTURE_CELLS - 1;
+    return this.words[at + EDGES + (row < last ? row | 0 : last)]!;
+  }
+
+  /** Whether an item's box holds a point. */
+  holds(item: number, x: number, y: number): boolean {
+    const { floats } = this;
+    const at = item * ITEM_VALUES;
+    return (
+      (x - floats[at]!) * (floats[at + 2]! - x) >= 0 &&
+      (y - floats[at + 1]!) * (floats[at + 3]! - y) >= 0
+    );
   }
 
   /** Finds the items whose boxes hold a point. */
@@ -138,7 +170,7 @@ export class CellGrid {
     const last = PICTURE_CELLS - 1;
     const cell =
       (row < last ? row | 0 : last) * PICTURE_CELLS + (column < last ? column | 0 : last);
-    return (words[at + 4 + (cell >> 4)]! >> ((cell & 15) * 2)) & 3;
+    return (words[at + PICTURE + (cell >> 4)]! >> ((cell & 15) * 2)) & 3;
   }
 
   /** Whether some cell of an item's picture that an area meets is mixed: elsewhere no boundary of it can be. */
@@ -154,7 +186,7 @@ export class CellGrid {
     for (; row <= lastRow; row++) {
       for (let column = column0; column <= lastColumn; column++) {
         const cell = row * PICTURE_CELLS + column;
-        const word = this.words[item * ITEM_VALUES + 4 + (cell >> 4)]!;
+        const word = this.words[item * ITEM_VALUES + PICTURE + (cell >> 4)]!;
         if (((word >> ((cell & 15) * 2)) & 3) === MIXED) return true;
       }
     }
@@ -196,28 +228,37 @@ export class CellGrid {
   }
 
   private searchLevel(level: number, box: Area): void {
-    const { floats, stamps, stamp } = this;
     const table = this.tables[level]!;
     const scale = scaleOf(level);
+    const firstColumn = Math.floor(box.minX * scale);
+    const firstRow = Math.floor(box.minY * scale);
     const lastColumn = Math.floor(box.maxX * scale);
     const lastRow = Math.floor(box.maxY * scale);
-    for (let column = Math.floor(box.minX * scale); column <= lastColumn; column++) {
-      for (let row = Math.floor(box.minY * scale); row <= lastRow; row++) {
+    for (let column = firstColumn; column <= lastColumn; column++) {
+      for (let row = firstRow; row <= lastRow; row++) {
         const length = table.find(column, row);
-        if (length === 0) continue;
-        if (this.count + length > this.found.length) this.growFound(length);
-        const { lists, start } = table;
-        for (let i = start; i < start + length; i++) {
-          const item = lists[i]!;
-          if (stamps[item] === stamp) continue;
-          const at = item * ITEM_VALUES;
-          if ((box.maxX - floats[at]!) * (floats[at + 2]! - box.minX) < 0) continue;
-          if ((box.maxY - floats[at + 1]!) * (floats[at + 3]! - box.minY) < 0) continue;
-          stamps[item] = stamp;
-          this.found[this.count++] = item;
-        }
+        if (length > 0) this.collect(table, length, box);
       }
     }
+  }
+
+  private collect({ lists, start }: CellTable, length: number, box: Area): void {
+    const { floats, stamps, stamp } = this;
+    const { minX, minY, maxX, maxY } = box;
+    if (this.count + length > this.found.length) this.growFound(length);
+    const { found } = this;
+    let count = this.count;
+    for (let i = start; i < start + length; i++) {
+      const item = lists[i]!;
+      const at = item * ITEM_VALUES;
+      // Apart when one of the factors is negative; both never are.
+      if ((maxX - floats[at]!) * (floats[at + 2]! - minX) < 0) continue;
+      if ((maxY - floats[at + 1]!) * (floats[at + 3]! - minY) < 0) continue;
+      if (stamps[item] === stamp) continue;
+      stamps[item] = stamp;
+      found[count++] = item;
+    }
+    this.count = count;
   }
 
   private beginSearch(): void {

@@ -88,6 +88,10 @@ export class CirclePart implements Part {
     return haver(lonDeg, latDeg, values[start + LON_DEG]!, values[start + LAT_DEG]!) <= reach;
   }
 
+  holds(lonDeg: number, latDeg: number): boolean {
+    return this.contains(lonDeg, latDeg);
+  }
+
   near(lonDeg: number, latDeg: number, limitM: number): boolean {
     const { values, start } = this;
     const away = haver(lonDeg, latDeg, values[start + LON_DEG]!, values[start + LAT_DEG]!);

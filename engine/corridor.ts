@@ -129,6 +129,10 @@ export class CorridorPart implements Part {
     return false;
   }
 
+  holds(lonDeg: number, latDeg: number): boolean {
+    return this.contains(lonDeg, latDeg);
+  }
+
   near(lonDeg: number, latDeg: number, limitM: number): boolean {
     return this.distanceM(lonDeg, latDeg) <= this.values[this.start + HALF_M]! + limitM;
   }

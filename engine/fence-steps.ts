@@ -34,7 +34,7 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
   previous.lonDeg = slots.lonDeg(slot);
   previous.latDeg = slots.latDeg(slot);
   previous.accuracyM = slots.accuracyM(slot);
-  findFences(core, slot, fix);
+  findFences(core, slot, previous, fix);
   slots.setFix(slot, fix);
   const isSettled = isAsBefore(core, slot);
   if (!isSettled) {
@@ -43,7 +43,7 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
     planDue(core, slot);
     if (slots.dueMs(slot) <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
   }
-  stepCrossings(core, slot, previous, fix);
+  if (found.passedCount > 0 || found.isWayTurned) stepCrossings(core, slot, previous, fix);
   if (isSettled && core.usesStillness) keepStill(core, slot, previous, fix);
 }
 

@@ -28,6 +28,8 @@ export interface Part {
   boxes(): Box[];
   /** Boundary included. `lonDeg` in −180…180, 180 itself excluded (`wrapLonDeg`). */
   contains(lonDeg: number, latDeg: number): boolean;
+  /** The same, when only these edges can matter to points at this latitude: bit i for edge i, or `ALL_EDGES`. */
+  holds(lonDeg: number, latDeg: number, edges: number): boolean;
   /** For a point that the part does not hold: whether its distance to the part is at most `limitM` metres. */
   near(lonDeg: number, latDeg: number, limitM: number): boolean;
   /** Whether a way between two points that the part does not hold touches it. */

@@ -3,7 +3,7 @@
  * they lie. Knows rings and cells.
  */
 import type { CellGrid } from './cell-grid.ts';
-import { INSIDE, OUTSIDE, PICTURE_CELLS } from './cell-grid.ts';
+import { EDGE_BITS, INSIDE, OUTSIDE, PICTURE_CELLS } from './cell-grid.ts';
 import type { Box } from './part.ts';
 import type { Ring } from './ring.ts';
 
@@ -24,6 +24,9 @@ export function paintPicture(
   for (const ring of rings) {
     for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(box, ring.values, at);
   }
+  if (holes.length === 0 && (outer.end - outer.start) / 2 - 1 <= EDGE_BITS) {
+    listEdges(grid, item, box, outer);
+  }
   const stepX = (box.maxX - box.minX) / PICTURE_CELLS;
   const stepY = (box.maxY - box.minY) / PICTURE_CELLS;
   for (let row = 0; row < PICTURE_CELLS; row++) {
@@ -38,6 +41,21 @@ export function paintPicture(
       }
       if (state !== 0) grid.setPicture(item, cell, state);
     }
+  }
+}
+
+/** Lists the edges that reach into each row, or nearly. */
+function listEdges(grid: CellGrid, item: number, box: Box, { values, start, end }: Ring): void {
+  const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
+  for (let row = 0; row < PICTURE_CELLS; row++) {
+    let edges = 0;
+    for (let at = start; at < end - 2; at += 2) {
+      const y0 = (values[at + 1]! - box.minY) * scaleY;
+      const y1 = (values[at + 3]! - box.minY) * scaleY;
+      const isAbove = Math.min(y0, y1) > row + 1 + CELL_PAD;
+      if (!isAbove && Math.max(y0, y1) >= row - CELL_PAD) edges |= 1 << ((at - start) / 2);
+    }
+    grid.setEdges(item, row, edges);
   }
 }
 

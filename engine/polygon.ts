@@ -1,12 +1,19 @@
 /** A polygon with its holes, planar in longitude and latitude. Its outer ring is part of itself, to spare an object. */
-import type { CellGrid } from './cell-grid.ts';
+import { ALL_EDGES, type CellGrid } from './cell-grid.ts';
 import type { CoordinateStore } from './coordinates.ts';
 import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
 import { paintPicture } from './picture.ts';
 import type { RingIndex } from './ring-index.ts';
 import type { Ring, Segment } from './ring.ts';
-import { prepareRing, ringClearanceDeg, ringMeets, ringNear, ringSide } from './ring.ts';
+import {
+  prepareRing,
+  ringClearanceDeg,
+  ringMeets,
+  ringNear,
+  ringSide,
+  someEdgesSide,
+} from './ring.ts';
 import type { FenceEntry } from './world.ts';
 import type { PolygonRings } from './types.ts';
 
@@ -58,6 +65,11 @@ export class PolygonPart implements Part, Ring {
       if (ringSide(holes[i]!, lonDeg, latDeg) > 0) return false;
     }
     return true;
+  }
+
+  holds(lonDeg: number, latDeg: number, edges: number): boolean {
+    if (edges === ALL_EDGES) return this.contains(lonDeg, latDeg);
+    return someEdgesSide(this, lonDeg, latDeg, edges) >= 0;
   }
 
   near(lonDeg: number, latDeg: number, limitM: number): boolean {

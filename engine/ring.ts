@@ -136,11 +136,26 @@ function linearSide(
   return inside ? 1 : -1;
 }
 
+/** `ringSide` of a ring that is not wrapped, by the edges whose bits are set: all others must lie above or below the point. */
+export function someEdgesSide(ring: Ring, x: number, y: number, edges: number): -1 | 0 | 1 {
+  const { values, start } = ring;
+  let inside = false;
+  for (let left = edges; left !== 0; left &= left - 1) {
+    const edge = 31 - Math.clz32(left & -left);
+    const passed = edgeSide(values, start + 2 * edge, x, y);
+    if (passed === 0) return 0;
+    if (passed > 0) inside = !inside;
+  }
+  return inside ? 1 : -1;
+}
+
 /**
  * What the edge from `values[at]` means to a point: 0 on it, 1 a ray from the point to the west passes it, −1 it does
  * not. The edge is always taken from its lower end, so two fences that share it never both refuse a point.
  */
 function edgeSide(values: Float64Array, at: number, x: number, y: number): -1 | 0 | 1 {
+  // Both ends on one side: the usual case, in one branch.
+  if ((values[at + 1]! - y) * (values[at + 3]! - y) > 0) return -1;
   const isUp =
     values[at + 1]! < values[at + 3]! ||
     (values[at + 1] === values[at + 3] && values[at]! <= values[at + 2]!);

@@ -25,32 +25,63 @@ export interface Found {
   /** `entries[0…count)` hold the fix, each once. */
   readonly entries: FenceEntry[];
   count: number;
+  /** Items of the grid near the way from the fix before that do not hold the fix: `passed[0…passedCount)`. */
+  readonly passed: number[];
+  passedCount: number;
+  /** That way, where it is watched, and whether it runs over the antimeridian. */
+  readonly way: Segment;
+  isWayTurned: boolean;
 }
 
 /** The one search that is going on. */
-export const found: Found = { search: 0, entries: [], count: 0 };
+export const found: Found = {
+  search: 0,
+  entries: [],
+  count: 0,
+  passed: [],
+  passedCount: 0,
+  way: { x0: 0, y0: 0, x1: 0, y1: 0, minX: 0, maxX: 0, minY: 0, maxY: 0 },
+  isWayTurned: false,
+};
 
-/** Puts the fences in force that speak of the slot's device and hold `fix` into `found`, in no particular order. */
-export function findFences(core: Core, slot: number, fix: FenceFix): void {
-  const { grid, parts } = core.slots.scope[slot]!.tenant;
-  const { lonDeg, latDeg } = fix;
-  const search = (found.search = nextSearch(core.world));
-  const { entries } = found;
-  let count = 0;
-  const held = grid.searchPoint(lonDeg, latDeg);
-  for (let i = 0; i < held; i++) {
+/**
+ * Puts the fences in force that speak of the slot's device and hold `fix` into `found`, in no particular order; and where
+ * the way from the fix before is watched, what lies near it.
+ */
+export function findFences(core: Core, slot: number, previous: FenceFix, fix: FenceFix): void {
+  const { tenant } = core.slots.scope[slot]!;
+  const { grid } = tenant;
+  const isWayWatched = isWatched(tenant, previous, fix);
+  found.isWayTurned = isWayWatched && setWay(found.way, previous, fix);
+  found.search = nextSearch(core.world);
+  found.count = 0;
+  found.passedCount = 0;
+  const near = isWayWatched ? grid.searchWay(found.way) : grid.searchPoint(fix.lonDeg, fix.latDeg);
+  for (let i = 0; i < near; i++) {
     const item = grid.found[i]!;
-    const side = grid.pictureAt(item, lonDeg, latDeg);
-    if (side !== INSIDE && side !== MIXED) continue;
-    const part = parts[item]!;
-    if (side === MIXED && !part.contains(lonDeg, latDeg)) continue;
+    if (!itemHolds(tenant, item, fix, isWayWatched)) {
+      if (isWayWatched) found.passed[found.passedCount++] = item;
+      continue;
+    }
+    const part = tenant.parts[item]!;
     const entry = part.entry!;
-    if (entry.foundStamp === search) continue;
+    if (entry.foundStamp === found.search) continue;
     if (part.isLimited && !isConcerned(core, slot, entry, fix)) continue;
-    entry.foundStamp = search;
-    entries[count++] = entry;
+    entry.foundStamp = found.search;
+    found.entries[found.count++] = entry;
   }
-  found.count = count;
+}
+
+function itemHolds(
+  { grid, parts }: TenantWorld,
+  item: number,
+  { lonDeg, latDeg }: FenceFix,
+  isBoxAsked: boolean,
+): boolean {
+  if (isBoxAsked && !grid.holds(item, lonDeg, latDeg)) return false;
+  const side = grid.pictureAt(item, lonDeg, latDeg);
+  if (side !== MIXED) return side === INSIDE;
+  return parts[item]!.holds(lonDeg, latDeg, grid.edgesAt(item, latDeg));
 }
 
 /** Whether a fence of the device's tenant speaks of the device, and is in force at the fix. */
@@ -61,7 +92,7 @@ export function isConcerned(core: Core, slot: number, entry: FenceEntry, fix: Fe
 }
 
 /** Whether fences of the tenant watch the way from one fix to the next: it is short enough, and may have been driven. */
-export function isWatched(tenant: TenantWorld, previous: FenceFix, fix: FenceFix): boolean {
+function isWatched(tenant: TenantWorld, previous: FenceFix, fix: FenceFix): boolean {
   const gapMs = fix.timeMs - previous.timeMs;
   if (!(gapMs <= tenant.crossGapMsMax)) return false;
   const lat = fix.latDeg - previous.latDeg;
@@ -74,8 +105,8 @@ export function isWatched(tenant: TenantWorld, previous: FenceFix, fix: FenceFix
   return x * x + lat * lat <= reach * reach;
 }
 
-/** Sets `way` to the short way round from one fix to the next; it ends at the next one's own longitude. */
-export function setWay(way: Segment, previous: FenceFix, fix: FenceFix): void {
+/** Sets `way` to the short way round; it ends at the fix's own longitude. True when it runs over the antimeridian. */
+function setWay(way: Segment, previous: FenceFix, fix: FenceFix): boolean {
   const step = fix.lonDeg - previous.lonDeg;
   const turn = step > 180 ? 360 : step < -180 ? -360 : 0;
   way.x0 = previous.lonDeg + turn;
@@ -86,6 +117,7 @@ export function setWay(way: Segment, previous: FenceFix, fix: FenceFix): void {
   way.maxX = Math.max(way.x0, way.x1);
   way.minY = Math.min(way.y0, way.y1);
   way.maxY = Math.max(way.y0, way.y1);
+  return turn !== 0;
 }
 
 /** Whether a fix is accurate enough to move the state. */

@@ -91,12 +91,12 @@ export class Evaluator {
    * thread: what the engine would work out when it is asked for is asked for here, while the batch is pending.
    */
   evaluate(batch: FillingBatch): Evaluation {
-    const { events, changed, latestFixRows, lateCount } = this.engine.evaluate({
+    const { events, changed, latestFixRows, lateCount, lateFixes } = this.engine.evaluate({
       ...batch,
       nowMs: NaN,
     });
     this.engine.commit();
-    return { events, changed, latestFixRows, lateCount };
+    return { events, changed, latestFixRows, lateCount, lateFixes };
   }
 
   /** COPY data of the batch's fixes, in the batch's own room. */
