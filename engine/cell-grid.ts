@@ -6,7 +6,7 @@
  * Beside its box an item keeps a coarse picture of its shape: which of 8 × 8 cells of the box lie inside or outside as a
  * whole. Most points need nothing else of it. Of a shape of few edges it knows which of them reach into each row of cells.
  */
-import { CellTable } from './cell-table.ts';
+import { CellTable, ENTRY_VALUES } from './cell-table.ts';
 import { floatAbove, floatBelow } from './floats.ts';
 import type { Box } from './part.ts';
 
@@ -77,7 +77,7 @@ export class CellGrid {
     this.words.fill(0, at + PICTURE, at + EDGES);
     this.words.fill(ALL_EDGES, at + EDGES, at + ITEM_VALUES);
     this.stamps[item] = 0;
-    this.eachCell(item, (table, column, row) => table.add(column, row, item));
+    this.eachCell(item, (table, column, row, mark) => table.add(column, row, item, mark));
     return item;
   }
 
@@ -135,26 +135,15 @@ export class CellGrid {
     );
   }
 
-  /** Finds the items whose boxes hold a point. */
+  /** Finds the items in whose boxes a point lies, or nearly. */
   searchPoint(x: number, y: number): number {
-    this.count = 0;
-    const { levels, floats } = this;
+    this.beginSearch();
+    const { levels } = this;
     for (let l = 0; l < levels.length; l++) {
       const table = this.tables[levels[l]!]!;
       const scale = scaleOf(levels[l]!);
       const length = table.find(Math.floor(x * scale), Math.floor(y * scale));
-      if (length === 0) continue;
-      if (this.count + length > this.found.length) this.growFound(length);
-      const { lists, start } = table;
-      const { found } = this;
-      for (let i = start; i < start + length; i++) {
-        const item = lists[i]!;
-        const at = item * ITEM_VALUES;
-        // Outside when one of the factors is negative; both never are. A branch that can be foretold costs far less.
-        if ((x - floats[at]!) * (floats[at + 2]! - x) < 0) continue;
-        if ((y - floats[at + 1]!) * (floats[at + 3]! - y) < 0) continue;
-        found[this.count++] = item;
-      }
+      if (length > 0) this.collect(table, length, placeMark(x * scale, y * scale));
     }
     return this.count;
   }
@@ -194,7 +183,7 @@ export class CellGrid {
     return false;
   }
 
-  /** Finds the items whose boxes meet an area, each once. */
+  /** Finds the items whose boxes meet an area, or nearly, each once. */
   searchArea(area: Area): number {
     this.beginSearch();
     for (const level of this.levels) this.searchLevel(level, area);
@@ -237,23 +226,32 @@ export class CellGrid {
     for (let column = firstColumn; column <= lastColumn; column++) {
       for (let row = firstRow; row <= lastRow; row++) {
         const length = table.find(column, row);
-        if (length > 0) this.collect(table, length, box);
+        if (length > 0) this.collect(table, length, areaMark(box, scale, column, row));
       }
     }
   }
 
-  private collect({ lists, start }: CellTable, length: number, box: Area): void {
-    const { floats, stamps, stamp } = this;
-    const { minX, minY, maxX, maxY } = box;
+  /** Puts those of a cell's items into `found` whose marks meet the given one, each once in a search. */
+  private collect({ lists, start }: CellTable, length: number, mark: number): void {
+    const { stamps, stamp } = this;
     if (this.count + length > this.found.length) this.growFound(length);
     const { found } = this;
+    const minX = mark & 255;
+    const minY = (mark >> 8) & 255;
+    const maxX = (mark >> 16) & 255;
+    const maxY = mark >>> 24;
     let count = this.count;
-    for (let i = start; i < start + length; i++) {
-      const item = lists[i]!;
-      const at = item * ITEM_VALUES;
-      // Apart when one of the factors is negative; both never are.
-      if ((maxX - floats[at]!) * (floats[at + 2]! - minX) < 0) continue;
-      if ((maxY - floats[at + 1]!) * (floats[at + 3]! - minY) < 0) continue;
+    const end = start + ENTRY_VALUES * length;
+    for (let at = start; at < end; at += ENTRY_VALUES) {
+      const box = lists[at + 1]!;
+      // Apart when one of the differences is negative: all in one branch, as what cannot be foretold costs most.
+      const apart =
+        (maxX - (box & 255)) |
+        (((box >> 16) & 255) - minX) |
+        (maxY - ((box >> 8) & 255)) |
+        ((box >>> 24) - minY);
+      if (apart < 0) continue;
+      const item = lists[at]!;
       if (stamps[item] === stamp) continue;
       stamps[item] = stamp;
       found[count++] = item;
@@ -271,9 +269,10 @@ export class CellGrid {
 
   private eachCell(
     item: number,
-    visit: (table: CellTable, column: number, row: number) => void,
+    visit: (table: CellTable, column: number, row: number, mark: number) => void,
   ): void {
-    const { minX, minY, maxX, maxY } = this.boxOf(item);
+    const box = this.boxOf(item);
+    const { minX, minY, maxX, maxY } = box;
     const level = levelOf(Math.max(maxX - minX, maxY - minY));
     let table = this.tables[level];
     if (!table) {
@@ -284,7 +283,9 @@ export class CellGrid {
     const lastColumn = Math.floor(maxX * scale);
     const lastRow = Math.floor(maxY * scale);
     for (let column = Math.floor(minX * scale); column <= lastColumn; column++) {
-      for (let row = Math.floor(minY * scale); row <= lastRow; row++) visit(table, column, row);
+      for (let row = Math.floor(minY * scale); row <= lastRow; row++) {
+        visit(table, column, row, areaMark(box, scale, column, row));
+      }
     }
   }
 
@@ -313,6 +314,34 @@ const WAY_PAD_DEG = 1e-9;
 /** Cells of a picture that an area only touches count as met. */
 const PICTURE_PAD = 1e-6;
 const area: Area = { minX: 0, minY: 0, maxX: 0, maxY: 0 };
+
+/**
+ * An area as a cell sees it: its bounds within the cell in 256ths, minX, minY, maxX, maxY from the lowest byte. What rounds
+ * them is the same for all, so areas that meet have marks that meet.
+ */
+function areaMark(
+  { minX, minY, maxX, maxY }: Area,
+  scale: number,
+  column: number,
+  row: number,
+): number {
+  return (
+    within(minX * scale - column) |
+    (within(minY * scale - row) << 8) |
+    (within(maxX * scale - column) << 16) |
+    (within(maxY * scale - row) << 24)
+  );
+}
+
+function placeMark(x: number, y: number): number {
+  const column = within(x - Math.floor(x));
+  const row = within(y - Math.floor(y));
+  return column | (row << 8) | (column << 16) | (row << 24);
+}
+
+function within(share: number): number {
+  return Math.min(255, Math.max(0, Math.floor(share * 256)));
+}
 
 /** Cells a degree. */
 function scaleOf(level: number): number {

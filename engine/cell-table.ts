@@ -1,6 +1,6 @@
 /**
- * From cells of one size to the items in them: open addressing, with the items of a cell side by side. Knows whole numbers
- * only.
+ * From cells of one size to the items in them: open addressing, with the items of a cell side by side, each with a mark that
+ * who put it in gives it. Knows whole numbers only.
  */
 
 const EMPTY = -1;
@@ -10,11 +10,13 @@ const PLACES_MIN = 16;
 /** Of the places, that may be taken. */
 const LOAD_MAX = 0.6;
 const LIST_MIN = 2;
+/** Values of an entry of a list: item and mark. */
+export const ENTRY_VALUES = 2;
 
 export class CellTable {
   /** Lists, one after the other; valid until the next change. */
   lists = new Int32Array(64);
-  /** What `find` found: where the list begins. */
+  /** What `find` found: where the list begins, in values. */
   start = 0;
   /** Items in all cells together. */
   size = 0;
@@ -25,7 +27,7 @@ export class CellTable {
   /** Lists that are not in use, by the power of two that is their room. */
   private readonly free: number[][] = [];
 
-  /** The length of a cell's list, which begins at `lists[start]`; 0 for a cell without items. */
+  /** The number of a cell's entries, which begin at `lists[start]`; 0 for a cell without items. */
   find(column: number, row: number): number {
     const at = this.placeOf(column, row);
     const { places } = this;
@@ -34,7 +36,7 @@ export class CellTable {
     return places[at + 3]!;
   }
 
-  add(column: number, row: number, item: number): void {
+  add(column: number, row: number, item: number, mark: number): void {
     if (this.used + 1 > LOAD_MAX * this.placeCount) this.rebuild();
     const at = this.placeOf(column, row);
     const { places } = this;
@@ -49,11 +51,13 @@ export class CellTable {
     // A list whose length is a power of two is full.
     if (length >= LIST_MIN && (length & (length - 1)) === 0) {
       const start = this.takeList(2 * length);
-      this.lists.copyWithin(start, places[at + 2]!, places[at + 2]! + length);
+      this.lists.copyWithin(start, places[at + 2]!, places[at + 2]! + ENTRY_VALUES * length);
       this.giveBackList(places[at + 2]!, length);
       places[at + 2] = start;
     }
-    this.lists[places[at + 2]! + length] = item;
+    const entry = places[at + 2]! + ENTRY_VALUES * length;
+    this.lists[entry] = item;
+    this.lists[entry + 1] = mark;
     places[at + 3] = length + 1;
     this.size++;
   }
@@ -62,9 +66,11 @@ export class CellTable {
   remove(column: number, row: number, item: number): boolean {
     const length = this.find(column, row);
     const { lists, start } = this;
-    for (let i = start; i < start + length; i++) {
-      if (lists[i] !== item) continue;
-      lists[i] = lists[start + length - 1]!;
+    const last = start + ENTRY_VALUES * (length - 1);
+    for (let at = start; at <= last; at += ENTRY_VALUES) {
+      if (lists[at] !== item) continue;
+      lists[at] = lists[last]!;
+      lists[at + 1] = lists[last + 1]!;
       this.shorten(this.placeOf(column, row), start, length - 1);
       this.size--;
       return true;
@@ -78,7 +84,7 @@ export class CellTable {
     // The list goes to a smaller room where one is full again, so that its room follows from its length.
     if (length < LIST_MIN || (length & (length - 1)) !== 0) return;
     const smaller = this.takeList(length);
-    this.lists.copyWithin(smaller, start, start + length);
+    this.lists.copyWithin(smaller, start, start + ENTRY_VALUES * length);
     this.giveBackList(start, 2 * length);
     this.places[at + 2] = smaller;
   }
@@ -121,7 +127,7 @@ export class CellTable {
     const again = this.free[Math.log2(room)]?.pop();
     if (again !== undefined) return again;
     const start = this.listsUsed;
-    this.listsUsed += room;
+    this.listsUsed += ENTRY_VALUES * room;
     if (this.listsUsed > this.lists.length) {
       const longer = new Int32Array(Math.max(this.listsUsed, Math.ceil(this.lists.length * 1.5)));
       longer.set(this.lists);

@@ -20,15 +20,15 @@ export function stepDue(core: Core, slot: number, timeMs: number, isByClock: boo
   const told: EngineEvent[] = [];
   let next = -1;
   for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
-    next = stays.next[stay]!;
-    if (stays.phase[stay] !== INSIDE) continue;
+    next = stays.next(stay);
+    if (stays.phase(stay) !== INSIDE) continue;
     if (dwellDueMs(stays, stay) <= timeMs) {
-      stays.dwelled[stay] = 1;
+      stays.setDwelled(stay, 1);
       told.push(dwellEvent(core, slot, stay));
     }
-    if (stays.endMs[stay]! > timeMs) continue;
+    if (stays.endMs(stay) > timeMs) continue;
     told.push(endEvent(core, slot, stay));
-    if (isByClock) stays.phase[stay] = ENDED;
+    if (isByClock) stays.setPhase(stay, ENDED);
     else slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }
   told.sort((a, b) => a.timeMs - b.timeMs || a.fenceId! - b.fenceId!);
@@ -40,9 +40,9 @@ export function stepDue(core: Core, slot: number, timeMs: number, isByClock: boo
 export function planDue(core: Core, slot: number): void {
   const { stays, slots, due } = core;
   let dueMs = Infinity;
-  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
-    if (stays.phase[stay] !== INSIDE) continue;
-    dueMs = Math.min(dueMs, dwellDueMs(stays, stay), stays.endMs[stay]!);
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next(stay)) {
+    if (stays.phase(stay) !== INSIDE) continue;
+    dueMs = Math.min(dueMs, dwellDueMs(stays, stay), stays.endMs(stay));
   }
   if (dueMs === slots.dueMs(slot)) return;
   slots.setDueMs(slot, dueMs);
@@ -64,16 +64,16 @@ export function nextDueMs({ due, slots, stays }: Core): number {
 /** Infinity for a stay that had its dwell, is to have none, or of which the newest fix was outside. */
 function dwellDueMs(stays: Stays, stay: number): number {
   const { dwellMs } = stays.entry[stay]!.fence;
-  if (dwellMs === null || stays.dwelled[stay] === 1 || stays.fixes[stay]! > 0) return Infinity;
-  const reachedMs = Math.max(stays.enteredMs[stay]! + dwellMs, stays.enterMs[stay]!);
-  return reachedMs <= stays.endMs[stay]! ? reachedMs : Infinity;
+  if (dwellMs === null || stays.dwelled(stay) === 1 || stays.fixes(stay) > 0) return Infinity;
+  const reachedMs = Math.max(stays.enteredMs(stay) + dwellMs, stays.enterMs(stay));
+  return reachedMs <= stays.endMs(stay) ? reachedMs : Infinity;
 }
 
 function dwellEvent(core: Core, slot: number, stay: number): EngineEvent {
   const { stays, subject, slots } = core;
   const { fence } = stays.entry[stay]!;
-  const enteredMs = stays.enteredMs[stay]!;
-  const timeMs = Math.max(enteredMs + (fence.dwellMs ?? 0), stays.enterMs[stay]!);
+  const enteredMs = stays.enteredMs(stay);
+  const timeMs = Math.max(enteredMs + (fence.dwellMs ?? 0), stays.enterMs(stay));
   return fenceEvent(subject.set(slots, slot), 'geofence_dwell', fence, {
     timeMs,
     cause: 'move',
@@ -85,13 +85,13 @@ function dwellEvent(core: Core, slot: number, stay: number): EngineEvent {
 
 function endEvent(core: Core, slot: number, stay: number): EngineEvent {
   const { stays, subject, slots } = core;
-  const timeMs = stays.endMs[stay]!;
-  const isOut = stays.fixes[stay]! > 0;
+  const timeMs = stays.endMs(stay);
+  const isOut = stays.fixes(stay) > 0;
   return fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!.fence, {
     timeMs,
     cause: 'schedule',
-    enteredMs: stays.enteredMs[stay]!,
-    leftMs: isOut ? stays.outMs[stay]! : timeMs,
-    lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs(slot),
+    enteredMs: stays.enteredMs(stay),
+    leftMs: isOut ? stays.outMs(stay) : timeMs,
+    lastFixMs: isOut ? stays.lastInMs(stay) : slots.fixMs(slot),
   });
 }

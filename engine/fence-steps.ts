@@ -50,14 +50,14 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
 /** Inside exactly the fences in which it was already, all of them unedited: the usual case. */
 function isAsBefore({ slots, stays }: Core, slot: number): boolean {
   let count = 0;
-  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next(stay)) {
     const entry = stays.entry[stay]!;
     entry.stayStamp = found.search;
     if (
-      stays.phase[stay] !== INSIDE ||
+      stays.phase(stay) !== INSIDE ||
       entry.foundStamp !== found.search ||
-      stays.fixes[stay]! > 0 ||
-      entry.fence.version !== stays.version[stay]
+      stays.fixes(stay) > 0 ||
+      entry.fence.version !== stays.version(stay)
     ) {
       return false;
     }
@@ -74,7 +74,7 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
   entered.length = 0;
   let next = -1;
   for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
-    next = stays.next[stay]!;
+    next = stays.next(stay);
     const entry = stays.entry[stay]!;
     entry.stayStamp = found.search;
     if (!staysOn(core, slot, stay, fix)) {
@@ -100,15 +100,15 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
 function staysOn(core: Core, slot: number, stay: number, fix: FenceFix): boolean {
   const { stays } = core;
   const entry = stays.entry[stay]!;
-  if (stays.phase[stay] === ENDED) {
-    if (fix.timeMs < stays.endMs[stay]!) return true;
+  if (stays.phase(stay) === ENDED) {
+    if (fix.timeMs < stays.endMs(stay)) return true;
     // As if it had not been: the fence may hold the device again.
     entry.stayStamp = 0;
     return false;
   }
   if (!moves(entry, fix.accuracyM)) return true;
   const isInside = entry.foundStamp === found.search;
-  if (stays.phase[stay] === INSIDE) {
+  if (stays.phase(stay) === INSIDE) {
     return isInside ? staysInside(core, stay) : leaves(core, slot, stay, fix);
   }
   if (isInside) countIn(core, stay, fix);
@@ -119,14 +119,15 @@ function countIn({ stays }: Core, stay: number, fix: FenceFix): void {
   const entry = stays.entry[stay]!;
   const { version, enterFixCount } = entry.fence;
   // Under another version the count goes on only if the fix before lies in the new shape, too.
-  if (stays.version[stay] === version || wasInside(entry)) stays.fixes[stay]!++;
+  if (stays.version(stay) === version || wasInside(entry))
+    stays.setFixes(stay, stays.fixes(stay) + 1);
   else {
-    stays.fixes[stay] = 1;
-    stays.enteredMs[stay] = fix.timeMs;
+    stays.setFixes(stay, 1);
+    stays.setEnteredMs(stay, fix.timeMs);
     stays.setCause(stay, 'move');
   }
-  stays.version[stay] = version;
-  if (stays.fixes[stay]! >= enterFixCount) beginVisit({ stays }, stay, fix);
+  stays.setVersion(stay, version);
+  if (stays.fixes(stay) >= enterFixCount) beginVisit({ stays }, stay, fix);
 }
 
 function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): void {
@@ -134,8 +135,8 @@ function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): v
   const stay = stays.take(entry, ENTERING);
   const cause = openingCause(entry, fix);
   stays.setCause(stay, cause);
-  stays.enteredMs[stay] = fix.timeMs;
-  stays.fixes[stay] = 1;
+  stays.setEnteredMs(stay, fix.timeMs);
+  stays.setFixes(stay, 1);
   slots.setStays(slot, stays.insert(slots.stays(slot), stay));
   const waits = cause === 'move' || cause === 'first_fix';
   if (!waits || entry.fence.enterFixCount <= 1) beginVisit(core, stay, fix);
@@ -154,10 +155,10 @@ function openingCause(entry: FenceEntry, fix: FenceFix): EventCause {
 
 function beginVisit({ stays }: Pick<Core, 'stays'>, stay: number, fix: FenceFix): void {
   const { schedule } = stays.entry[stay]!.fence;
-  stays.phase[stay] = INSIDE;
-  stays.fixes[stay] = 0;
-  stays.enterMs[stay] = fix.timeMs;
-  stays.endMs[stay] = schedule === null ? Infinity : windowEndMs(schedule, fix.timeMs);
+  stays.setPhase(stay, INSIDE);
+  stays.setFixes(stay, 0);
+  stays.setEnterMs(stay, fix.timeMs);
+  stays.setEndMs(stay, schedule === null ? Infinity : windowEndMs(schedule, fix.timeMs));
   entered.push(stay);
 }
 
@@ -165,9 +166,9 @@ function tellEnter({ stays, subject, events }: Core, stay: number): void {
   const { fence } = stays.entry[stay]!;
   events.push(
     fenceEvent(subject, 'geofence_enter', fence, {
-      timeMs: stays.enterMs[stay]!,
+      timeMs: stays.enterMs(stay),
       cause: stays.causeOf(stay),
-      enteredMs: stays.enteredMs[stay]!,
+      enteredMs: stays.enteredMs(stay),
       leftMs: NaN,
       lastFixMs: NaN,
     }),
@@ -175,10 +176,10 @@ function tellEnter({ stays, subject, events }: Core, stay: number): void {
 }
 
 function staysInside({ stays }: Core, stay: number): true {
-  stays.version[stay] = stays.entry[stay]!.fence.version;
-  stays.fixes[stay] = 0;
-  stays.outMs[stay] = NaN;
-  stays.lastInMs[stay] = NaN;
+  stays.setVersion(stay, stays.entry[stay]!.fence.version);
+  stays.setFixes(stay, 0);
+  stays.setOutMs(stay, NaN);
+  stays.setLastInMs(stay, NaN);
   return true;
 }
 
@@ -188,21 +189,23 @@ function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean 
   const entry = stays.entry[stay]!;
   const { fence } = entry;
   if (!isBeyondBuffer(entry, fix)) return staysInside(core, stay);
-  const isFirst = stays.fixes[stay] === 0;
-  const fenceMoved = isFirst && stays.version[stay] !== fence.version && wasOutside(entry);
+  const isFirst = stays.fixes(stay) === 0;
+  const fenceMoved = isFirst && stays.version(stay) !== fence.version && wasOutside(entry);
   if (isFirst) {
-    stays.outMs[stay] = fix.timeMs;
-    stays.lastInMs[stay] = previous.timeMs;
+    stays.setOutMs(stay, fix.timeMs);
+    stays.setLastInMs(stay, previous.timeMs);
   }
-  stays.version[stay] = fence.version;
-  if (++stays.fixes[stay]! < fence.exitFixCount && !fenceMoved) return true;
+  stays.setVersion(stay, fence.version);
+  const fixes = stays.fixes(stay) + 1;
+  stays.setFixes(stay, fixes);
+  if (fixes < fence.exitFixCount && !fenceMoved) return true;
   events.push(
     fenceEvent(subject.set(slots, slot), 'geofence_exit', fence, {
       timeMs: fix.timeMs,
       cause: fenceMoved ? 'fence_changed' : 'move',
-      enteredMs: stays.enteredMs[stay]!,
-      leftMs: stays.outMs[stay]!,
-      lastFixMs: stays.lastInMs[stay]!,
+      enteredMs: stays.enteredMs(stay),
+      leftMs: stays.outMs(stay),
+      lastFixMs: stays.lastInMs(stay),
     }),
   );
   return false;

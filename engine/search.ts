@@ -59,7 +59,7 @@ export function findFences(core: Core, slot: number, previous: FenceFix, fix: Fe
   const near = isWayWatched ? grid.searchWay(found.way) : grid.searchPoint(fix.lonDeg, fix.latDeg);
   for (let i = 0; i < near; i++) {
     const item = grid.found[i]!;
-    if (!itemHolds(tenant, item, fix, isWayWatched)) {
+    if (!itemHolds(tenant, item, fix)) {
       if (isWayWatched) found.passed[found.passedCount++] = item;
       continue;
     }
@@ -76,9 +76,8 @@ function itemHolds(
   { grid, parts }: TenantWorld,
   item: number,
   { lonDeg, latDeg }: FenceFix,
-  isBoxAsked: boolean,
 ): boolean {
-  if (isBoxAsked && !grid.holds(item, lonDeg, latDeg)) return false;
+  if (!grid.holds(item, lonDeg, latDeg)) return false;
   const side = grid.pictureAt(item, lonDeg, latDeg);
   if (side !== MIXED) return side === INSIDE;
   return parts[item]!.holds(lonDeg, latDeg, grid.edgesAt(item, latDeg));

@@ -18,11 +18,11 @@ export function stateOf(stays: Stays, head: number, rules: readonly RuleState[])
   const inside: InsideState[] = [];
   const entering: EnteringState[] = [];
   const ended: EndedState[] = [];
-  for (let stay = head; stay >= 0; stay = stays.next[stay]!) {
-    const phase = stays.phase[stay];
+  for (let stay = head; stay >= 0; stay = stays.next(stay)) {
+    const phase = stays.phase(stay);
     if (phase === INSIDE) inside.push(insideState(stays, stay));
     else if (phase === ENTERING) entering.push(enteringState(stays, stay));
-    else ended.push({ fenceId: fenceIdOf(stays, stay), untilMs: stays.endMs[stay]! });
+    else ended.push({ fenceId: fenceIdOf(stays, stay), untilMs: stays.endMs(stay) });
   }
   return { inside, entering, ended, rules };
 }
@@ -35,24 +35,24 @@ function insideState(stays: Stays, stay: number): InsideState {
   const { fenceId, name } = stays.entry[stay]!.fence;
   return {
     fenceId,
-    version: stays.version[stay]!,
+    version: stays.version(stay),
     name,
-    enteredMs: stays.enteredMs[stay]!,
-    enterMs: stays.enterMs[stay]!,
-    dwelled: stays.dwelled[stay] === 1,
-    outCount: stays.fixes[stay]!,
-    outMs: orNull(stays.outMs[stay]!),
-    lastInMs: orNull(stays.lastInMs[stay]!),
-    endMs: stays.endMs[stay] === Infinity ? null : stays.endMs[stay]!,
+    enteredMs: stays.enteredMs(stay),
+    enterMs: stays.enterMs(stay),
+    dwelled: stays.dwelled(stay) === 1,
+    outCount: stays.fixes(stay),
+    outMs: orNull(stays.outMs(stay)),
+    lastInMs: orNull(stays.lastInMs(stay)),
+    endMs: stays.endMs(stay) === Infinity ? null : stays.endMs(stay),
   };
 }
 
 function enteringState(stays: Stays, stay: number): EnteringState {
   return {
     fenceId: fenceIdOf(stays, stay),
-    version: stays.version[stay]!,
-    inCount: stays.fixes[stay]!,
-    firstMs: stays.enteredMs[stay]!,
+    version: stays.version(stay),
+    inCount: stays.fixes(stay),
+    firstMs: stays.enteredMs(stay),
     cause: stays.causeOf(stay),
   };
 }
@@ -62,8 +62,8 @@ export function sameStays(stays: Stays, a: number, b: number): boolean {
   while (a >= 0 && b >= 0) {
     if (a === b) return true;
     if (!sameStay(stays, a, b)) return false;
-    a = stays.next[a]!;
-    b = stays.next[b]!;
+    a = stays.next(a);
+    b = stays.next(b);
   }
   return a === b;
 }
@@ -71,16 +71,16 @@ export function sameStays(stays: Stays, a: number, b: number): boolean {
 function sameStay(stays: Stays, a: number, b: number): boolean {
   return (
     stays.entry[a] === stays.entry[b] &&
-    stays.phase[a] === stays.phase[b] &&
-    stays.version[a] === stays.version[b] &&
-    stays.fixes[a] === stays.fixes[b] &&
-    stays.dwelled[a] === stays.dwelled[b] &&
-    stays.enteredMs[a] === stays.enteredMs[b] &&
-    stays.enterMs[a] === stays.enterMs[b] &&
+    stays.phase(a) === stays.phase(b) &&
+    stays.version(a) === stays.version(b) &&
+    stays.fixes(a) === stays.fixes(b) &&
+    stays.dwelled(a) === stays.dwelled(b) &&
+    stays.enteredMs(a) === stays.enteredMs(b) &&
+    stays.enterMs(a) === stays.enterMs(b) &&
     stays.causeOf(a) === stays.causeOf(b) &&
-    stays.endMs[a] === stays.endMs[b] &&
-    Object.is(stays.outMs[a], stays.outMs[b]) &&
-    Object.is(stays.lastInMs[a], stays.lastInMs[b])
+    stays.endMs(a) === stays.endMs(b) &&
+    Object.is(stays.outMs(a), stays.outMs(b)) &&
+    Object.is(stays.lastInMs(a), stays.lastInMs(b))
   );
 }
 
@@ -93,21 +93,21 @@ export function staysOf(world: World, stays: Stays, state: DeviceState, tenantId
   for (const one of state.inside) {
     const entry = entryOf(world, one.fenceId, { ...one, tenantId });
     const stay = stays.take(entry, INSIDE);
-    stays.version[stay] = one.version;
-    stays.enteredMs[stay] = one.enteredMs;
-    stays.enterMs[stay] = one.enterMs;
-    stays.dwelled[stay] = one.dwelled ? 1 : 0;
-    stays.fixes[stay] = one.outCount;
-    stays.outMs[stay] = one.outMs ?? NaN;
-    stays.lastInMs[stay] = one.lastInMs ?? NaN;
-    stays.endMs[stay] = one.endMs ?? Infinity;
+    stays.setVersion(stay, one.version);
+    stays.setEnteredMs(stay, one.enteredMs);
+    stays.setEnterMs(stay, one.enterMs);
+    stays.setDwelled(stay, one.dwelled ? 1 : 0);
+    stays.setFixes(stay, one.outCount);
+    stays.setOutMs(stay, one.outMs ?? NaN);
+    stays.setLastInMs(stay, one.lastInMs ?? NaN);
+    stays.setEndMs(stay, one.endMs ?? Infinity);
     head = stays.insert(head, stay);
   }
   for (const one of state.entering) {
     const stay = stays.take(entryOf(world, one.fenceId, { ...one, tenantId }), ENTERING);
-    stays.version[stay] = one.version;
-    stays.fixes[stay] = one.inCount;
-    stays.enteredMs[stay] = one.firstMs;
+    stays.setVersion(stay, one.version);
+    stays.setFixes(stay, one.inCount);
+    stays.setEnteredMs(stay, one.firstMs);
     stays.setCause(stay, one.cause);
     head = stays.insert(head, stay);
   }
@@ -115,7 +115,7 @@ export function staysOf(world: World, stays: Stays, state: DeviceState, tenantId
     const entry = world.fences.get(fenceId);
     if (!entry) continue;
     const stay = stays.take(entry, ENDED);
-    stays.endMs[stay] = untilMs;
+    stays.setEndMs(stay, untilMs);
     head = stays.insert(head, stay);
   }
   return head;

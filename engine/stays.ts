@@ -1,5 +1,5 @@
 /**
- * The stays of an engine's devices in fences, as records in flat arrays: those of one device hang together in a list,
+ * The stays of an engine's devices in fences: a record is a cache line, and those of one device hang together in a list,
  * ascending by fence. Knows fields, no rules.
  *
  * A list that is in force is never changed while a batch is pending: `copyList` gives another to change, and the engine
@@ -24,79 +24,150 @@ const CAUSES: readonly EventCause[] = [
   'rule_changed',
 ];
 
+const RECORDS_MIN = 64;
+/** Of a record: doubles, words and bytes. */
+const DOUBLES = 8;
+const WORDS = 16;
+const BYTES = 64;
+const ENTERED_MS = 0;
+const ENTER_MS = 1;
+const OUT_MS = 2;
+const LAST_IN_MS = 3;
+const END_MS = 4;
+const NEXT = 10;
+const VERSION = 11;
+const PHASE = 48;
+const FIXES = 49;
+const DWELLED = 50;
+const CAUSE = 51;
+
 export class Stays {
   entry: (FenceEntry | null)[] = [];
-  /** The next of the same device, −1 at the end. */
-  next = new Int32Array(64);
-  phase = new Uint8Array(64);
-  version = new Int32Array(64);
-  /** Entering: fixes inside in a row. Inside: fixes outside in a row. */
-  fixes = new Uint8Array(64);
-  dwelled = new Uint8Array(64);
-  private cause = new Uint8Array(64);
-  /** The first fix inside. */
-  enteredMs = new Float64Array(64);
-  /** The fix of the enter. */
-  enterMs = new Float64Array(64);
-  /** The first fix outside in a row, and the one before it; NaN while there are none. */
-  outMs = new Float64Array(64);
-  lastInMs = new Float64Array(64);
-  /** When the window of its fence's schedule ends. */
-  endMs = new Float64Array(64);
   /** Records in use. */
   count = 0;
+  private doubles = new Float64Array(RECORDS_MIN * DOUBLES);
+  private words = new Int32Array(this.doubles.buffer);
+  private bytes = new Uint8Array(this.doubles.buffer);
   private used = 0;
   private firstFree = -1;
 
-  /** A record for a fence, not in any list. */
-  take(entry: FenceEntry, phase: number): number {
-    let stay = this.firstFree;
-    if (stay >= 0) this.firstFree = this.next[stay]!;
-    else {
-      stay = this.used++;
-      if (stay === this.next.length) this.grow();
-    }
-    this.count++;
-    this.entry[stay] = entry;
-    this.next[stay] = -1;
-    this.phase[stay] = phase;
-    this.version[stay] = entry.fence.version;
-    this.fixes[stay] = 0;
-    this.dwelled[stay] = 0;
-    this.cause[stay] = 0;
-    this.enteredMs[stay] = NaN;
-    this.enterMs[stay] = NaN;
-    this.outMs[stay] = NaN;
-    this.lastInMs[stay] = NaN;
-    this.endMs[stay] = Infinity;
-    return stay;
+  /** The next of the same device, −1 at the end. */
+  next(stay: number): number {
+    return this.words[stay * WORDS + NEXT]!;
+  }
+
+  phase(stay: number): number {
+    return this.bytes[stay * BYTES + PHASE]!;
+  }
+
+  setPhase(stay: number, phase: number): void {
+    this.bytes[stay * BYTES + PHASE] = phase;
+  }
+
+  /** The version of the fence as of the last fix that moved the stay. */
+  version(stay: number): number {
+    return this.words[stay * WORDS + VERSION]!;
+  }
+
+  setVersion(stay: number, version: number): void {
+    this.words[stay * WORDS + VERSION] = version;
+  }
+
+  /** Entering: fixes inside in a row. Inside: fixes outside in a row. */
+  fixes(stay: number): number {
+    return this.bytes[stay * BYTES + FIXES]!;
+  }
+
+  setFixes(stay: number, fixes: number): void {
+    this.bytes[stay * BYTES + FIXES] = fixes;
+  }
+
+  dwelled(stay: number): number {
+    return this.bytes[stay * BYTES + DWELLED]!;
+  }
+
+  setDwelled(stay: number, dwelled: 0 | 1): void {
+    this.bytes[stay * BYTES + DWELLED] = dwelled;
   }
 
   causeOf(stay: number): EventCause {
-    return CAUSES[this.cause[stay]!]!;
+    return CAUSES[this.bytes[stay * BYTES + CAUSE]!]!;
   }
 
   setCause(stay: number, cause: EventCause): void {
-    this.cause[stay] = CAUSES.indexOf(cause);
+    this.bytes[stay * BYTES + CAUSE] = CAUSES.indexOf(cause);
+  }
+
+  /** The first fix inside. */
+  enteredMs(stay: number): number {
+    return this.doubles[stay * DOUBLES + ENTERED_MS]!;
+  }
+
+  setEnteredMs(stay: number, timeMs: number): void {
+    this.doubles[stay * DOUBLES + ENTERED_MS] = timeMs;
+  }
+
+  /** The fix of the enter. */
+  enterMs(stay: number): number {
+    return this.doubles[stay * DOUBLES + ENTER_MS]!;
+  }
+
+  setEnterMs(stay: number, timeMs: number): void {
+    this.doubles[stay * DOUBLES + ENTER_MS] = timeMs;
+  }
+
+  /** The first fix outside in a row; NaN while there is none. */
+  outMs(stay: number): number {
+    return this.doubles[stay * DOUBLES + OUT_MS]!;
+  }
+
+  setOutMs(stay: number, timeMs: number): void {
+    this.doubles[stay * DOUBLES + OUT_MS] = timeMs;
+  }
+
+  /** The fix before that. */
+  lastInMs(stay: number): number {
+    return this.doubles[stay * DOUBLES + LAST_IN_MS]!;
+  }
+
+  setLastInMs(stay: number, timeMs: number): void {
+    this.doubles[stay * DOUBLES + LAST_IN_MS] = timeMs;
+  }
+
+  /** When the window of its fence's schedule ends; Infinity when it does not. */
+  endMs(stay: number): number {
+    return this.doubles[stay * DOUBLES + END_MS]!;
+  }
+
+  setEndMs(stay: number, timeMs: number): void {
+    this.doubles[stay * DOUBLES + END_MS] = timeMs;
+  }
+
+  /** A record for a fence, not in any list. */
+  take(entry: FenceEntry, phase: number): number {
+    const stay = this.takeRecord();
+    this.entry[stay] = entry;
+    this.doubles.fill(NaN, stay * DOUBLES, stay * DOUBLES + END_MS);
+    this.words.fill(0, stay * WORDS + 2 * END_MS, (stay + 1) * WORDS);
+    this.setEndMs(stay, Infinity);
+    this.setNext(stay, -1);
+    this.setPhase(stay, phase);
+    this.setVersion(stay, entry.fence.version);
+    return stay;
   }
 
   /** A list like the given one; gives its head. */
   copyList(head: number): number {
     let copyHead = -1;
     let last = -1;
-    for (let stay = head; stay >= 0; stay = this.next[stay]!) {
-      const copy = this.take(this.entry[stay]!, this.phase[stay]!);
-      this.version[copy] = this.version[stay]!;
-      this.fixes[copy] = this.fixes[stay]!;
-      this.dwelled[copy] = this.dwelled[stay]!;
-      this.cause[copy] = this.cause[stay]!;
-      this.enteredMs[copy] = this.enteredMs[stay]!;
-      this.enterMs[copy] = this.enterMs[stay]!;
-      this.outMs[copy] = this.outMs[stay]!;
-      this.lastInMs[copy] = this.lastInMs[stay]!;
-      this.endMs[copy] = this.endMs[stay]!;
+    for (let stay = head; stay >= 0; stay = this.next(stay)) {
+      const copy = this.takeRecord();
+      const { words } = this;
+      for (let i = 0; i < WORDS; i++) words[copy * WORDS + i] = words[stay * WORDS + i]!;
+      this.entry[copy] = this.entry[stay]!;
+      this.setNext(copy, -1);
       if (last < 0) copyHead = copy;
-      else this.next[last] = copy;
+      else this.setNext(last, copy);
       last = copy;
     }
     return copyHead;
@@ -109,22 +180,22 @@ export class Stays {
     let after = head;
     while (after >= 0 && this.entry[after]!.fence.fenceId < fenceId) {
       before = after;
-      after = this.next[after]!;
+      after = this.next(after);
     }
-    this.next[stay] = after;
+    this.setNext(stay, after);
     if (before < 0) return stay;
-    this.next[before] = stay;
+    this.setNext(before, stay);
     return head;
   }
 
   /** Takes a record out of its list and gives it up; gives the list's head. */
   remove(head: number, stay: number): number {
     let newHead = head;
-    if (head === stay) newHead = this.next[stay]!;
+    if (head === stay) newHead = this.next(stay);
     else {
       let before = head;
-      while (this.next[before] !== stay) before = this.next[before]!;
-      this.next[before] = this.next[stay]!;
+      while (this.next(before) !== stay) before = this.next(before);
+      this.setNext(before, this.next(stay));
     }
     this.giveUp(stay);
     return newHead;
@@ -133,32 +204,41 @@ export class Stays {
   /** Gives up all records of a list. */
   removeList(head: number): void {
     for (let stay = head; stay >= 0;) {
-      const next = this.next[stay]!;
+      const next = this.next(stay);
       this.giveUp(stay);
       stay = next;
     }
   }
 
+  private setNext(stay: number, next: number): void {
+    this.words[stay * WORDS + NEXT] = next;
+  }
+
+  private takeRecord(): number {
+    let stay = this.firstFree;
+    if (stay >= 0) this.firstFree = this.next(stay);
+    else {
+      stay = this.used++;
+      if (stay * WORDS === this.words.length) this.grow();
+    }
+    this.count++;
+    return stay;
+  }
+
   private giveUp(stay: number): void {
     this.entry[stay] = null;
-    this.next[stay] = this.firstFree;
+    this.setNext(stay, this.firstFree);
     this.firstFree = stay;
     this.count--;
   }
 
   private grow(): void {
-    const length = Math.ceil(this.next.length * 1.5);
-    this.next = larger(this.next, new Int32Array(length));
-    this.phase = larger(this.phase, new Uint8Array(length));
-    this.version = larger(this.version, new Int32Array(length));
-    this.fixes = larger(this.fixes, new Uint8Array(length));
-    this.dwelled = larger(this.dwelled, new Uint8Array(length));
-    this.cause = larger(this.cause, new Uint8Array(length));
-    this.enteredMs = larger(this.enteredMs, new Float64Array(length));
-    this.enterMs = larger(this.enterMs, new Float64Array(length));
-    this.outMs = larger(this.outMs, new Float64Array(length));
-    this.lastInMs = larger(this.lastInMs, new Float64Array(length));
-    this.endMs = larger(this.endMs, new Float64Array(length));
+    const records = Math.ceil((this.words.length / WORDS) * 1.5);
+    const { words } = this;
+    this.doubles = new Float64Array(records * DOUBLES);
+    this.bytes = new Uint8Array(this.doubles.buffer);
+    // As words: what is no double might not keep its bits as one.
+    this.words = larger(words, new Int32Array(this.doubles.buffer));
   }
 }
 

@@ -33,11 +33,11 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
   const timeMs = endingMs(core, slot, nowMs);
   let next = -1;
   for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
-    next = stays.next[stay]!;
+    next = stays.next(stay);
     const entry = (stays.entry[stay] = entryNow(core, stays.entry[stay]!));
     const cause = endingCause(entry, was, device) ?? newWindow(core, stay, timeMs);
     if (cause === null) continue;
-    if (stays.phase[stay] === INSIDE) tellEnd(core, slot, stay, { cause, timeMs });
+    if (stays.phase(stay) === INSIDE) tellEnd(core, slot, stay, { cause, timeMs });
     slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }
   planDue(core, slot);
@@ -45,9 +45,9 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
 
 function needsSweep({ slots, stays }: Core, slot: number, device: Device | null): boolean {
   if (device !== slots.device[slot]) return true;
-  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next[stay]!) {
+  for (let stay = slots.stays(slot); stay >= 0; stay = stays.next(stay)) {
     const entry = stays.entry[stay]!;
-    if (entry.isGone || entry.fence.version !== stays.version[stay]) return true;
+    if (entry.isGone || entry.fence.version !== stays.version(stay)) return true;
     if (!isInScope(entry.fence, device!)) return true;
   }
   return false;
@@ -69,11 +69,11 @@ function endingCause(entry: FenceEntry, was: Device, device: Device | null): Eve
 /** The end of the window as the fence's schedule is now; a cause when it is not in force by it. */
 function newWindow({ stays }: Core, stay: number, timeMs: number): EventCause | null {
   const { version, schedule } = stays.entry[stay]!.fence;
-  if (stays.version[stay] === version || stays.phase[stay] !== INSIDE) return null;
+  if (stays.version(stay) === version || stays.phase(stay) !== INSIDE) return null;
   // The window had ended before it was changed.
-  if (stays.endMs[stay]! <= timeMs) return null;
+  if (stays.endMs(stay) <= timeMs) return null;
   if (schedule !== null && !isInForce(schedule, timeMs)) return 'fence_changed';
-  stays.endMs[stay] = schedule === null ? Infinity : windowEndMs(schedule, timeMs);
+  stays.setEndMs(stay, schedule === null ? Infinity : windowEndMs(schedule, timeMs));
   return null;
 }
 
@@ -89,14 +89,14 @@ function tellEnd(
   stay: number,
   { cause, timeMs }: { cause: EventCause; timeMs: number },
 ): void {
-  const isOut = stays.fixes[stay]! > 0;
+  const isOut = stays.fixes(stay) > 0;
   events.push(
     fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!.fence, {
       timeMs,
       cause,
-      enteredMs: stays.enteredMs[stay]!,
-      leftMs: isOut ? stays.outMs[stay]! : timeMs,
-      lastFixMs: isOut ? stays.lastInMs[stay]! : slots.fixMs(slot),
+      enteredMs: stays.enteredMs(stay),
+      leftMs: isOut ? stays.outMs(stay) : timeMs,
+      lastFixMs: isOut ? stays.lastInMs(stay) : slots.fixMs(slot),
     }),
   );
 }

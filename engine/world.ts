@@ -130,7 +130,9 @@ export function fencesAt(
   const count = grid.searchPoint(x, latDeg);
   const found: FenceSettings[] = [];
   for (let i = 0; i < count; i++) {
-    const part = parts[grid.found[i]!]!;
+    const item = grid.found[i]!;
+    if (!grid.holds(item, x, latDeg)) continue;
+    const part = parts[item]!;
     const entry = part.entry!;
     if (entry.foundStamp === search || !part.contains(x, latDeg)) continue;
     entry.foundStamp = search;
