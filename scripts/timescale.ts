@@ -4,7 +4,7 @@
  *
  *     node --import=tsx scripts/timescale.ts setup|start|status|stop
  *
- * `setup` takes about a minute, once; the directory is `.cache/timescale-rootfs` or MILEPOST_TIMESCALE_DIR. `start` makes an
+ * `setup` takes one to two minutes, once; the directory is `.cache/timescale-rootfs` or MILEPOST_TIMESCALE_DIR. `start` makes an
  * empty cluster and prints its connection string; `stop` removes the cluster. Mounts are made in the server's own
  * namespace, so they end with it, however it ends. MILEPOST_DEBIAN_MIRROR replaces the mirror that apt is set to.
  */
