@@ -36,11 +36,11 @@ export interface Comparison {
   readonly roundedDegMax: number;
   /** Outlines of which a vertex itself is not held, for the engine rounds. */
   readonly vertexRounded: readonly string[];
-  /** The first few points at which the engine is wrong. */
+  /** Points at which the engine is wrong; at the twentieth the comparison ends. */
   readonly wrong: readonly string[];
 }
 
-const WRONG_TOLD_MAX = 20;
+const WRONG_MAX = 20;
 
 /** Asks both about `pointCount` points. */
 export function compare(
@@ -63,7 +63,7 @@ export function compare(
   const wrong: string[] = [];
   const vertexRounded = new Set<string>();
   let roundedDegMax = 0;
-  for (let i = 0; i < pointCount; i++) {
+  for (let i = 0; i < pointCount && wrong.length < WRONG_MAX; i++) {
     const { kind, at } = nextPoint();
     const ours = fencesAt(world, 1, ...at).map(({ fenceId }) => fenceId);
     const theirs = reference(at);
@@ -78,7 +78,7 @@ export function compare(
         roundedDegMax = Math.max(roundedDegMax, distanceDeg);
         if (kind === 'vertex') vertexRounded.add(outline.name);
       }
-      if (verdict !== 'wrong' || wrong.length === WRONG_TOLD_MAX) continue;
+      if (verdict !== 'wrong') continue;
       const said = ours.includes(id) ? 'inside' : 'outside';
       wrong.push(`(${at.join(', ')}), ${kind}: said ${said} of ${outline.name}, ${distanceDeg}°`);
     }

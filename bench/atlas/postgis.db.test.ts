@@ -67,6 +67,7 @@ t.test('outlines: ST_Covers on geometry', { skip }, async (t) => {
   }
   t.comment(`seed ${SEED}: ${JSON.stringify(counts)}`);
   t.same(wrong, []);
+  t.ok(counts['engine rounds'] < 8, 'a handful, and no rule, is put down to rounding');
   t.ok(counts.held > PAIRS / 5 && counts.held < PAIRS, 'some are held, some are not');
 });
 
