@@ -422,6 +422,7 @@ t.test('fences that are refused', async (t) => {
   const [a, b, c, d] = ring;
   const bowTie = { type: 'Polygon', coordinates: [[a, c, b, d, a]] };
   const many = Array.from({ length: GEOFENCE_VERTICES_MAX }, (_, i) => [i / 1e4, 1]);
+  const far = ring.map(([lon, lat]) => [lon! + 5, lat]);
   const named = { geofence_name: 'x', shape_type: 'polygon' };
   const at = '/polygon/coordinates';
   const rows: [string, object, number, string, RegExp?][] = [
@@ -460,7 +461,36 @@ t.test('fences that are refused', async (t) => {
       422,
       `${at}/0/2`,
     ],
-    ['self-crossing', { ...named, polygon: bowTie }, 422, at, /cross/],
+    ['self-crossing', { ...named, polygon: bowTie }, 422, `${at}/0/0`, /cross/],
+    [
+      'latitude first',
+      { ...named, polygon: { type: 'Polygon', coordinates: [[[1, 99], b, c, [1, 99]]] } },
+      422,
+      `${at}/0/0/1`,
+      /axes seem swapped/,
+    ],
+    [
+      'a hole outside, in a multipolygon',
+      {
+        ...named,
+        shape_type: 'multipolygon',
+        polygon: { type: 'MultiPolygon', coordinates: [[ring, far]] },
+      },
+      422,
+      `${at}/0/1/0`,
+      /vertex 0 .* outside/,
+    ],
+    [
+      'a rectangle that leans',
+      {
+        ...named,
+        shape_type: 'rectangle',
+        polygon: { type: 'Polygon', coordinates: [[a, b, [11.5, 51], d, a]] },
+      },
+      422,
+      `${at}/0/1`,
+      /vertex 1 .* angle of/,
+    ],
     [
       'too many vertices',
       { ...named, polygon: { type: 'Polygon', coordinates: [[...many, [0, 1]]] } },

@@ -176,7 +176,7 @@ t.test('shapes that cannot, with the place named', (t) => {
         [0, 0],
       ]),
       'ring_without_area',
-      /on one line/,
+      /no area/,
     ],
     [
       'more than a turn',

@@ -4,14 +4,14 @@
  *
  *     node --import=tsx scripts/timescale.ts setup|start|status|stop
  *
- * `setup` takes about a minute, once; the directory is `.cache/timescale-rootfs` or MILEPOST_TIMESCALE_DIR. `start` makes an
+ * `setup` takes one to two minutes, once; the directory is `.cache/timescale-rootfs` or MILEPOST_TIMESCALE_DIR. `start` makes an
  * empty cluster and prints its connection string; `stop` removes the cluster. Mounts are made in the server's own
  * namespace, so they end with it, however it ends. MILEPOST_DEBIAN_MIRROR replaces the mirror that apt is set to.
  */
 import { execFile, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { access, mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -22,7 +22,9 @@ import { debianMirror, proxyEnvironment } from './apt-sources.ts';
 const run = promisify(execFile);
 
 const SUITE = 'trixie';
-const PACKAGES = 'postgresql-17,postgresql-17-timescaledb';
+/** PostGIS is for tests alone: geometry is held against it. */
+const PACKAGES = 'postgresql-17,postgresql-17-timescaledb,postgresql-17-postgis-3';
+const READY = `${SUITE} ${PACKAGES}\n`;
 const BIN_DIR = '/usr/lib/postgresql/17/bin';
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 30_000;
@@ -53,10 +55,13 @@ export const rootfsDir = resolve(
 const readyMarker = join(rootfsDir, '.milepost-ready');
 const stateFile = `${rootfsDir}.server.json`;
 
-/** Installs Debian's packages unless they are there; a directory that an interrupted setup left is made anew. */
+/**
+ * Installs Debian's packages unless they are there; a directory that an interrupted setup left, or that an older version
+ * of this file made with other packages, is made anew. Rejects when a server runs in such a directory.
+ */
 export async function setupTimescale(log: (message: string) => void): Promise<void> {
   await checkRights();
-  if (await exists(readyMarker)) return;
+  if ((await readFile(readyMarker, 'utf8').catch(() => '')) === READY) return;
   await removeRootfs();
   await installDebootstrap(log);
   const mirror = process.env['MILEPOST_DEBIAN_MIRROR'] ?? (await debianMirror());
@@ -66,7 +71,7 @@ export async function setupTimescale(log: (message: string) => void): Promise<vo
   if (mirror !== null) args.push(mirror);
   // In a mount namespace of its own: what debootstrap mounts is gone when it ends.
   await runLogged('unshare', ['--mount', '--', 'debootstrap', ...args], await proxyEnvironment());
-  await writeFile(readyMarker, `${SUITE} ${PACKAGES}\n`);
+  await writeFile(readyMarker, READY);
 }
 
 /**
@@ -217,7 +222,23 @@ async function removeRootfs(): Promise<void> {
     .split('\n')
     .some((line) => line.split(' ')[4]?.startsWith(`${rootfsDir}/`));
   if (isMounted) throw new Error(`something is mounted below ${rootfsDir}: unmount it first`);
+  const users = await processesInRootfs();
+  if (users.length > 0) {
+    throw new Error(
+      `${rootfsDir} lacks packages and has to be made anew, but a server runs in it ` +
+        `(process ${users.join(', ')}): stop it first, as with \`npm run timescale -- stop\``,
+    );
+  }
   await rm(rootfsDir, { recursive: true, force: true });
+}
+
+// Mounts of other namespaces are not seen here, but the root of a process is.
+async function processesInRootfs(): Promise<string[]> {
+  const pids = (await readdir('/proc')).filter((name) => /^\d+$/.test(name));
+  const roots = await Promise.all(
+    pids.map((pid) => readlink(`/proc/${pid}/root`).catch(() => null)),
+  );
+  return pids.filter((_, i) => roots[i] === rootfsDir);
 }
 
 // Output goes to standard error: standard output is the connection string's.
@@ -274,13 +295,6 @@ async function freePort(): Promise<number> {
   probe.close();
   await once(probe, 'close');
   return port;
-}
-
-async function exists(path: string): Promise<boolean> {
-  return access(path).then(
-    () => true,
-    () => false,
-  );
 }
 
 async function readState(): Promise<TimescaleServer | null> {

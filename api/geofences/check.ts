@@ -1,6 +1,7 @@
 /** Whether a fence that somebody sends can be one. Geometry is the engine's to judge; here its answer becomes a 422. */
 import { shapeFromGeoJson, type FenceShapeFields } from '../../engine/geojson.ts';
-import { checkShape } from '../../engine/shape.ts';
+import { checkRectangle } from '../../engine/rectangle.ts';
+import { checkShape, type ShapeCheck } from '../../engine/shape.ts';
 import { fieldProblem, type Problem } from '../problem.ts';
 
 /** Positions of a fence that is sent through the API; well within the body limit and the engine's own. */
@@ -45,15 +46,25 @@ export function checkedShape(
 function requireFence(fields: FenceShapeFields): void {
   const read = shapeFromGeoJson(fields, GEOFENCE_VERTICES_MAX);
   if (!read.ok) throw refuse(read.pointer, read.detail);
-  const checked = checkShape(read.shape);
-  if (!checked.ok) throw refuse(pointerOf(checked.reason, fields.shape_type), checked.detail);
+  requireSound(checkShape(read.shape), fields);
+  if (fields.shape_type === 'rectangle') requireSound(checkRectangle(read.shape), fields);
 }
 
-function pointerOf(reason: string, shapeType: string): string {
+function requireSound(checked: ShapeCheck, fields: FenceShapeFields): void {
+  if (!checked.ok) throw refuse(pointerOf(checked, fields), checked.detail);
+}
+
+function pointerOf(
+  { reason, at }: Extract<ShapeCheck, { ok: false }>,
+  { shape_type, polygon }: FenceShapeFields,
+): string {
   if (reason === 'radius') return '/radius_m';
   if (reason === 'width') return '/width_m';
-  if (shapeType !== 'circle') return '/polygon/coordinates';
-  return reason === 'lon_range' ? '/center_lng' : '/center_lat';
+  if (shape_type === 'circle') return reason === 'lon_range' ? '/center_lng' : '/center_lat';
+  // The engine counts polygons first; only the coordinates of a MultiPolygon do so too.
+  const isPolygon = (polygon as { type?: unknown } | null)?.type === 'Polygon';
+  const path = isPolygon ? at.slice(1) : at;
+  return ['/polygon/coordinates', ...path].join('/');
 }
 
 function refuse(pointer: string, detail: string): Problem {
