@@ -71,8 +71,20 @@ async function edit(
   t.fail(`${options.what}: ${FIXES_MAX} fixes, and nothing has happened`);
 }
 
+/** What the engine answers to the question which fences hold the place where the device stands. */
+async function heldBy(): Promise<string[]> {
+  const points = [{ latitude: HERE.lat, longitude: HERE.lon }];
+  const { results } = await portal.send<{
+    results: { geofences: { geofence_name: string; version: number; in_force: boolean }[] }[];
+  }>('POST', '/v1/geofences/test', { points });
+  return (results[0]?.geofences ?? []).map(
+    (fence) => `${fence.geofence_name} v${fence.version}${fence.in_force ? '' : ' not in force'}`,
+  );
+}
+
 t.test('a fence is made, moved away, brought back and switched off', async (t) => {
   t.same(await send({}), [], 'nothing is here yet');
+  t.same(await heldBy(), []);
   let path = '';
   await edit(t, { what: 'made', wanted: 'geofence_enter Yard v1 fence_changed' }, async () => {
     const fence = await portal.send<{ geofence_id: number }>('POST', '/v1/geofences', {
@@ -81,14 +93,17 @@ t.test('a fence is made, moved away, brought back and switched off', async (t) =
     });
     path = `/v1/geofences/${fence.geofence_id}`;
   });
+  t.same(await heldBy(), ['Yard v1'], 'asked for, it is as the engine has it');
   await edit(t, { what: 'moved away', wanted: 'geofence_exit Yard v2 fence_changed' }, () =>
     portal.send('PATCH', path, { center_lat: 47.5 }),
   );
+  t.same(await heldBy(), []);
   await edit(
     t,
     { what: 'brought back under another name', wanted: 'geofence_enter Hof v3 fence_changed' },
     () => portal.send('PATCH', path, { center_lat: 47.4, geofence_name: 'Hof' }),
   );
+  t.same(await heldBy(), ['Hof v3']);
   await portal.send('PATCH', path, { status: 'disabled' });
   await edit(
     t,

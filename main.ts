@@ -274,6 +274,7 @@ async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   return buildServer({
     pool: parts.pool,
     authenticate: parts.authenticate,
+    fencesAt: (tenantId, lonDeg, latDeg) => ingest.fencesAt(tenantId, lonDeg, latDeg),
     cursorKey: cursorKey(config.cursorSecret),
     trustProxy: config.http.trustProxy,
     log: parts.log,

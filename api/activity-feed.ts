@@ -28,8 +28,8 @@ const Activity = Type.Object({
   equipment_has_iot_device_id: nullable(Id),
   event_type: Type.String({
     description:
-      '`geofence_enter`, `geofence_exit`, `alert_raised`, `alert_cleared`, `device_disconnected`, ' +
-      '`device_region_enter`, `device_region_leave`, and others.',
+      '`geofence_enter`, `geofence_exit`, `geofence_dwell`, `geofence_cross`, `alert_raised`, `alert_cleared`, ' +
+      '`device_disconnected`, `device_region_enter`, `device_region_leave`, and others.',
   }),
   event_time: Instant,
   received_at: Instant,
@@ -43,7 +43,11 @@ const Activity = Type.Object({
   metric_value: nullable(Type.Number()),
   severity: Type.String(),
   initial: Type.Boolean(),
-  cause: Type.String(),
+  cause: Type.String({
+    description:
+      '`move`, `first_fix`, `fence_changed`, `fence_removed`, `schedule`, `assignment_changed`, `device_removed`, ' +
+      '`rule_changed`, or `device` for what a device said itself.',
+  }),
 });
 
 const filters = closed({

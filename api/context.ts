@@ -2,6 +2,7 @@
 import type { FastifyRequest } from 'fastify';
 import type pg from 'pg';
 import { withTenant, type TenantDb } from '../db/tenancy.ts';
+import type { FenceSettings } from '../engine/types.ts';
 import { principalOf } from './guard.ts';
 import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
 
@@ -23,6 +24,16 @@ export const QUOTAS: Quotas = {
   openCommandsPerDeviceMax: 100,
 };
 
+/**
+ * The tenant's fences that hold a point, of all its accounts, as the running engine has them. Whoever asks must leave out
+ * what the caller may not see.
+ */
+export type FencesAt = (
+  tenantId: number,
+  lonDeg: number,
+  latDeg: number,
+) => readonly FenceSettings[];
+
 export interface ApiContext {
   /** Connections of the role `milepost_api`. */
   readonly pool: pg.Pool;
@@ -30,6 +41,7 @@ export interface ApiContext {
   readonly quotas: Quotas;
   /** Where the browser opens its WebSocket. */
   readonly liveUrl: string | null;
+  readonly fencesAt: FencesAt;
   /** Epoch milliseconds. */
   readonly now: () => number;
 }

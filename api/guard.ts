@@ -173,7 +173,11 @@ function unavailable(detail: string): Problem {
   return new Problem(code, detail, { headers: { 'retry-after': String(RETRY_AFTER_S) } });
 }
 
-function requirePermission(principal: Principal, permission: RoutePermission | undefined): void {
+/** Throws 403 when the right is missing; for what a route does beyond the right that it declares. */
+export function requirePermission(
+  principal: Principal,
+  permission: RoutePermission | undefined,
+): void {
   if (permission === 'signed_in') return;
   if (permission !== undefined && principal.permissions.has(permission)) return;
   throw new Problem('forbidden', `the right "${permission ?? 'undeclared'}" is missing`);

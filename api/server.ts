@@ -16,7 +16,7 @@ import { addActivityRoutes } from './activity-feed.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
-import { QUOTAS, type ApiContext, type Quotas } from './context.ts';
+import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { addEquipmentRoutes } from './equipment/routes.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
@@ -78,6 +78,7 @@ export interface ServerOptions extends ServerRouteOptions {
   readonly pool: pg.Pool;
   /** By `createAuthenticate`. */
   readonly authenticate: Authenticate;
+  readonly fencesAt: FencesAt;
   /** Signs cursors; 32 bytes or more. Cursors outlive a restart when it does. */
   readonly cursorKey: Uint8Array;
   /** Networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`; empty: nobody's. */
@@ -126,6 +127,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     cursors: createCursors(options.cursorKey),
     quotas: { ...QUOTAS, ...options.quotas },
     liveUrl: options.liveUrl ?? null,
+    fencesAt: options.fencesAt,
     now: options.now ?? Date.now,
   };
   addServerRoutes(app, options);
@@ -133,7 +135,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addEquipmentRoutes(app, context);
   addTelematicsRoutes(app, context);
   addHistoryRoutes(app, context);
-  addGeofenceRoutes(app, context);
+  await addGeofenceRoutes(app, context);
   addTelematicAlertRoutes(app, context);
   addActivityRoutes(app, context);
   addRejectRoutes(app, context);

@@ -127,6 +127,7 @@ export async function startTestPortal(
   const app = await buildServer({
     pool: apiPool,
     authenticate: (token) => authenticate!(token),
+    fencesAt: () => [],
     cursorKey: randomBytes(32),
     trustProxy: [],
     log: { level: 'silent' },

@@ -305,7 +305,10 @@ export const engineState = pgTable('engine_state', {
   updated_at: instantNow(),
 });
 
-/** Fences. `polygon` is a GeoJSON geometry, null for a circle. */
+/**
+ * Fences. `polygon` is a GeoJSON geometry, null for a circle; `active_hours` are read by the engine's `readActiveHours`,
+ * in `time_zone`, or where that is null the customer's.
+ */
 export const geofence = pgTable('geofence', {
   geofence_id: identity().primaryKey(),
   customer_id: id().notNull(),
@@ -326,6 +329,10 @@ export const geofence = pgTable('geofence', {
   version: integer().notNull().default(1),
   created_at: instantNow(),
   updated_at: instantNow(),
+  dwell_s: integer(),
+  cross_gap_s: integer().notNull().default(120),
+  active_hours: jsonb(),
+  time_zone: text(),
 });
 
 /** Kinds of transition. */

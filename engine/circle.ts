@@ -9,6 +9,7 @@ import {
   lonReachDeg,
   pathHaver,
   RADIANS,
+  TURNS_DEG,
 } from './geodesy.ts';
 import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
@@ -105,7 +106,7 @@ export class CirclePart implements Part {
     wayValues[2] = way.x1;
     wayValues[3] = way.y1;
     const latDeg = values[start + LAT_DEG]!;
-    for (let turn = -360; turn <= 360; turn += 360) {
+    for (const turn of TURNS_DEG) {
       const lonDeg = values[start + LON_DEG]! + turn;
       if (pathHaver(wayValues, 0, lonDeg, latDeg) <= values[start + REACH]!) return true;
     }

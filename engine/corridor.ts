@@ -8,6 +8,7 @@ import {
   lonReachDeg,
   pathHaver,
   RADIANS,
+  TURNS_DEG,
 } from './geodesy.ts';
 import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
@@ -92,7 +93,8 @@ export class CorridorPart implements Part {
     const { values, start } = this;
     const reachX = values[start + REACH_X_DEG]!;
     const reachY = values[start + REACH_Y_DEG]!;
-    for (let x = lonDeg - 360; x <= lonDeg + 360; x += 360) {
+    for (const turn of TURNS_DEG) {
+      const x = lonDeg + turn;
       if (x < values[start + MIN_X]! - reachX || x > values[start + MAX_X]! + reachX) continue;
       if (this.holdsInTurn(x, latDeg, reachX, reachY)) return true;
     }
@@ -140,7 +142,7 @@ export class CorridorPart implements Part {
   meets(way: Segment): boolean {
     const { values, start } = this;
     const limit = values[start + LIMIT]!;
-    for (let turn = -360; turn <= 360; turn += 360) {
+    for (const turn of TURNS_DEG) {
       setWay(way, turn);
       for (let at = start + HEAD_VALUES; at < this.end - 2; at += 2) {
         if (waysWithin(values, at, limit)) return true;
@@ -170,8 +172,8 @@ export class CorridorPart implements Part {
   private distanceM(lonDeg: number, latDeg: number): number {
     let least = 1;
     for (let at = this.start + HEAD_VALUES; at < this.end - 2; at += 2) {
-      for (let x = lonDeg - 360; x <= lonDeg + 360; x += 360) {
-        least = Math.min(least, pathHaver(this.values, at, x, latDeg));
+      for (const turn of TURNS_DEG) {
+        least = Math.min(least, pathHaver(this.values, at, lonDeg + turn, latDeg));
       }
     }
     return 2 * EARTH_RADIUS_M * Math.asin(Math.sqrt(least));

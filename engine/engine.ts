@@ -321,7 +321,7 @@ class PartitionEngine implements Engine {
     fix.timeMs = fixes.timeMs[row]!;
     fix.lonDeg = wrapLonDeg(fixes.lonDeg[row]!);
     fix.latDeg = fixes.latDeg[row]!;
-    fix.accuracyM = fixes.accuracyM[row]!;
+    fix.accuracyM = Math.fround(fixes.accuracyM[row]!);
     if (fix.timeMs <= slots.fixMs(slot) || !isOnEarth(fix)) {
       this.noteLate(slot, fix);
       return false;

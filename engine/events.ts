@@ -1,7 +1,6 @@
 /** Builds the engine's events, so that each kind fills the same fields in the same order. */
 import type { Subject } from './subject.ts';
-import type { EngineEvent, EventCause, EventType, Rule } from './types.ts';
-import type { FenceSettings } from './world.ts';
+import type { EngineEvent, EventCause, EventType, FenceSettings, Rule } from './types.ts';
 
 /** What a transition says beside who and where. */
 export interface Told {

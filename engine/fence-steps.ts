@@ -188,6 +188,8 @@ function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean 
   const { stays, slots, subject, events } = core;
   const entry = stays.entry[stay]!;
   const { fence } = entry;
+  // In the shape, but at a time at which the fence was not in force: it says nothing.
+  if (fence.schedule !== null && partsContain(entry.first, fix.lonDeg, fix.latDeg)) return true;
   if (!isBeyondBuffer(entry, fix)) return staysInside(core, stay);
   const isFirst = stays.fixes(stay) === 0;
   const fenceMoved = isFirst && stays.version(stay) !== fence.version && wasOutside(entry);

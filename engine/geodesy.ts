@@ -12,6 +12,9 @@ export const DEGREE_M = (EARTH_RADIUS_M * Math.PI) / 180;
 /** Added to boxes that come out of trigonometry, so that rounding never loses a point of the boundary. */
 export const BOX_PAD_DEG = 1e-9;
 
+/** What to add to a longitude to try it in the turn before, its own and the next. */
+export const TURNS_DEG = [-360, 0, 360] as const;
+
 /** Radians in a degree. */
 export const RADIANS = Math.PI / 180;
 

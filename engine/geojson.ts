@@ -293,7 +293,7 @@ function readPositions(
   for (let i = 0; i < positions.length; i++) {
     const position = positions[i];
     if (!isPosition(position)) refusePosition(positions, position, pointerTo(`/${i}`));
-    read[i] = [position[0], position[1]];
+    read[i] = position.length === 2 ? position : [position[0], position[1]];
   }
   return read;
 }

@@ -4,7 +4,7 @@
  * stripes and cells (`ring-index.ts`), which spare most edges and change no answer.
  */
 import type { CoordinateStore, Run } from './coordinates.ts';
-import { BOX_PAD_DEG, DEGREE_M, haverOfM, lonReachDeg, pathHaver } from './geodesy.ts';
+import { BOX_PAD_DEG, DEGREE_M, haverOfM, lonReachDeg, pathHaver, TURNS_DEG } from './geodesy.ts';
 import type { RingIndex } from './ring-index.ts';
 import { cellSide, indexRing, stripeOf } from './ring-index.ts';
 import type { LonLat } from './types.ts';
@@ -73,7 +73,7 @@ export function prepareRing(
   const count = path.x.length;
   const { values, start } = store.take(2 * count);
   for (let i = 0; i < count; i++) {
-    values[start + 2 * i] = path.x[i]! + shift;
+    values[start + 2 * i] = shifted(path.x[i]!, shift, positions[i]?.[0]);
     values[start + 2 * i + 1] = path.y[i]!;
   }
   const plain = {
@@ -85,6 +85,11 @@ export function prepareRing(
   };
   if (count - 1 <= LINEAR_EDGES_MAX) return { ring: plain, bounds };
   return { ring: { ...plain, index: indexRing(plain, bounds) }, bounds };
+}
+
+/** As written, where that is known, and whole turns in one step: two would round twice. */
+function shifted(x: number, shift: number, writtenDeg = x): number {
+  return writtenDeg + (Math.round((x - writtenDeg) / 360) * 360 + shift);
 }
 
 /** 1 inside, 0 on the boundary, −1 outside; the ring is tried in the point's own turn and the next. */
@@ -184,10 +189,11 @@ export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: num
     isNear = pathHaver(values, at, x, latDeg) <= limit;
     return isNear;
   };
-  for (let x = lonDeg - 360; x <= lonDeg + 360 && !isNear; x += 360) {
-    edgesBetween(ring, latDeg - reachY, latDeg + reachY, (at) => test(at, x));
+  for (const turn of TURNS_DEG) {
+    edgesBetween(ring, latDeg - reachY, latDeg + reachY, (at) => test(at, lonDeg + turn));
+    if (isNear) return true;
   }
-  return isNear;
+  return false;
 }
 
 /**
@@ -201,7 +207,9 @@ export function ringClearanceDeg(
 ): number {
   let clear = maxDeg;
   const { values } = ring;
-  for (let x = lonDeg; x <= lonDeg + (ring.isWrapped ? 360 : 0); x += 360) {
+  for (const turn of TURNS_DEG) {
+    if (turn < 0 || (turn > 0 && !ring.isWrapped)) continue;
+    const x = lonDeg + turn;
     edgesBetween(ring, latDeg - maxDeg, latDeg + maxDeg, (at) => {
       clear = Math.min(clear, edgeClearance(values, at, x, latDeg));
       return clear <= 0;

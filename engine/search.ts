@@ -119,7 +119,8 @@ function setWay(way: Segment, previous: FenceFix, fix: FenceFix): boolean {
   return turn !== 0;
 }
 
-/** Whether a fix is accurate enough to move the state. */
+/** Whether a fix is accurate enough to move the state; both as 32-bit floats, as the database has them. */
 export function moves({ fence }: FenceEntry, accuracyM: number): boolean {
-  return fence.accuracyMMax === null || !(accuracyM > fence.accuracyMMax);
+  const { accuracyMMax } = fence;
+  return accuracyMMax === null || !(accuracyM > Math.fround(accuracyMMax));
 }

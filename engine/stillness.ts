@@ -5,13 +5,12 @@
  *
  * A box is kept only where the stays are settled: inside exactly the fences that hold the fix, with nothing counted. Then a
  * fix in the box could change nothing but by time, which `dueMs` watches; a fence with a schedule that holds the fix may
- * change by time alone, so there no box is kept. Those with a schedule that do not hold it hold nothing of the box.
+ * change by time alone, in force or not, so there no box is kept. Those that do not hold it hold nothing of the box.
  */
 import type { Area } from './cell-grid.ts';
 import type { Core } from './core.ts';
 import { floatAbove, floatBelow } from './floats.ts';
 import type { FenceFix } from './search.ts';
-import { found } from './search.ts';
 
 /** Who moved further than this along an axis is under way, and would leave the box with the next fix. */
 const STILL_DEG_MAX = 0.0004;
@@ -34,9 +33,6 @@ export function keepStill(core: Core, slot: number, previous: FenceFix, fix: Fen
   slots.setStillEpoch(slot, -1);
   if (!(Math.abs(fix.lonDeg - previous.lonDeg) <= STILL_DEG_MAX)) return;
   if (!(Math.abs(fix.latDeg - previous.latDeg) <= STILL_DEG_MAX)) return;
-  for (let i = 0; i < found.count; i++) {
-    if (found.entries[i]!.fence.schedule !== null) return;
-  }
   const { tenant } = slots.scope[slot]!;
   const reach = clearanceDeg(core, slot, fix);
   if (reach < BOX_DEG_MIN) return;
@@ -61,8 +57,11 @@ function clearanceDeg(core: Core, slot: number, { lonDeg, latDeg }: FenceFix): n
   const count = grid.searchArea(area);
   for (let i = 0; i < count && reach >= BOX_DEG_MIN; i++) {
     const item = grid.found[i]!;
-    if (!grid.isMixedAlong(item, area)) continue;
-    reach = parts[item]!.clearanceDeg(lonDeg, latDeg, reach);
+    const part = parts[item]!;
+    if (part.isLimited && part.entry!.fence.schedule !== null && part.contains(lonDeg, latDeg)) {
+      return 0;
+    }
+    if (grid.isMixedAlong(item, area)) reach = part.clearanceDeg(lonDeg, latDeg, reach);
   }
   return reach;
 }

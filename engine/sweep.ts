@@ -40,6 +40,10 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
     if (stays.phase(stay) === INSIDE) tellEnd(core, slot, stay, { cause, timeMs });
     slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }
+  if (device !== null && device !== was) {
+    slots.device[slot] = device;
+    slots.scope[slot] = null;
+  }
   planDue(core, slot);
 }
 
@@ -48,6 +52,8 @@ function needsSweep({ slots, stays }: Core, slot: number, device: Device | null)
   for (let stay = slots.stays(slot); stay >= 0; stay = stays.next(stay)) {
     const entry = stays.entry[stay]!;
     if (entry.isGone || entry.fence.version !== stays.version(stay)) return true;
+    // Its hours may be those of another zone now, without a new version.
+    if (entry.fence.schedule !== null) return true;
     if (!isInScope(entry.fence, device!)) return true;
   }
   return false;
@@ -69,7 +75,8 @@ function endingCause(entry: FenceEntry, was: Device, device: Device | null): Eve
 /** The end of the window as the fence's schedule is now; a cause when it is not in force by it. */
 function newWindow({ stays }: Core, stay: number, timeMs: number): EventCause | null {
   const { version, schedule } = stays.entry[stay]!.fence;
-  if (stays.version(stay) === version || stays.phase(stay) !== INSIDE) return null;
+  if (stays.phase(stay) !== INSIDE) return null;
+  if (stays.version(stay) === version && schedule === null) return null;
   // The window had ended before it was changed.
   if (stays.endMs(stay) <= timeMs) return null;
   if (schedule !== null && !isInForce(schedule, timeMs)) return 'fence_changed';

@@ -45,6 +45,9 @@ export interface Fence {
   readonly schedule: Schedule | null;
 }
 
+/** A fence without its shape: what the engine remembers of it beside its prepared geometry. */
+export type FenceSettings = Omit<Fence, 'shape'>;
+
 /** Weekly windows in local time. */
 export interface Schedule {
   /** IANA name, `Europe/Berlin`. */

@@ -8,13 +8,10 @@ import { CoordinateStore } from './coordinates.ts';
 import { wrapLonDeg } from './geodesy.ts';
 import type { Box, Part } from './part.ts';
 import { boxesOf, prepareShape, releaseParts } from './prepare.ts';
-import type { Device, Edit, Fence, Rule } from './types.ts';
+import type { Device, Edit, Fence, FenceSettings, Rule } from './types.ts';
 
 /** Searches are counted in small integers; before they run out, all stamps start anew. */
 const SEARCH_COUNT_MAX = 2 ** 30;
-
-/** A fence without its shape, which is kept as prepared parts only. */
-export type FenceSettings = Omit<Fence, 'shape'>;
 
 /** A fence as it is now: an edit changes it in place, so that what remembers it sees the edit. */
 export class FenceEntry {

@@ -1,11 +1,10 @@
 /**
- * Reads the configuration that ingestion works from: devices, gateways, fences, rules, and what devices were last
- * known to do. All reads run under the ingest role and see every tenant. Refuses to know the engine's state.
+ * Reads the configuration that ingestion works from: devices, gateways, rules, and what devices were last known to do;
+ * fences are read by `fence-rows.ts`. All reads run under the ingest role and see every tenant. Refuses to know the
+ * engine's state.
  */
 import type { Pool } from 'pg';
-import type { DeviceLast, DeviceState, Fence, Rule } from '../engine/types.ts';
-import { shapeFromGeoJson } from '../engine/geojson.ts';
-import { checkShape } from '../engine/shape.ts';
+import type { DeviceLast, DeviceState, Rule } from '../engine/types.ts';
 import { digestOf, type Gateway, type RegisteredDevice } from './registry.ts';
 
 /** Rows fetched for a set of ids, or for everything when `ids` is `null`. */
@@ -138,81 +137,6 @@ export async function readGateways(pool: Pool, ids: Ids): Promise<Gateway[]> {
     tokenHash: row.token_hash,
     iotDeviceIds: row.iot_device_ids === null ? null : new Set(row.iot_device_ids.map(Number)),
   }));
-}
-
-interface FenceRow {
-  geofence_id: number;
-  version: number;
-  customer_id: number;
-  account_id: number | null;
-  geofence_name: string;
-  shape_type: string;
-  polygon: unknown;
-  center_lat: number | null;
-  center_lng: number | null;
-  radius_m: number | null;
-  width_m: number | null;
-  exit_buffer_m: number;
-  enter_fix_count: number;
-  exit_fix_count: number;
-  accuracy_m_max: number | null;
-}
-
-/** A fence whose stored shape the engine refuses: written past the API. It is left out and logged. */
-export interface BadFence {
-  readonly fenceId: number;
-  readonly reason: string;
-}
-
-/** Versions of all active fences by id. */
-export async function readFenceVersions(pool: Pool): Promise<Map<number, number>> {
-  const { rows } = await pool.query<{ geofence_id: number; version: number }>(
-    `select geofence_id, version from geofence where status = 'active'`,
-  );
-  return new Map(rows.map((row) => [row.geofence_id, row.version]));
-}
-
-/** Active fences, and those that cannot be used with the reason. */
-export async function readFences(
-  pool: Pool,
-  ids: readonly number[],
-): Promise<{ fences: Fence[]; bad: BadFence[] }> {
-  const { rows } = await pool.query<FenceRow>(
-    `select geofence_id, version, customer_id, account_id, geofence_name, shape_type, polygon, center_lat, center_lng,
-            radius_m, width_m, exit_buffer_m, enter_fix_count, exit_fix_count, accuracy_m_max
-       from geofence where status = 'active' and geofence_id = any ($1)`,
-    [ids],
-  );
-  const fences: Fence[] = [];
-  const bad: BadFence[] = [];
-  for (const row of rows) {
-    const result = shapeFromGeoJson(row);
-    if (!result.ok) {
-      bad.push({ fenceId: row.geofence_id, reason: `${result.reason}: ${result.detail}` });
-      continue;
-    }
-    const check = checkShape(result.shape);
-    if (!check.ok) {
-      bad.push({ fenceId: row.geofence_id, reason: `${check.reason}: ${check.detail}` });
-      continue;
-    }
-    fences.push({
-      fenceId: row.geofence_id,
-      version: row.version,
-      tenantId: row.customer_id,
-      accountId: row.account_id,
-      name: row.geofence_name,
-      shape: result.shape,
-      exitBufferM: row.exit_buffer_m,
-      enterFixCount: row.enter_fix_count,
-      exitFixCount: row.exit_fix_count,
-      accuracyMMax: row.accuracy_m_max,
-      dwellMs: null,
-      crossGapMsMax: 0,
-      schedule: null,
-    });
-  }
-  return { fences, bad };
 }
 
 /** Active alert rules. */

@@ -8,7 +8,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Pool } from 'pg';
 import type { Change } from '../db/change-feed.ts';
-import type { Edit, Fence } from '../engine/types.ts';
+import type { Edit } from '../engine/types.ts';
+import { FenceSync } from './fence-sync.ts';
 import type { Logger } from './logger.ts';
 import type { Link, Registry, RegisteredDevice } from './registry.ts';
 import {
@@ -16,8 +17,6 @@ import {
   readDeviceIdsOf,
   readDevices,
   readDeviceStates,
-  readFences,
-  readFenceVersions,
   readGateways,
   readRules,
   readUnits,
@@ -29,8 +28,6 @@ import {
 const RETRY_MS = 500;
 /** Devices whose state is read in one query. */
 const RESTORE_DEVICES_MAX = 5_000;
-/** Fences read in one query. */
-const FENCES_READ_MAX = 1_000;
 /** How often tokens are looked at whose time may be over. */
 const TOKEN_SWEEP_MS = 1_000;
 /** Changed ids gathered before a full reload is cheaper than single rows. */
@@ -78,8 +75,7 @@ export class ConfigSync {
   private readonly options: SyncOptions;
   /** Links of devices that were here before: what memory holds of them is ahead of the database. */
   private readonly departed = new Set<number>();
-  /** Versions of the fences in force. */
-  private readonly fences = new Map<number, number>();
+  private readonly fences: FenceSync;
   private readonly rules = new Map<number, string>();
   /** When the token before the last one runs out, by device. */
   private readonly tokenEndsMs = new Map<number, number>();
@@ -91,10 +87,12 @@ export class ConfigSync {
 
   constructor(options: SyncOptions) {
     this.options = options;
+    const { pool, target, log } = options;
+    this.fences = new FenceSync({ pool, log, applyEdits: (edits) => target.applyEdits(edits) });
   }
 
   get fenceCount(): number {
-    return this.fences.size;
+    return this.fences.count;
   }
 
   get ruleCount(): number {
@@ -175,40 +173,10 @@ export class ConfigSync {
   }
 
   private async sync(round: Round): Promise<void> {
-    await this.syncFences(round);
+    await this.fences.sync(round);
     await this.syncRules(round);
     await this.syncGateways(round);
     await this.syncDevices(round);
-  }
-
-  private async syncFences(round: Round): Promise<void> {
-    const ids = round.full ? await this.changedFences() : [...round.fences];
-    const found: Fence[] = [];
-    for (let from = 0; from < ids.length; from += FENCES_READ_MAX) {
-      const some = ids.slice(from, from + FENCES_READ_MAX);
-      const { fences, bad } = await readFences(this.options.pool, some);
-      for (const fence of bad) {
-        this.options.log.error({ fence }, 'a stored fence is refused by the engine');
-      }
-      found.push(...fences);
-    }
-    const present = new Set(found.map((fence) => fence.fenceId));
-    const gone = ids.filter((fenceId) => !present.has(fenceId) && this.fences.has(fenceId));
-    // At once: a tree that is loaded whole is the better one. Noted when it is done, as a round that fails is done again.
-    this.options.target.applyEdits([
-      ...found.map((fence) => ({ type: 'fence_put', fence }) as const),
-      ...gone.map((fenceId) => ({ type: 'fence_delete', fenceId }) as const),
-    ]);
-    for (const { fenceId, version } of found) this.fences.set(fenceId, version);
-    for (const fenceId of gone) this.fences.delete(fenceId);
-  }
-
-  /** Fences whose version is not the one in force: every edit makes a new one. */
-  private async changedFences(): Promise<number[]> {
-    const versions = await readFenceVersions(this.options.pool);
-    const gone = [...this.fences.keys()].filter((fenceId) => !versions.has(fenceId));
-    const changed = [...versions].filter(([id, version]) => this.fences.get(id) !== version);
-    return [...gone, ...changed.map(([fenceId]) => fenceId)];
   }
 
   private async syncRules(round: Round): Promise<void> {

@@ -10,8 +10,8 @@ import type { Registry as PromRegistry } from 'prom-client';
 import { createChangeFeed } from '../db/change-feed.ts';
 import { createPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
-import type { EngineEvent } from '../engine/types.ts';
-import { applyEdits, createWorld } from '../engine/world.ts';
+import type { EngineEvent, FenceSettings } from '../engine/types.ts';
+import { applyEdits, createWorld, fencesAt } from '../engine/world.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import { CommandSender } from './commands.ts';
 import { ConfigSync } from './config-sync.ts';
@@ -80,6 +80,8 @@ export interface Ingest {
   summary(): IngestSummary;
   /** The latest position of a unit, or `null` where there is none to show (any more). */
   livePosition(equipmentId: number): Promise<SeedPosition | null>;
+  /** The tenant's fences that hold a point, as the engine has them now: an edit is seen when the change feed told it. */
+  fencesAt(tenantId: number, lonDeg: number, latDeg: number): readonly FenceSettings[];
   /** Why new data cannot be taken now; empty when it can. */
   notReady(): string[];
 }
@@ -92,7 +94,7 @@ const SPARE_CONNECTIONS = 4;
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
   const { leader, sync, partitions, changeFeed, intake, turns, metrics, registry } = room;
-  const { pool, writers, answerWatch } = room;
+  const { pool, writers, world, answerWatch } = room;
   const { doors, knocks, commands } = room.entrance;
   let phase: 'built' | 'starting' | 'running' | 'stopping' = 'built';
   let stopTrimming: () => void = () => undefined;
@@ -137,6 +139,7 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     summary: () => metrics.summary(),
     livePosition: async (equipmentId) => (await readLivePositions(pool, [equipmentId]))[0] ?? null,
+    fencesAt: (tenantId, lonDeg, latDeg) => fencesAt(world, tenantId, lonDeg, latDeg),
     notReady() {
       const reasons: string[] = [];
       if (phase !== 'running') reasons.push(`ingest is ${phase}`);
@@ -212,7 +215,7 @@ function buildRoom(options: IngestOptions) {
     openView: (signal) => openSessionView(options.connectionString, signal),
     log,
   });
-  const told = { pool, writers, registry, turns, leader, metrics };
+  const told = { pool, writers, registry, world, turns, leader, metrics };
   return { ...told, partitions, intake, entrance, sync, changeFeed, answerWatch };
 }
 

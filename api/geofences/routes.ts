@@ -1,11 +1,12 @@
-/** Fences: listed, read, made, changed, deleted. The running engine hears of a change by the database's change feed. */
+/** Fences: listed, read, made, changed, deleted, as columns or as GeoJSON. The running engine hears of a change by the database's change feed. */
 import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import { Type, type Static, type TSchema } from 'typebox';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { principalOf } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
+import { Problem } from '../problem.ts';
 import {
   closed,
   guardedProblems,
@@ -20,7 +21,25 @@ import {
   readCondition,
   writeCondition,
 } from '../schemas.ts';
-import { Geofence, GeofenceCreate, GeofencePatch, SHAPE_TYPES, STATUSES } from './schemas.ts';
+import {
+  fromFeature,
+  GEOJSON_CONTENT_TYPE,
+  GeofenceFeature,
+  GeofenceFeatureCreate,
+  GeofenceFeatures,
+  inFeature,
+  toFeature,
+  wantsGeoJson,
+} from './geojson.ts';
+import { addHoldingRoute } from './holding.ts';
+import {
+  Geofence,
+  GeofenceCreate,
+  GeofencePatch,
+  SHAPE_TYPES,
+  STATUSES,
+  type GeofenceCreateBody,
+} from './schemas.ts';
 import {
   createGeofence,
   deleteGeofence,
@@ -33,10 +52,35 @@ const tags = ['geofence'];
 const read = { permission: 'geofence:read' } as const;
 const write = { permission: 'geofence:write' } as const;
 
+const GEOJSON_NOTE = `With \`Accept: ${GEOJSON_CONTENT_TYPE}\``;
+
 /** Adds the routes. */
-export function addGeofenceRoutes(app: FastifyInstance, context: ApiContext): void {
+export async function addGeofenceRoutes(app: FastifyInstance, context: ApiContext): Promise<void> {
   addReading(app, context);
-  addWriting(app, context);
+  // In a scope of its own: nothing else takes GeoJSON.
+  await app.register((creating) => {
+    creating.removeContentTypeParser(MERGE_PATCH_CONTENT_TYPE);
+    creating.addContentTypeParser(
+      GEOJSON_CONTENT_TYPE,
+      { parseAs: 'string' },
+      creating.getDefaultJsonParser('error', 'error'),
+    );
+    addCreating(creating, context);
+    return Promise.resolve();
+  });
+  addChanging(app, context);
+  addHoldingRoute(app, context);
+}
+
+/** The response of a route that answers in JSON or GeoJSON. */
+function either(json: TSchema, geoJson: TSchema) {
+  return {
+    description: 'Columns, or GeoJSON where that is asked for.',
+    content: {
+      'application/json': { schema: json },
+      [GEOJSON_CONTENT_TYPE]: { schema: geoJson },
+    },
+  };
 }
 
 function addReading(app: FastifyInstance, context: ApiContext): void {
@@ -45,57 +89,87 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
     operationId: 'listGeofences',
     tags,
     summary: 'Fences, oldest first',
+    description: `${GEOJSON_NOTE} a FeatureCollection, with \`page\` beside its features.`,
     querystring: closed({
       ...pageQuery,
       account_id: Type.Optional(Id),
       status: Type.Optional(oneOf(STATUSES)),
       shape_type: Type.Optional(oneOf(SHAPE_TYPES)),
     }),
-    response: { 200: pageOf(Geofence), ...guardedProblems },
+    response: { 200: either(pageOf(Geofence), GeofenceFeatures), ...guardedProblems },
   };
-  routes.get('/v1/geofences', { config: read, schema: listSchema }, async (request) => {
+  routes.get('/v1/geofences', { config: read, schema: listSchema }, async (request, reply) => {
     const list = openList(context, request, 'geofences');
     const afterId = list.after && (list.after[0] as number);
     const rows = await inTenant(context, request, (db) =>
       listGeofences(db, request.query, afterId, list.rowsMax),
     );
-    return list.page(rows, (row) => [row.geofence_id]);
+    const { data, page } = list.page(rows, (row) => [row.geofence_id]);
+    reply.header('vary', 'accept');
+    if (!wantsGeoJson(request.headers.accept)) return { data, page };
+    reply.type(GEOJSON_CONTENT_TYPE);
+    return { type: 'FeatureCollection', features: data.map(toFeature), page };
   });
 
   const getSchema = {
     operationId: 'getGeofence',
     tags,
     summary: 'One fence',
+    description: `${GEOJSON_NOTE} a Feature.`,
     params: idParams,
     headers: readCondition,
-    response: { 200: Geofence, 304: notModified, ...guardedProblems, ...problems(404) },
+    response: {
+      200: either(Geofence, GeofenceFeature),
+      304: notModified,
+      ...guardedProblems,
+      ...problems(404),
+    },
   };
   routes.get('/v1/geofences/:id', { config: read, schema: getSchema }, async (request, reply) => {
     const row = await inTenant(context, request, (db) => getGeofence(db, request.params.id));
-    reply.header('etag', entityTag(row.version));
+    reply.header('etag', entityTag(row.version)).header('vary', 'accept');
     if (isKnown(request.headers['if-none-match'], row.version)) return reply.code(304).send();
-    return row;
+    if (!wantsGeoJson(request.headers.accept)) return row;
+    return reply.type(GEOJSON_CONTENT_TYPE).send(toFeature(row));
   });
 }
 
-function addWriting(app: FastifyInstance, context: ApiContext): void {
-  const routes = app.withTypeProvider<TypeBoxTypeProvider>();
-  const createSchema = {
+function addCreating(app: FastifyInstance, context: ApiContext): void {
+  const schema = {
     operationId: 'createGeofence',
     tags,
     summary: 'Make a fence',
-    body: GeofenceCreate,
+    description:
+      'Of columns or of a GeoJSON Feature. The running engine has it as soon as the change feed has told it.',
+    body: {
+      content: {
+        'application/json': { schema: GeofenceCreate },
+        [GEOJSON_CONTENT_TYPE]: { schema: GeofenceFeatureCreate },
+      },
+    },
     response: { 201: Geofence, ...guardedProblems, ...problems(409, 415, 422) },
   };
-  routes.post('/v1/geofences', { config: write, schema: createSchema }, async (request, reply) => {
+  const routes = app.withTypeProvider<TypeBoxTypeProvider>();
+  routes.post('/v1/geofences', { config: write, schema }, async (request, reply) => {
+    const isFeature = request.mediaType === GEOJSON_CONTENT_TYPE;
+    const body = isFeature
+      ? fromFeature(request.body as Static<typeof GeofenceFeatureCreate>)
+      : (request.body as GeofenceCreateBody | undefined);
+    // Without a body there is no content type either, and so no schema that would have refused it.
+    if (!body) throw new Problem('invalid_request', 'send a fence');
     const max = context.quotas.geofencesPerTenantMax;
     const row = await inTenant(context, request, (db) =>
-      createGeofence(db, principalOf(request), request.body, max),
-    );
+      createGeofence(db, principalOf(request), body, max),
+    ).catch((error: unknown) => {
+      throw isFeature ? inFeature(error) : error;
+    });
     reply.header('location', `/v1/geofences/${row.geofence_id}`);
     return reply.code(201).header('etag', entityTag(row.version)).send(row);
   });
+}
 
+function addChanging(app: FastifyInstance, context: ApiContext): void {
+  const routes = app.withTypeProvider<TypeBoxTypeProvider>();
   const patchSchema = {
     operationId: 'patchGeofence',
     tags,

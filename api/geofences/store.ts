@@ -8,6 +8,7 @@ import { mergePatch } from '../merge-patch.ts';
 import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { notFound, Problem } from '../problem.ts';
 import { checkedShape } from './check.ts';
+import { requireHours } from './hours.ts';
 import type { GeofenceCreateBody, GeofencePatchBody } from './schemas.ts';
 
 export type GeofenceRow = typeof geofence.$inferSelect;
@@ -48,7 +49,7 @@ export async function getGeofence(db: TenantDb, id: number): Promise<GeofenceRow
   return rows[0];
 }
 
-/** Throws 422 for a shape that cannot be one or a foreign account, 409 when the tenant has its fill of fences. */
+/** Throws 422 for a shape or hours that cannot be, or a foreign account, 409 when the tenant has its fill of fences. */
 export async function createGeofence(
   db: TenantDb,
   principal: Principal,
@@ -56,6 +57,7 @@ export async function createGeofence(
   perTenantMax: number,
 ): Promise<GeofenceRow> {
   const shape = checkedShape(null, body);
+  await requireHours(db, null, body);
   await requireAccount(db, principal, body.account_id ?? null);
   const [held] = await db.select({ rows: count() }).from(geofence);
   if (held!.rows >= perTenantMax) {
@@ -84,6 +86,7 @@ export async function patchGeofence(
       ? patch
       : { ...patch, polygon: mergePatch(stored.polygon, patch.polygon) };
   const shape = checkedShape(stored, sent);
+  await requireHours(db, stored, patch);
   if (patch.account_id !== undefined) await requireAccount(db, principal, patch.account_id);
   const changed = await db
     .update(geofence)
