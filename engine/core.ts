@@ -44,7 +44,7 @@ export class Core {
     if (known && known.rulesEpoch === known.tenant.rulesEpoch) return known;
     const scope = this.scopes.of(this.world, slots.device[slot]!);
     slots.scope[slot] = scope;
-    slots.rules[slot] = statesInScope(slots.rules[slot]!, scope.rules);
+    slots.setRules(slot, statesInScope(slots.rules(slot), scope.rules));
     return scope;
   }
 }

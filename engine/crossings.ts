@@ -45,7 +45,7 @@ function testCrossed(core: Core, slot: number, item: number, along: Segment, end
   const entry = part.entry!;
   // Marked: it holds the fix, or the device has a stay there.
   if (entry.foundStamp === found.search || entry.stayStamp === found.search) return;
-  if (fix.timeMs - previous.timeMs > entry.fence.crossGapMsMax) return;
+  if (fix.timeMs - previous.timeMs > entry.crossGapMsMax) return;
   if (part.isLimited && !isConcerned(core, slot, entry, fix)) return;
   if (!moves(entry, fix.accuracyM) || !moves(entry, previous.accuracyM)) return;
   if (crossed.includes(entry) || !partsMeet(entry.first, found.way)) return;
@@ -53,9 +53,9 @@ function testCrossed(core: Core, slot: number, item: number, along: Segment, end
 }
 
 function tellCrossed(core: Core, slot: number, fix: FenceFix): void {
-  crossed.sort((a, b) => a.fence.fenceId - b.fence.fenceId);
+  crossed.sort((a, b) => a.fenceId - b.fenceId);
   core.subject.set(core.slots, slot);
-  for (const { fence } of crossed) {
+  for (const fence of crossed) {
     core.events.push(
       fenceEvent(core.subject, 'geofence_cross', fence, {
         timeMs: fix.timeMs,

@@ -63,7 +63,7 @@ export function nextDueMs({ due, slots, stays }: Core): number {
 
 /** Infinity for a stay that had its dwell, is to have none, or of which the newest fix was outside. */
 function dwellDueMs(stays: Stays, stay: number): number {
-  const { dwellMs } = stays.entry[stay]!.fence;
+  const { dwellMs } = stays.entry[stay]!;
   if (dwellMs === null || stays.dwelled(stay) === 1 || stays.fixes(stay) > 0) return Infinity;
   const reachedMs = Math.max(stays.enteredMs(stay) + dwellMs, stays.enterMs(stay));
   return reachedMs <= stays.endMs(stay) ? reachedMs : Infinity;
@@ -71,7 +71,7 @@ function dwellDueMs(stays: Stays, stay: number): number {
 
 function dwellEvent(core: Core, slot: number, stay: number): EngineEvent {
   const { stays, subject, slots } = core;
-  const { fence } = stays.entry[stay]!;
+  const fence = stays.entry[stay]!;
   const enteredMs = stays.enteredMs(stay);
   const timeMs = Math.max(enteredMs + (fence.dwellMs ?? 0), stays.enterMs(stay));
   return fenceEvent(subject.set(slots, slot), 'geofence_dwell', fence, {
@@ -87,7 +87,7 @@ function endEvent(core: Core, slot: number, stay: number): EngineEvent {
   const { stays, subject, slots } = core;
   const timeMs = stays.endMs(stay);
   const isOut = stays.fixes(stay) > 0;
-  return fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!.fence, {
+  return fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!, {
     timeMs,
     cause: 'schedule',
     enteredMs: stays.enteredMs(stay),

@@ -142,7 +142,7 @@ class PartitionEngine implements Engine {
     assert(this.pending, 'rollback: no batch is pending');
     const { touched, slots, stays } = this.core;
     for (let i = this.logSlots.length - 1; i >= 0; i--) {
-      const readingMs = slots.readingMs[this.logSlots[i]!]!;
+      const readingMs = slots.readingMs.get(this.logSlots[i]!)!;
       const before = this.logMs[i];
       if (before === undefined) readingMs.delete(this.logCodes[i]!);
       else readingMs.set(this.logCodes[i]!, before);
@@ -180,10 +180,13 @@ class PartitionEngine implements Engine {
       slots.setFix(slot, { timeMs: fixMs, lonDeg: wrapLonDeg(last.lonDeg), latDeg, accuracyM });
     }
     const codes = Object.entries(last?.readingMs ?? {});
-    if (codes.length > 0) slots.readingMs[slot] = new Map(codes);
+    if (codes.length > 0) slots.readingMs.set(slot, new Map(codes));
     if (state !== null) {
       if (state.rules.length > 0) {
-        slots.rules[slot] = state.rules.toSorted((a, b) => a.ruleId - b.ruleId);
+        slots.setRules(
+          slot,
+          state.rules.toSorted((a, b) => a.ruleId - b.ruleId),
+        );
       }
       if (hasStays(state)) this.restored.set(slot, state);
     }
@@ -200,7 +203,7 @@ class PartitionEngine implements Engine {
       return stateOf(stays, touched.stays(i), touched.rules[i]!);
     }
     const restored = this.restored.get(slot);
-    return restored ?? stateOf(stays, slots.stays(slot), slots.rules[slot]!);
+    return restored ?? stateOf(stays, slots.stays(slot), slots.rules(slot));
   }
 
   nextDueMs(): number {
@@ -349,7 +352,7 @@ class PartitionEngine implements Engine {
       sample.value = fixMetric(fixes, row, i);
       stepRules(subject, rules, sample, core.events);
     }
-    core.slots.rules[slot] = subject.rules;
+    core.slots.setRules(slot, subject.rules);
   }
 
   private stepReading(slot: number, readings: ReadingColumns, row: number): void {
@@ -357,7 +360,8 @@ class PartitionEngine implements Engine {
     const { slots } = core;
     const code = readings.metricCode[row]!;
     const timeMs = readings.timeMs[row]!;
-    const readingMs = (slots.readingMs[slot] ??= new Map<string, number>());
+    let readingMs = slots.readingMs.get(slot);
+    if (!readingMs) slots.readingMs.set(slot, (readingMs = new Map<string, number>()));
     const lastMs = readingMs.get(code);
     if (Number.isNaN(timeMs) || (lastMs !== undefined && timeMs <= lastMs)) {
       this.lateCount++;
@@ -373,7 +377,7 @@ class PartitionEngine implements Engine {
     sample.value = readings.value[row]!;
     const subject = core.subject.set(slots, slot);
     stepRules(subject, rules, sample, core.events);
-    slots.rules[slot] = subject.rules;
+    slots.setRules(slot, subject.rules);
   }
 
   /** A repeat of the newest fix is stored already, so only one before it says something of the past. */
@@ -421,7 +425,7 @@ class PartitionEngine implements Engine {
     for (let i = 0; i < touched.count; i++) {
       const slot = touched.slot(i);
       const head = slots.stays(slot);
-      const rules = slots.rules[slot]!;
+      const rules = slots.rules(slot);
       const isAsBefore =
         !touched.isFresh(i) &&
         sameRules(rules, touched.rules[i]!) &&

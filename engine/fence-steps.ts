@@ -57,7 +57,7 @@ function isAsBefore({ slots, stays }: Core, slot: number): boolean {
       stays.phase(stay) !== INSIDE ||
       entry.foundStamp !== found.search ||
       stays.fixes(stay) > 0 ||
-      entry.fence.version !== stays.version(stay)
+      entry.version !== stays.version(stay)
     ) {
       return false;
     }
@@ -90,7 +90,7 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
   }
   if (entered.length === 0) return;
   if (entered.length > 1) {
-    entered.sort((a, b) => stays.entry[a]!.fence.fenceId - stays.entry[b]!.fence.fenceId);
+    entered.sort((a, b) => stays.entry[a]!.fenceId - stays.entry[b]!.fenceId);
   }
   core.subject.set(slots, slot);
   for (const stay of entered) tellEnter(core, stay);
@@ -117,7 +117,7 @@ function staysOn(core: Core, slot: number, stay: number, fix: FenceFix): boolean
 
 function countIn({ stays }: Core, stay: number, fix: FenceFix): void {
   const entry = stays.entry[stay]!;
-  const { version, enterFixCount } = entry.fence;
+  const { version, enterFixCount } = entry;
   // Under another version the count goes on only if the fix before lies in the new shape, too.
   if (stays.version(stay) === version || wasInside(entry))
     stays.setFixes(stay, stays.fixes(stay) + 1);
@@ -139,13 +139,13 @@ function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): v
   stays.setFixes(stay, 1);
   slots.setStays(slot, stays.insert(slots.stays(slot), stay));
   const waits = cause === 'move' || cause === 'first_fix';
-  if (!waits || entry.fence.enterFixCount <= 1) beginVisit(core, stay, fix);
+  if (!waits || entry.enterFixCount <= 1) beginVisit(core, stay, fix);
 }
 
 function openingCause(entry: FenceEntry, fix: FenceFix): EventCause {
   if (Number.isNaN(previous.timeMs)) return 'first_fix';
   if (!wasInside(entry)) return 'move';
-  const { schedule } = entry.fence;
+  const { schedule } = entry;
   if (schedule === null) return 'fence_changed';
   const wasInForce = isInForce(schedule, previous.timeMs);
   return wasInForce && windowEndMs(schedule, previous.timeMs) > fix.timeMs
@@ -154,7 +154,7 @@ function openingCause(entry: FenceEntry, fix: FenceFix): EventCause {
 }
 
 function beginVisit({ stays }: Pick<Core, 'stays'>, stay: number, fix: FenceFix): void {
-  const { schedule } = stays.entry[stay]!.fence;
+  const { schedule } = stays.entry[stay]!;
   stays.setPhase(stay, INSIDE);
   stays.setFixes(stay, 0);
   stays.setEnterMs(stay, fix.timeMs);
@@ -163,7 +163,7 @@ function beginVisit({ stays }: Pick<Core, 'stays'>, stay: number, fix: FenceFix)
 }
 
 function tellEnter({ stays, subject, events }: Core, stay: number): void {
-  const { fence } = stays.entry[stay]!;
+  const fence = stays.entry[stay]!;
   events.push(
     fenceEvent(subject, 'geofence_enter', fence, {
       timeMs: stays.enterMs(stay),
@@ -176,7 +176,7 @@ function tellEnter({ stays, subject, events }: Core, stay: number): void {
 }
 
 function staysInside({ stays }: Core, stay: number): true {
-  stays.setVersion(stay, stays.entry[stay]!.fence.version);
+  stays.setVersion(stay, stays.entry[stay]!.version);
   stays.setFixes(stay, 0);
   stays.setOutMs(stay, NaN);
   stays.setLastInMs(stay, NaN);
@@ -187,22 +187,21 @@ function staysInside({ stays }: Core, stay: number): true {
 function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean {
   const { stays, slots, subject, events } = core;
   const entry = stays.entry[stay]!;
-  const { fence } = entry;
   // In the shape, but at a time at which the fence was not in force: it says nothing.
-  if (fence.schedule !== null && partsContain(entry.first, fix.lonDeg, fix.latDeg)) return true;
+  if (entry.schedule !== null && partsContain(entry.first, fix.lonDeg, fix.latDeg)) return true;
   if (!isBeyondBuffer(entry, fix)) return staysInside(core, stay);
   const isFirst = stays.fixes(stay) === 0;
-  const fenceMoved = isFirst && stays.version(stay) !== fence.version && wasOutside(entry);
+  const fenceMoved = isFirst && stays.version(stay) !== entry.version && wasOutside(entry);
   if (isFirst) {
     stays.setOutMs(stay, fix.timeMs);
     stays.setLastInMs(stay, previous.timeMs);
   }
-  stays.setVersion(stay, fence.version);
+  stays.setVersion(stay, entry.version);
   const fixes = stays.fixes(stay) + 1;
   stays.setFixes(stay, fixes);
-  if (fixes < fence.exitFixCount && !fenceMoved) return true;
+  if (fixes < entry.exitFixCount && !fenceMoved) return true;
   events.push(
-    fenceEvent(subject.set(slots, slot), 'geofence_exit', fence, {
+    fenceEvent(subject.set(slots, slot), 'geofence_exit', entry, {
       timeMs: fix.timeMs,
       cause: fenceMoved ? 'fence_changed' : 'move',
       enteredMs: stays.enteredMs(stay),
@@ -214,10 +213,8 @@ function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean 
 }
 
 /** For a point that the fence does not hold. */
-function isBeyondBuffer({ fence, first }: FenceEntry, { lonDeg, latDeg }: FenceFix): boolean {
-  return (
-    fence.exitBufferM === 0 || !partsNear(first, wrapLonDeg(lonDeg), latDeg, fence.exitBufferM)
-  );
+function isBeyondBuffer({ exitBufferM, first }: FenceEntry, fix: FenceFix): boolean {
+  return exitBufferM === 0 || !partsNear(first, wrapLonDeg(fix.lonDeg), fix.latDeg, exitBufferM);
 }
 
 function wasInside(entry: FenceEntry): boolean {

@@ -85,7 +85,7 @@ function itemHolds(
 
 /** Whether a fence of the device's tenant speaks of the device, and is in force at the fix. */
 export function isConcerned(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): boolean {
-  const { accountId, schedule } = entry.fence;
+  const { accountId, schedule } = entry;
   if (accountId !== null && accountId !== core.slots.device[slot]!.accountId) return false;
   return schedule === null || isInForce(schedule, fix.timeMs);
 }
@@ -120,7 +120,6 @@ function setWay(way: Segment, previous: FenceFix, fix: FenceFix): boolean {
 }
 
 /** Whether a fix is accurate enough to move the state; both as 32-bit floats, as the database has them. */
-export function moves({ fence }: FenceEntry, accuracyM: number): boolean {
-  const { accuracyMMax } = fence;
+export function moves({ accuracyMMax }: FenceEntry, accuracyM: number): boolean {
   return accuracyMMax === null || !(accuracyM > Math.fround(accuracyMMax));
 }

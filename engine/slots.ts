@@ -35,15 +35,25 @@ export class Slots {
   /** Null until the device is heard, or told of by `restore`. */
   device: (Device | null)[] = [];
   scope: (Scope | null)[] = [];
-  rules: (readonly RuleState[])[] = [];
-  /** Newest evaluated reading by metric code; null while there is none. Put back through the engine's log of readings. */
-  readingMs: (Map<string, number> | null)[] = [];
+  /** Newest evaluated reading by metric code, of slots that have one. Put back through the engine's log of readings. */
+  readonly readingMs = new Map<number, Map<string, number>>();
+  /** States of rules, of slots that have some: few do. */
+  private readonly ruleStates = new Map<number, readonly RuleState[]>();
   /** Rows ever used; some may be free. */
   count = 0;
   private rows = new Float64Array(SLOTS_MIN * ROW_VALUES);
   private floats = new Float32Array(this.rows.buffer);
   private words = new Int32Array(this.rows.buffer);
   private readonly free: number[] = [];
+
+  rules(slot: number): readonly RuleState[] {
+    return this.ruleStates.size === 0 ? NO_RULES : (this.ruleStates.get(slot) ?? NO_RULES);
+  }
+
+  setRules(slot: number, states: readonly RuleState[]): void {
+    if (states.length > 0) this.ruleStates.set(slot, states);
+    else if (this.ruleStates.size > 0) this.ruleStates.delete(slot);
+  }
 
   /** The newest evaluated fix; NaN before the first. */
   fixMs(slot: number): number {
@@ -142,8 +152,6 @@ export class Slots {
     this.deviceEpoch[slot] = -1;
     this.device[slot] = null;
     this.scope[slot] = null;
-    this.rules[slot] = NO_RULES;
-    this.readingMs[slot] = null;
     this.setFix(slot, NOWHERE);
     this.setDueMs(slot, Infinity);
     this.setStays(slot, -1);
@@ -159,8 +167,8 @@ export class Slots {
     this.setTouch(slot, -1);
     this.device[slot] = null;
     this.scope[slot] = null;
-    this.rules[slot] = NO_RULES;
-    this.readingMs[slot] = null;
+    this.ruleStates.delete(slot);
+    this.readingMs.delete(slot);
     this.free.push(slot);
   }
 

@@ -10,7 +10,7 @@ import type {
   RuleState,
 } from './types.ts';
 import type { World } from './world.ts';
-import { FenceEntry } from './world.ts';
+import { FenceEntry, policyOf } from './world.ts';
 import { prepareShape } from './prepare.ts';
 
 /** The list as plain data. */
@@ -28,11 +28,11 @@ export function stateOf(stays: Stays, head: number, rules: readonly RuleState[])
 }
 
 function fenceIdOf(stays: Stays, stay: number): number {
-  return stays.entry[stay]!.fence.fenceId;
+  return stays.entry[stay]!.fenceId;
 }
 
 function insideState(stays: Stays, stay: number): InsideState {
-  const { fenceId, name } = stays.entry[stay]!.fence;
+  const { fenceId, name } = stays.entry[stay]!;
   return {
     fenceId,
     version: stays.version(stay),
@@ -126,10 +126,11 @@ function entryOf(
   fenceId: number,
   known: { version: number; name?: string; tenantId: number },
 ): FenceEntry {
-  return world.fences.get(fenceId) ?? goneFence(fenceId, known);
+  return world.fences.get(fenceId) ?? goneFence(world, fenceId, known);
 }
 
 function goneFence(
+  world: World,
   fenceId: number,
   { version, name = '', tenantId }: { version: number; name?: string; tenantId: number },
 ): FenceEntry {
@@ -148,7 +149,7 @@ function goneFence(
     crossGapMsMax: 0,
     schedule: null,
   };
-  const entry = new FenceEntry(fence, prepareShape(fence.shape));
+  const entry = new FenceEntry(fence, policyOf(world, fence), prepareShape(fence.shape));
   entry.isGone = true;
   return entry;
 }

@@ -1,5 +1,5 @@
 /**
- * The stays of an engine's devices in fences: a record is a cache line, and those of one device hang together in a list,
+ * The stays of an engine's devices in fences: a record is less than a cache line, and those of one device hang together in a list,
  * ascending by fence. Knows fields, no rules.
  *
  * A list that is in force is never changed while a batch is pending: `copyList` gives another to change, and the engine
@@ -26,9 +26,9 @@ const CAUSES: readonly EventCause[] = [
 
 const RECORDS_MIN = 64;
 /** Of a record: doubles, words and bytes. */
-const DOUBLES = 8;
-const WORDS = 16;
-const BYTES = 64;
+const DOUBLES = 7;
+const WORDS = 14;
+const BYTES = 56;
 const ENTERED_MS = 0;
 const ENTER_MS = 1;
 const OUT_MS = 2;
@@ -152,7 +152,7 @@ export class Stays {
     this.setEndMs(stay, Infinity);
     this.setNext(stay, -1);
     this.setPhase(stay, phase);
-    this.setVersion(stay, entry.fence.version);
+    this.setVersion(stay, entry.version);
     return stay;
   }
 
@@ -175,10 +175,10 @@ export class Stays {
 
   /** Puts a record where it belongs; gives the list's head. */
   insert(head: number, stay: number): number {
-    const { fenceId } = this.entry[stay]!.fence;
+    const { fenceId } = this.entry[stay]!;
     let before = -1;
     let after = head;
-    while (after >= 0 && this.entry[after]!.fence.fenceId < fenceId) {
+    while (after >= 0 && this.entry[after]!.fenceId < fenceId) {
       before = after;
       after = this.next(after);
     }

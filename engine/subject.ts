@@ -17,7 +17,7 @@ export class Subject {
     this.fixMs = slots.fixMs(slot);
     this.lonDeg = slots.lonDeg(slot);
     this.latDeg = slots.latDeg(slot);
-    this.rules = slots.rules[slot]!;
+    this.rules = slots.rules(slot);
     return this;
   }
 }

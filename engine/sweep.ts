@@ -51,30 +51,30 @@ function needsSweep({ slots, stays }: Core, slot: number, device: Device | null)
   if (device !== slots.device[slot]) return true;
   for (let stay = slots.stays(slot); stay >= 0; stay = stays.next(stay)) {
     const entry = stays.entry[stay]!;
-    if (entry.isGone || entry.fence.version !== stays.version(stay)) return true;
+    if (entry.isGone || entry.version !== stays.version(stay)) return true;
     // Its hours may be those of another zone now, without a new version.
-    if (entry.fence.schedule !== null) return true;
-    if (!isInScope(entry.fence, device!)) return true;
+    if (entry.schedule !== null) return true;
+    if (!isInScope(entry, device!)) return true;
   }
   return false;
 }
 
 /** Deleted and made again before anybody looked, it is the fence that it was, edited. */
 function entryNow({ world }: Core, entry: FenceEntry): FenceEntry {
-  return entry.isGone ? (world.fences.get(entry.fence.fenceId) ?? entry) : entry;
+  return entry.isGone ? (world.fences.get(entry.fenceId) ?? entry) : entry;
 }
 
 function endingCause(entry: FenceEntry, was: Device, device: Device | null): EventCause | null {
   if (device === null) return 'device_removed';
   if (was.equipmentId !== device.equipmentId) return 'assignment_changed';
   if (entry.isGone) return 'fence_removed';
-  if (isInScope(entry.fence, device)) return null;
-  return isInScope(entry.fence, was) ? 'assignment_changed' : 'fence_changed';
+  if (isInScope(entry, device)) return null;
+  return isInScope(entry, was) ? 'assignment_changed' : 'fence_changed';
 }
 
 /** The end of the window as the fence's schedule is now; a cause when it is not in force by it. */
 function newWindow({ stays }: Core, stay: number, timeMs: number): EventCause | null {
-  const { version, schedule } = stays.entry[stay]!.fence;
+  const { version, schedule } = stays.entry[stay]!;
   if (stays.phase(stay) !== INSIDE) return null;
   if (stays.version(stay) === version && schedule === null) return null;
   // The window had ended before it was changed.
@@ -98,7 +98,7 @@ function tellEnd(
 ): void {
   const isOut = stays.fixes(stay) > 0;
   events.push(
-    fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!.fence, {
+    fenceEvent(subject.set(slots, slot), 'geofence_exit', stays.entry[stay]!, {
       timeMs,
       cause,
       enteredMs: stays.enteredMs(stay),

@@ -79,7 +79,7 @@ export class Touched {
     entries[at + FIX_TAIL] = -1;
     entries[at + READING_HEAD] = -1;
     entries[at + READING_TAIL] = -1;
-    this.rules[i] = slots.rules[slot]!;
+    this.rules[i] = slots.rules(slot);
     this.device[i] = slots.device[slot]!;
   }
 
@@ -105,7 +105,7 @@ export class Touched {
     const slot = this.slot(i);
     if (this.isCopied(i)) stays.removeList(slots.stays(slot));
     slots.loadRow(slot, this.saved, i);
-    slots.rules[slot] = this.rules[i]!;
+    slots.setRules(slot, this.rules[i]!);
     slots.device[slot] = this.device[i]!;
     // Whose it is has to be seen again: what that ended is to be told again.
     slots.deviceEpoch[slot] = -1;
