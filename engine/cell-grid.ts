@@ -7,6 +7,7 @@
  * whole. Most points need nothing else of it. Of a shape of few edges it knows which of them reach into each row of cells.
  */
 import { CellTable, ENTRY_VALUES } from './cell-table.ts';
+import { grownLength, larger } from './growth.ts';
 import { floatAbove, floatBelow } from './floats.ts';
 import type { Box } from './part.ts';
 
@@ -290,22 +291,16 @@ export class CellGrid {
   }
 
   private grow(): void {
-    const items = Math.ceil(this.stamps.length * 1.5);
+    const items = grownLength(this.stamps.length);
     const floats = new Float32Array(items * ITEM_VALUES);
     // As words: a picture is no number, and a float may not keep its bits.
-    const words = new Int32Array(floats.buffer);
-    words.set(this.words);
+    this.words = larger(this.words, new Int32Array(floats.buffer));
     this.floats = floats;
-    this.words = words;
-    const stamps = new Int32Array(items);
-    stamps.set(this.stamps);
-    this.stamps = stamps;
+    this.stamps = larger(this.stamps, new Int32Array(items));
   }
 
   private growFound(more: number): void {
-    const longer = new Int32Array(2 * (this.count + more));
-    longer.set(this.found);
-    this.found = longer;
+    this.found = larger(this.found, new Int32Array(2 * (this.count + more)));
   }
 }
 

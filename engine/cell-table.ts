@@ -3,6 +3,8 @@
  * who put it in gives it. Knows whole numbers only.
  */
 
+import { grownLength, larger } from './growth.ts';
+
 const EMPTY = -1;
 /** Values of a place: column, row, where the cell's list begins, and its length. A place is a quarter of a cache line. */
 const PLACE_VALUES = 4;
@@ -129,9 +131,8 @@ export class CellTable {
     const start = this.listsUsed;
     this.listsUsed += ENTRY_VALUES * room;
     if (this.listsUsed > this.lists.length) {
-      const longer = new Int32Array(Math.max(this.listsUsed, Math.ceil(this.lists.length * 1.5)));
-      longer.set(this.lists);
-      this.lists = longer;
+      const length = Math.max(this.listsUsed, grownLength(this.lists.length));
+      this.lists = larger(this.lists, new Int32Array(length));
     }
     return start;
   }

@@ -43,8 +43,6 @@ export class CorridorPart implements Part {
   next: Part | null = null;
   entry: FenceEntry | null = null;
   item = -1;
-  secondItem = -1;
-  isLimited = false;
   readonly values: Float64Array;
   readonly start: number;
   private readonly end: number;

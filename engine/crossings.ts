@@ -27,7 +27,7 @@ export function stepCrossings(core: Core, slot: number, previous: FenceFix, fix:
   }
   const { tenant } = core.slots.scope[slot]!;
   if (found.isWayTurned) {
-    const turn = way.minX < -180 ? 360 : -360;
+    const turn = way.minX <= -180 ? 360 : -360;
     Object.assign(turned, way);
     for (const key of ['x0', 'x1', 'minX', 'maxX'] as const) turned[key] += turn;
     const count = tenant.grid.searchWay(turned);
@@ -46,7 +46,7 @@ function testCrossed(core: Core, slot: number, item: number, along: Segment, end
   // Marked: it holds the fix, or the device has a stay there.
   if (entry.foundStamp === found.search || entry.stayStamp === found.search) return;
   if (fix.timeMs - previous.timeMs > entry.crossGapMsMax) return;
-  if (part.isLimited && !isConcerned(core, slot, entry, fix)) return;
+  if (!isConcerned(core, slot, entry, fix)) return;
   if (!moves(entry, fix.accuracyM) || !moves(entry, previous.accuracyM)) return;
   if (crossed.includes(entry) || !partsMeet(entry.first, found.way)) return;
   if (!partsContain(entry.first, previous.lonDeg, previous.latDeg)) crossed.push(entry);

@@ -15,7 +15,8 @@ import { RowSorter, atLeast } from './rows.ts';
 import { stepRules, type Sample } from './rule-steps.ts';
 import type { Scope } from './scope.ts';
 import type { FenceFix } from './search.ts';
-import { sameStays, stateOf, staysOf } from './state.ts';
+import { changesOf } from './changes.ts';
+import { stateOf, staysOf } from './state.ts';
 import { isStill } from './stillness.ts';
 import { sweepStays } from './sweep.ts';
 import type {
@@ -28,7 +29,6 @@ import type {
   FixColumns,
   LateFixes,
   ReadingColumns,
-  RuleState,
 } from './types.ts';
 import type { World } from './world.ts';
 
@@ -406,7 +406,10 @@ class PartitionEngine implements Engine {
 
   private evaluation(): Evaluation {
     let changed: readonly DeviceChange[] | null = null;
-    const work = (): readonly DeviceChange[] => this.changes();
+    const work = (): readonly DeviceChange[] => {
+      assert(this.pending, 'changed: to be asked for while the batch is pending');
+      return changesOf(this.core);
+    };
     return {
       events: this.core.events,
       get changed() {
@@ -417,47 +420,10 @@ class PartitionEngine implements Engine {
       lateFixes: [...this.late.values()],
     };
   }
-
-  private changes(): readonly DeviceChange[] {
-    assert(this.pending, 'changed: to be asked for while the batch is pending');
-    const { touched, slots, stays } = this.core;
-    const changed: DeviceChange[] = [];
-    for (let i = 0; i < touched.count; i++) {
-      const slot = touched.slot(i);
-      const head = slots.stays(slot);
-      const rules = slots.rules(slot);
-      const isAsBefore =
-        !touched.isFresh(i) &&
-        sameRules(rules, touched.rules[i]!) &&
-        (!touched.isCopied(i) || sameStays(stays, head, touched.stays(i)));
-      if (isAsBefore) continue;
-      const { tenantId } = slots.device[slot]!;
-      changed.push({
-        deviceId: slots.deviceId[slot]!,
-        tenantId,
-        state: stateOf(stays, head, rules),
-      });
-    }
-    return changed;
-  }
 }
 
 function hasStays({ inside, entering, ended }: DeviceState): boolean {
   return inside.length + entering.length + ended.length > 0;
-}
-
-function sameRules(a: readonly RuleState[], b: readonly RuleState[]): boolean {
-  if (a === b) return true;
-  if (a.length !== b.length) return false;
-  return a.every((one, i) => {
-    const { ruleId, version, phase, sinceMs } = b[i]!;
-    return (
-      one.ruleId === ruleId &&
-      one.version === version &&
-      one.phase === phase &&
-      one.sinceMs === sinceMs
-    );
-  });
 }
 
 function isOnEarth({ timeMs, lonDeg, latDeg }: FenceFix): boolean {

@@ -19,11 +19,8 @@ export interface Part {
   next: Part | null;
   /** The fence it belongs to; the world sets it. */
   entry: FenceEntry | null;
-  /** Its items in the tenant's grid, one for each of its boxes; −1 where there is none. */
+  /** Its item in the tenant's grid; one that lies across ±180° has a second one, which the tenant knows. */
   item: number;
-  secondItem: number;
-  /** Its fence speaks of one account only, or not always. */
-  isLimited: boolean;
   /** Everything that the part holds lies in one of these. Worked out anew by each call. */
   boxes(): Box[];
   /** Boundary included. `lonDeg` in −180…180, 180 itself excluded (`wrapLonDeg`). */

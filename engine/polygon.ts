@@ -23,8 +23,6 @@ export class PolygonPart implements Part, Ring {
   next: Part | null = null;
   entry: FenceEntry | null = null;
   item = -1;
-  secondItem = -1;
-  isLimited = false;
   readonly values: Float64Array;
   readonly start: number;
   readonly end: number;

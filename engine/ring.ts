@@ -221,7 +221,7 @@ export function ringClearanceDeg(
 /** Whether the straight way from one point to the other touches an edge of the ring. Longitudes are continuous. */
 export function ringMeets(ring: Ring, way: Segment): boolean {
   if (meetsInTurn(ring, way, 0)) return true;
-  if (!ring.isWrapped && way.minX >= -180 && way.maxX <= 180) return false;
+  if (!ring.isWrapped && way.minX > -180 && way.maxX < 180) return false;
   return meetsInTurn(ring, way, -360) || meetsInTurn(ring, way, 360);
 }
 

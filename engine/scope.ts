@@ -32,7 +32,7 @@ export class Scopes {
       return makeScope(tenant, device);
     }
     let ofTenant = this.shared.get(tenant);
-    if (!ofTenant) this.shared.set(tenant, (ofTenant = new Map()));
+    if (!ofTenant) this.shared.set(tenant, (ofTenant = new Map<number | null, Scope>()));
     let scope = ofTenant.get(device.accountId);
     if (scope?.rulesEpoch !== tenant.rulesEpoch) {
       scope = makeScope(tenant, device);

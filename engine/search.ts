@@ -66,7 +66,7 @@ export function findFences(core: Core, slot: number, previous: FenceFix, fix: Fe
     const part = tenant.parts[item]!;
     const entry = part.entry!;
     if (entry.foundStamp === found.search) continue;
-    if (part.isLimited && !isConcerned(core, slot, entry, fix)) continue;
+    if (!isConcerned(core, slot, entry, fix)) continue;
     entry.foundStamp = found.search;
     found.entries[found.count++] = entry;
   }
@@ -104,7 +104,7 @@ function isWatched(tenant: TenantWorld, previous: FenceFix, fix: FenceFix): bool
   return x * x + lat * lat <= reach * reach;
 }
 
-/** Sets `way` to the short way round; it ends at the fix's own longitude. True when it runs over the antimeridian. */
+/** Sets `way` to the short way round; it ends at the fix's own longitude. True when it runs over the antimeridian, or along it. */
 function setWay(way: Segment, previous: FenceFix, fix: FenceFix): boolean {
   const step = fix.lonDeg - previous.lonDeg;
   const turn = step > 180 ? 360 : step < -180 ? -360 : 0;
@@ -116,7 +116,7 @@ function setWay(way: Segment, previous: FenceFix, fix: FenceFix): boolean {
   way.maxX = Math.max(way.x0, way.x1);
   way.minY = Math.min(way.y0, way.y1);
   way.maxY = Math.max(way.y0, way.y1);
-  return turn !== 0;
+  return way.minX <= -180 || way.maxX >= 180;
 }
 
 /** Whether a fix is accurate enough to move the state; both as 32-bit floats, as the database has them. */

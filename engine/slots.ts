@@ -7,8 +7,8 @@
  * A slot is settled until a batch touches it, pending until the engine commits or rolls back, then settled again
  * (`touched.ts` remembers how it was).
  */
+import { grownLength, larger } from './growth.ts';
 import type { Scope } from './scope.ts';
-import { larger } from './stays.ts';
 import type { Device, RuleState } from './types.ts';
 
 export const NO_RULES: readonly RuleState[] = [];
@@ -173,7 +173,7 @@ export class Slots {
   }
 
   private grow(): void {
-    const length = Math.ceil(this.deviceId.length * 1.5);
+    const length = grownLength(this.deviceId.length);
     this.deviceId = larger(this.deviceId, new Float64Array(length));
     this.deviceEpoch = larger(this.deviceEpoch, new Int32Array(length));
     const { words } = this;

@@ -5,6 +5,7 @@
  * A list that is in force is never changed while a batch is pending: `copyList` gives another to change, and the engine
  * drops one of the two when it commits or rolls back.
  */
+import { grownLength, larger } from './growth.ts';
 import type { EventCause } from './types.ts';
 import type { FenceEntry } from './world.ts';
 
@@ -233,17 +234,11 @@ export class Stays {
   }
 
   private grow(): void {
-    const records = Math.ceil((this.words.length / WORDS) * 1.5);
+    const records = grownLength(this.words.length / WORDS);
     const { words } = this;
     this.doubles = new Float64Array(records * DOUBLES);
     this.bytes = new Uint8Array(this.doubles.buffer);
     // As words: what is no double might not keep its bits as one.
     this.words = larger(words, new Int32Array(this.doubles.buffer));
   }
-}
-
-/** The longer array, which begins with what the shorter one holds. */
-export function larger<T extends { set(array: T): void }>(array: T, longer: T): T {
-  longer.set(array);
-  return longer;
 }

@@ -58,9 +58,7 @@ function clearanceDeg(core: Core, slot: number, { lonDeg, latDeg }: FenceFix): n
   for (let i = 0; i < count && reach >= BOX_DEG_MIN; i++) {
     const item = grid.found[i]!;
     const part = parts[item]!;
-    if (part.isLimited && part.entry!.schedule !== null && part.contains(lonDeg, latDeg)) {
-      return 0;
-    }
+    if (part.entry!.schedule !== null && part.contains(lonDeg, latDeg)) return 0;
     if (grid.isMixedAlong(item, area)) reach = part.clearanceDeg(lonDeg, latDeg, reach);
   }
   return reach;

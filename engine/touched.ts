@@ -2,8 +2,9 @@
  * The slots that the pending batch touched: how they were before, and which rows of the batch are theirs. Knows fields, no
  * rules.
  */
+import { larger } from './growth.ts';
 import { ROW_WORDS, type Slots } from './slots.ts';
-import { larger, type Stays } from './stays.ts';
+import type { Stays } from './stays.ts';
 import type { Device, RuleState } from './types.ts';
 
 const TOUCHED_MIN = 256;

@@ -95,6 +95,8 @@ export interface TenantWorld {
   readonly grid: CellGrid;
   /** By item of the grid. */
   readonly parts: (Part | null)[];
+  /** Items of parts that lie across ±180°, beside their first. */
+  readonly secondItems: Map<Part, number>;
   /** Grows with every edit of its fences. */
   fencesEpoch: number;
   /** The longest gap over which one of its fences watches for crossings; does not shrink. */
@@ -229,6 +231,7 @@ export function tenantOf(world: World, tenantId: number): TenantWorld {
     tenant = {
       grid: new CellGrid(),
       parts: [],
+      secondItems: new Map(),
       fencesEpoch: 0,
       crossGapMsMax: 0,
       rules: new Map(),
@@ -339,7 +342,7 @@ export function policyOf(world: World, fence: FenceSettings): Policy {
     schedule,
   };
   if (schedule !== null) return policy;
-  const key = Object.values(policy).join();
+  const key = JSON.stringify(policy);
   const known = world.policies.get(key);
   if (known) return known;
   if (world.policies.size >= POLICIES_MAX) world.policies.clear();
@@ -361,18 +364,17 @@ function updateGrid(tenant: TenantWorld, removed: readonly Part[], added: readon
   const { grid, parts } = tenant;
   tenant.fencesEpoch++;
   for (const part of removed) {
-    for (const item of [part.item, part.secondItem]) {
-      if (item < 0) continue;
+    for (const item of [part.item, tenant.secondItems.get(part)]) {
+      if (item === undefined) continue;
       grid.remove(item);
       parts[item] = null;
     }
+    tenant.secondItems.delete(part);
   }
   for (const part of added) {
-    const { accountId, schedule } = part.entry!;
     const boxes = part.boxes();
     part.item = addItem(tenant, part, boxes[0]!);
-    if (boxes[1]) part.secondItem = addItem(tenant, part, boxes[1]);
-    part.isLimited = accountId !== null || schedule !== null;
+    if (boxes[1]) tenant.secondItems.set(part, addItem(tenant, part, boxes[1]));
   }
 }
 
