@@ -211,6 +211,7 @@ export function ringClearanceDeg(
     if (turn < 0 || (turn > 0 && !ring.isWrapped)) continue;
     const x = lonDeg + turn;
     edgesBetween(ring, latDeg - maxDeg, latDeg + maxDeg, (at) => {
+      if (!isWithin(values, at, x, latDeg, clear)) return false;
       clear = Math.min(clear, edgeClearance(values, at, x, latDeg));
       return clear <= 0;
     });
@@ -287,6 +288,16 @@ function outOfReach(
     y < Math.min(y0, y1) - reachY ||
     y > Math.max(y0, y1) + reachY
   );
+}
+
+/** Whether an edge's bounds come within a distance along both axes. */
+function isWithin(values: Float64Array, at: number, x: number, y: number, reach: number): boolean {
+  const ay = values[at + 1]! - y;
+  const by = values[at + 3]! - y;
+  if ((ay > reach && by > reach) || (ay < -reach && by < -reach)) return false;
+  const ax = values[at]! - x;
+  const bx = values[at + 2]! - x;
+  return !((ax > reach && bx > reach) || (ax < -reach && bx < -reach));
 }
 
 /** The greater of the distances along the axes, at its least over the edge; a little less for rounding. */
