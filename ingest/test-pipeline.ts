@@ -56,6 +56,7 @@ export async function startPipeline(
         log: LOG,
         onConnect: () => Promise.resolve(),
         onCommitted: (one) => committed.push(one),
+        onStored: () => undefined,
         onReleased: (rows, bytes) => intake.released(rows, bytes),
       }),
   );
