@@ -77,6 +77,12 @@ export interface RevisionOutcome {
 
 /** Behind the range, whether all goes on as stored is asked after so many fixes. */
 const QUIET_CHECK_FIXES = 16;
+/** From the first to the last fix that was replayed. */
+export interface Window {
+  readonly firstMs: number;
+  readonly endMs: number;
+}
+
 /** Causes from outside that close every stay of a device. */
 const BARRIER_CAUSES: ReadonlySet<EventCause> = new Set(['device_removed', 'assignment_changed']);
 
@@ -99,7 +105,7 @@ export function replayVisits(input: Omit<RevisionInput, 'live' | 'toMs'>): Repla
 }
 
 /**
- * Holds stored visits of a window against the replayed ones. `liveOpenedMs`: by fence the visit that the live engine has
+ * Holds stored visits of a window against the replayed ones; some may lie before it, and are there for their names alone. `liveOpenedMs`: by fence the visit that the live engine has
  * open, which keeps its name, and is neither closed nor retracted. Replayed visits that are open leave the end of the
  * stored ones as it is. A replayed visit takes the stored one that began with it, or else the one that it shares most time
  * with; stored ones that are left over are retracted, replayed ones inserted.
@@ -108,13 +114,13 @@ export function reviseVisits(
   stored: readonly StoredVisit[],
   replayed: readonly Visit[],
   liveOpenedMs: ReadonlyMap<number, number>,
-  endMs: number,
+  window: Window,
 ): VisitChange[] {
   const changes: VisitChange[] = [];
   const fenceIds = new Set([...stored, ...replayed].map((visit) => visit.fenceId));
   for (const fenceId of [...fenceIds].sort((a, b) => a - b)) {
     const ofFence = (visit: Visit): boolean => visit.fenceId === fenceId;
-    const match = new Matching(stored.filter(ofFence), liveOpenedMs.get(fenceId), endMs);
+    const match = new Matching(stored.filter(ofFence), liveOpenedMs.get(fenceId), window);
     match.takeAll(replayed.filter(ofFence));
     changes.push(...match.changes());
   }
@@ -168,12 +174,10 @@ export class VisitRevision {
     const isJudged = ({ fenceId }: Visit): boolean => known.has(fenceId) && !unsettled.has(fenceId);
     const live = new Map(input.live.inside.map((stay) => [stay.fenceId, stay.enteredMs]));
     const windowEndMs = isBarred ? barrier.leftMs : endMs;
-    const changes = reviseVisits(
-      input.stored.filter(isJudged),
-      visits.filter(isJudged),
-      live,
-      windowEndMs,
-    );
+    const changes = reviseVisits(input.stored.filter(isJudged), visits.filter(isJudged), live, {
+      firstMs: input.firstMs,
+      endMs: windowEndMs,
+    });
     const isCut = this.end === 'barrier' ? input.toMs > windowEndMs : isOpenEnd && !isNewest;
     return { changes, endMs: windowEndMs, isWaiting: isNewest && unsettled.size > 0, isCut };
   }
@@ -187,6 +191,7 @@ export class VisitRevision {
   private isQuietFence(fence: Fence, { inside, entering }: DeviceState): boolean {
     const { fenceId } = fence;
     if (entering.some((row) => row.fenceId === fenceId)) return false;
+    if (this.isLiveCounting(fenceId)) return false;
     const stay = inside.find((row) => row.fenceId === fenceId);
     const stored = this.input.stored.find(
       (visit) => visit.fenceId === fenceId && isOpenAfter(visit, this.endMs),
@@ -194,10 +199,20 @@ export class VisitRevision {
     if (stay === undefined || stored === undefined) return stay === stored;
     if (stay.outCount > 0) return false;
     if (fence.dwellMs === null || stay.dwelled) return true;
+    const live = this.input.live.inside.find((row) => row.fenceId === fenceId);
+    if (live?.enteredMs === stored.openedMs && !isSameDwell(fence, stay, live)) return false;
     const dueMs = stay.enteredMs + fence.dwellMs;
     const { dwelledMs } = stored;
-    const isSameDwell = Number.isNaN(dwelledMs) || (dwelledMs === dueMs && dueMs > this.endMs);
-    return stay.enteredMs === stored.enteredMs && stay.enterMs <= dueMs && isSameDwell;
+    const isAsDue = Number.isNaN(dwelledMs) || (dwelledMs === dueMs && dueMs > this.endMs);
+    return stay.enteredMs === stored.enteredMs && stay.enterMs <= dueMs && isAsDue;
+  }
+
+  /** Whether the live engine has a count under way that began by now: what becomes of it is not stored yet. */
+  private isLiveCounting(fenceId: number): boolean {
+    const { inside, entering } = this.input.live;
+    const stay = inside.find((row) => row.fenceId === fenceId);
+    const count = entering.find((row) => row.fenceId === fenceId);
+    return (stay?.outMs ?? Infinity) <= this.endMs || (count?.firstMs ?? Infinity) <= this.endMs;
   }
 
   /** At the newest fix: fences of which the live engine thinks otherwise. Before it: those that are not quiet. */
@@ -387,10 +402,16 @@ class Matching {
   private readonly taken = new Map<StoredVisit, Visit>();
   private readonly left = new Set<Visit>();
 
-  constructor(all: readonly StoredVisit[], liveOpenedMs: number | undefined, endMs: number) {
+  constructor(
+    all: readonly StoredVisit[],
+    liveOpenedMs: number | undefined,
+    { firstMs, endMs }: Window,
+  ) {
     this.all = all;
     this.endMs = endMs;
-    const isHeld = (visit: StoredVisit): boolean => !visit.isRetracted && visit.enteredMs <= endMs;
+    // Some are there for their names alone: they were moved out of the window.
+    const isHeld = ({ isRetracted, enteredMs, leftMs }: StoredVisit): boolean =>
+      !isRetracted && enteredMs <= endMs && !(leftMs < firstMs);
     this.live = all.find((visit) => visit.openedMs === liveOpenedMs && isHeld(visit));
     this.held = all.filter((visit) => isHeld(visit) && visit !== this.live);
   }
@@ -464,7 +485,9 @@ class Matching {
   private revised(stored: StoredVisit, visit: Visit): StoredVisit {
     const { openedMs } = stored;
     if (!Number.isNaN(visit.leftMs)) return { ...visit, openedMs, isRetracted: false };
-    const dwelledMs = Number.isNaN(visit.dwelledMs) ? stored.dwelledMs : visit.dwelledMs;
+    // It has not dwelled by the end of the window, and may have behind it.
+    const isBehind = Number.isNaN(visit.dwelledMs) && stored.dwelledMs > this.endMs;
+    const { dwelledMs } = isBehind ? stored : visit;
     return { ...stored, enteredMs: visit.enteredMs, dwelledMs, isRetracted: false };
   }
 }
