@@ -21,6 +21,7 @@ import { addEquipmentRoutes } from './equipment/routes.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
+import { addVisitRoutes } from './geofences/visits.ts';
 import { installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
@@ -135,6 +136,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addEquipmentRoutes(app, context);
   addTelematicsRoutes(app, context);
   addHistoryRoutes(app, context);
+  addVisitRoutes(app, context);
   await addGeofenceRoutes(app, context);
   addTelematicAlertRoutes(app, context);
   addActivityRoutes(app, context);

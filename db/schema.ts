@@ -5,6 +5,7 @@
  * How values arrive through Drizzle: `bigint` as number, `timestamptz` as Date (milliseconds), `date` as
  * `YYYY-MM-DD`, `numeric` as number, `bytea` as Buffer, `jsonb` parsed.
  */
+import { sql } from 'drizzle-orm';
 import {
   bigint,
   boolean,
@@ -406,6 +407,43 @@ export const activityFeed = pgTable('activity_feed', {
   severity: text().notNull().default('info'),
   initial: boolean().notNull().default(false),
   cause: text().notNull().default('move'),
+});
+
+/**
+ * Stays of units in fences; `left_at` null while the unit is inside. `opened_at` with device and fence names a visit and
+ * stays, `entered_at` is what is known by now.
+ */
+export const geofenceVisit = pgTable('geofence_visit', {
+  geofence_visit_id: identity().primaryKey(),
+  customer_id: id().notNull(),
+  account_id: id(),
+  geofence_id: id().notNull(),
+  geofence_name: nameText(),
+  geofence_version: integer().notNull(),
+  equipment_id: id().notNull(),
+  equipment_has_iot_device_id: id().notNull(),
+  opened_at: instant().notNull(),
+  entered_at: instant().notNull(),
+  left_at: instant(),
+  duration_s: doublePrecision().generatedAlwaysAs(sql`extract(epoch from left_at - entered_at)`),
+  first_fix_at: instant().notNull(),
+  last_fix_at: instant(),
+  entered_cause: text().notNull(),
+  left_cause: text(),
+  dwelled_at: instant(),
+  revision: integer().notNull().default(1),
+  retracted: boolean().notNull().default(false),
+  updated_at: instantNow(),
+});
+
+/** Devices whose late fixes have yet to be held against their visits. */
+export const visitRevision = pgTable('visit_revision', {
+  equipment_has_iot_device_id: id().primaryKey(),
+  customer_id: id().notNull(),
+  from_at: instant().notNull(),
+  to_at: instant().notNull(),
+  requested_at: instantNow(),
+  is_waiting: boolean().notNull().default(false),
 });
 
 const tenantColumns = () => ({

@@ -101,6 +101,9 @@ async function addTelemetry(client: pg.ClientBase, customerId: number, unit: str
      ), state as (
        insert into engine_state (equipment_has_iot_device_id, customer_id, state)
        select equipment_has_iot_device_id, customer_id, '{}' from mounted
+     ), revision as (
+       insert into visit_revision (equipment_has_iot_device_id, customer_id, from_at, to_at)
+       select equipment_has_iot_device_id, customer_id, now(), now() from mounted
      ), reject as (
        insert into ingest_reject
          (customer_id, iot_device_id, source, reason, payload_bytes, received_at)
@@ -136,6 +139,14 @@ async function addConsequences(client: pg.ClientBase, customerId: number, unit: 
        insert into geofence
          (customer_id, account_id, geofence_name, shape_type, center_lat, center_lng, radius_m)
        select customer_id, account_id, unit_number, 'circle', 52.5, 13.4, 100 from unit
+       returning geofence_id
+     ), visit as (
+       insert into geofence_visit
+         (customer_id, account_id, geofence_id, geofence_version, equipment_id, equipment_has_iot_device_id,
+          opened_at, entered_at, first_fix_at, entered_cause)
+       select u.customer_id, u.account_id, f.geofence_id, 1, u.equipment_id, h.equipment_has_iot_device_id,
+              now(), now(), now(), 'move'
+       from unit u join equipment_has_iot_device h using (equipment_id), fence f
      ), rule as (
        insert into telematic_alert
          (customer_id, account_id, alert_name, metric_code, operator, operator_value)

@@ -117,7 +117,7 @@ class PartitionEngine implements Engine {
     this.lateCount = 0;
     this.late.clear();
     this.settleRestored();
-    if (this.sweptEpoch !== core.world.staysEpoch) {
+    if (this.sweptEpoch !== core.world.staysEpoch && !Number.isNaN(nowMs)) {
       sweepStays(core, nowMs);
       this.sweptEpoch = core.world.staysEpoch;
     }

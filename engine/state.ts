@@ -13,6 +13,9 @@ import type { World } from './world.ts';
 import { FenceEntry, policyOf } from './world.ts';
 import { prepareShape } from './prepare.ts';
 
+/** That of a device which is nowhere. */
+export const EMPTY_STATE: DeviceState = { inside: [], entering: [], ended: [], rules: [] };
+
 /** The list as plain data. */
 export function stateOf(stays: Stays, head: number, rules: readonly RuleState[]): DeviceState {
   const inside: InsideState[] = [];

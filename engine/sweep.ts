@@ -87,7 +87,7 @@ function newWindow({ stays }: Core, stay: number, timeMs: number): EventCause | 
 /** By the clock, but not before the device's own newest fix: its clock may be ahead. */
 function endingMs({ slots }: Core, slot: number, nowMs: number): number {
   const fixMs = slots.fixMs(slot);
-  return nowMs > fixMs || Number.isNaN(fixMs) ? nowMs : fixMs;
+  return fixMs > nowMs ? fixMs : nowMs;
 }
 
 function tellEnd(

@@ -1,6 +1,6 @@
 /**
  * One batch, one transaction, as a rule one write to the socket: COPY fixes, COPY readings, latest positions, engine state,
- * activity feed, rejects, COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to
+ * visits, activity feed, rejects, COMMIT. Knows SQL and the order of writing; refuses to know where rows came from and when to
  * try again.
  *
  * Two ways in. Optimistic: COPY straight into the tables; a repeat of a stored row fails it with 23505. Staged: COPY
@@ -23,6 +23,7 @@ import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
 import { Pipeline, type Answer } from './pipeline.ts';
+import { writeLateFixes, writeVisits } from './visits.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
 export interface CommitWork {
@@ -93,7 +94,9 @@ export async function commitBatch(
   pipeline.query('begin', 'begin');
   const rows = staged ? writeStaged(pipeline, work) : writeOptimistic(pipeline, work);
   const latest = writeLatest(pipeline, work);
+  if (!staged) writeLateFixes(pipeline, work.evaluation, false);
   writeState(pipeline, work);
+  writeVisits(pipeline, work.evaluation);
   const events = writeEvents(pipeline, work, staged);
   const deviceEvents = writeDeviceEvents(pipeline, batch.events);
   const deviceFeed = writeDeviceFeed(pipeline, batch.events);
@@ -170,6 +173,7 @@ function writeStaged(pipeline: Pipeline, work: CommitWork): () => RowResult {
   let newReadings: Answer<InsertedRow> | null = null;
   if (work.fixes !== null) {
     pipeline.copy('stage_fixes', copySql('fix_staging', FIX_COLUMNS), work.fixes);
+    writeLateFixes(pipeline, work.evaluation, true);
     newFixes = pipeline.query<InsertedRow>('insert_fixes', INSERT_FIXES);
   }
   if (work.readings !== null) {

@@ -47,7 +47,7 @@ t.test('whoever sent anything is restored with it, and nobody else', async (t) =
     return { deviceId, equipmentId };
   });
   const [first, second, third] = links.map((link) => link.deviceId);
-  const state = { inside: [], entering: [], rules: [] };
+  const state = { inside: [], entering: [], ended: [], rules: [] };
   const fix = { fixMs: TIME_MS + 123, lonDeg: -87.625, latDeg: 41, accuracyM: NaN };
   const noFix = { fixMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };
   const fuel = { fuel: TIME_MS + 123 };

@@ -4,7 +4,7 @@
  * engine's state.
  */
 import type { Pool } from 'pg';
-import type { DeviceLast, DeviceState, Rule } from '../engine/types.ts';
+import type { Device, DeviceLast, DeviceState, Rule } from '../engine/types.ts';
 import { digestOf, type Gateway, type RegisteredDevice } from './registry.ts';
 
 /** Rows fetched for a set of ids, or for everything when `ids` is `null`. */
@@ -170,6 +170,32 @@ export interface RestoredDevice {
 export interface Mounted {
   readonly deviceId: number;
   readonly equipmentId: number;
+}
+
+/**
+ * Devices with stays under way that have left their unit, or may not speak any more: what ended while nobody looked. In
+ * order of their links, after the given one.
+ */
+export async function readDeparted(
+  pool: Pool,
+  afterDeviceId: number,
+  max: number,
+): Promise<Device[]> {
+  const { rows } = await pool.query<Device>(
+    `select s.equipment_has_iot_device_id as "deviceId", h.customer_id as "tenantId",
+            e.account_id as "accountId", e.equipment_id as "equipmentId"
+       from engine_state s
+       join equipment_has_iot_device h using (equipment_has_iot_device_id)
+       join equipment e using (equipment_id)
+       join iot_device d on d.iot_device_id = h.iot_device_id
+       join customer c on c.customer_id = h.customer_id
+      where s.equipment_has_iot_device_id > $1
+        and jsonb_path_exists(s.state, '$.inside[*]')
+        and (h.removed_at is not null or d.status <> 'active' or c.status <> 'active')
+      order by s.equipment_has_iot_device_id limit $2`,
+    [afterDeviceId, max],
+  );
+  return rows;
 }
 
 interface HeardRow {

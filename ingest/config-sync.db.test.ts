@@ -10,7 +10,7 @@ import { Registry } from './registry.ts';
 import { seedTestFleet } from './test-fleet.ts';
 
 const FIX_MS = Math.floor(Date.now() / 1000) * 1000 - 60_000;
-const NOTHING = { inside: [], entering: [], rules: [] };
+const NOTHING = { inside: [], entering: [], ended: [], rules: [] };
 
 interface House {
   readonly owner: pg.Client;
@@ -170,6 +170,47 @@ t.test('what was stored of a device is restored once', async (t) => {
   t.ok(house.registry.deviceNamed('dev-2'));
   t.equal(house.restored.length, 1, 'memory is ahead of the database, also of one that was away');
 });
+
+t.test(
+  'stays of devices that left while nobody looked are shown to the engine, and ended',
+  async (t) => {
+    const house = await openHouse(t, 5);
+    const { owner, customerId, sync } = house;
+    const { rows } = await owner.query<{ id: number }>(
+      'select equipment_has_iot_device_id as id from equipment_has_iot_device order by 1',
+    );
+    const ids = rows.map((row) => row.id);
+    const inside = { ...NOTHING, inside: [{ fenceId: 1 }] };
+    for (const [i, id] of ids.entries()) {
+      // The second was nowhere; the last is still there.
+      await owner.query('insert into engine_state values ($1, $2, $3)', [id, customerId, i === 1 ? NOTHING : inside]); // prettier-ignore
+    }
+    await owner.query(
+      `update equipment_has_iot_device set removed_at = now() where equipment_has_iot_device_id = any ($1)`,
+      [[ids[0], ids[1]]],
+    );
+    await owner.query(
+      `update iot_device set status = 'disabled' where device_identifier = 'dev-3'`,
+    );
+    await owner.query(`update iot_device set status = 'retired' where device_identifier = 'dev-4'`);
+    await sync.load();
+    await sync.settled();
+    const gone = [ids[0], ids[2], ids[3]];
+    t.same(
+      house.restored.map(({ deviceId, state }) => [deviceId, state]),
+      [ids[4], ...gone].map((id) => [id, inside]),
+    );
+    t.same(
+      house.edits().filter((edit) => edit === 'device_delete').length,
+      3,
+      'each is gone again',
+    );
+    await owner.query(`update iot_device set status = 'active' where device_identifier = 'dev-3'`);
+    await house.reload();
+    t.ok(house.registry.deviceNamed('dev-3'));
+    t.equal(house.restored.length, 4, 'memory is ahead of the database');
+  },
+);
 
 t.test('the newest fix is that of the latest position, or is looked for', async (t) => {
   const house = await openHouse(t, 4);

@@ -14,6 +14,7 @@ import type { Logger } from './logger.ts';
 import type { Link, Registry, RegisteredDevice } from './registry.ts';
 import {
   readAllDevices,
+  readDeparted,
   readDeviceIdsOf,
   readDevices,
   readDeviceStates,
@@ -109,6 +110,7 @@ export class ConfigSync {
     this.tokenSweep.unref();
     this.units = await readUnits(this.options.pool);
     await this.sync({ ...emptyRound(), full: true });
+    await this.endStays();
     this.loaded = true;
     this.wake();
   }
@@ -148,6 +150,24 @@ export class ConfigSync {
       if (endsMs > nowMs) continue;
       this.tokenEndsMs.delete(iotDeviceId);
       this.options.target.deviceRevoked(iotDeviceId);
+    }
+  }
+
+  /** Devices that left while no process ran: the engine is shown them as they were, and then that they are gone. */
+  private async endStays(): Promise<void> {
+    const { pool, target } = this.options;
+    for (let after = 0; ;) {
+      const departed = await readDeparted(pool, after, RESTORE_DEVICES_MAX);
+      if (departed.length === 0) return;
+      target.applyEdits(departed.map((device) => ({ type: 'device_put', device })));
+      const unitOf = new Map(departed.map((device) => [device.deviceId, device.equipmentId]));
+      for (const device of await readDeviceStates(pool, departed, [])) {
+        target.restore(device, unitOf.get(device.deviceId)!);
+      }
+      const edits: Edit[] = [];
+      for (const { deviceId } of departed) this.leave(deviceId, edits);
+      after = departed.at(-1)!.deviceId;
+      target.applyEdits(edits);
     }
   }
 

@@ -10,8 +10,8 @@ import type { Registry as PromRegistry } from 'prom-client';
 import { createChangeFeed } from '../db/change-feed.ts';
 import { createPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
-import type { EngineEvent, FenceSettings } from '../engine/types.ts';
-import { applyEdits, createWorld, fencesAt } from '../engine/world.ts';
+import type { Edit, EngineEvent, FenceSettings } from '../engine/types.ts';
+import { applyEdits, createWorld, fencesAt, type World } from '../engine/world.ts';
 import { AnswerWatch } from './answer-watch.ts';
 import { CommandSender } from './commands.ts';
 import { ConfigSync } from './config-sync.ts';
@@ -30,6 +30,7 @@ import { Registry } from './registry.ts';
 import { openSessionView } from './session-view.ts';
 import { Turns } from './turns.ts';
 import { trimRows } from './trim-rows.ts';
+import { VisitReviser, type VisitReviserOptions } from './visit-reviser.ts';
 
 export { DoorError };
 export type {
@@ -88,13 +89,13 @@ export interface Ingest {
 
 /** A statement that takes longer is cancelled and its batch tried again. */
 const STATEMENT_TIMEOUT_MS = 30_000;
-/** Connections for configuration, leadership and upkeep beside those of the partitions. */
-const SPARE_CONNECTIONS = 4;
+/** Connections for configuration, leadership, visits and upkeep beside those of the partitions. */
+const SPARE_CONNECTIONS = 5;
 
 export function createIngest(options: IngestOptions): Ingest {
   const room = buildRoom(options);
   const { leader, sync, partitions, changeFeed, intake, turns, metrics, registry } = room;
-  const { pool, writers, world, answerWatch } = room;
+  const { pool, writers, world, answerWatch, reviser } = room;
   const { doors, knocks, commands } = room.entrance;
   let phase: 'built' | 'starting' | 'running' | 'stopping' = 'built';
   let stopTrimming: () => void = () => undefined;
@@ -112,6 +113,7 @@ export function createIngest(options: IngestOptions): Ingest {
     async start() {
       for (const partition of partitions) partition.start();
       answerWatch.start();
+      reviser.start();
       stopTrimming = trimRows(pool, options, options.log);
       knocks.start();
       commands.start();
@@ -128,7 +130,7 @@ export function createIngest(options: IngestOptions): Ingest {
       await Promise.all(partitions.map((partition) => partition.stop(deadline)));
       await answerWatch.stop();
       await doors.close(deadline);
-      await Promise.all([commands.stop(), knocks.stop()]);
+      await Promise.all([commands.stop(), knocks.stop(), reviser.stop(deadline)]);
       leader.stop();
       await Promise.all([pool.end(), writers.end()]);
     },
@@ -178,8 +180,10 @@ function buildRoom(options: IngestOptions) {
       metrics,
       onConnect: (client) => leader.admit(client),
       onReleased: (rows, bytes) => intake.released(rows, bytes),
+      onStored: (work) => reviser.committed(work),
     }),
   );
+  const reviser = buildReviser(world, { pool, turns, metrics, log });
   const intake: Intake = new Intake({
     registry,
     partitions,
@@ -193,7 +197,7 @@ function buildRoom(options: IngestOptions) {
     registry,
     log,
     target: {
-      applyEdits: (edits) => applyEdits(world, edits),
+      applyEdits: (edits) => editAll(world, partitions, edits),
       restore: ({ deviceId, state, last }, equipmentId) =>
         engines[equipmentId % engines.length]!.restore(deviceId, state, last),
       deviceRevoked: (iotDeviceId) => entrance.doors.disconnectDevice(iotDeviceId),
@@ -216,7 +220,7 @@ function buildRoom(options: IngestOptions) {
     log,
   });
   const told = { pool, writers, registry, world, turns, leader, metrics };
-  return { ...told, partitions, intake, entrance, sync, changeFeed, answerWatch };
+  return { ...told, partitions, intake, entrance, sync, changeFeed, answerWatch, reviser };
 }
 
 function ingestPool({ connectionString, log }: IngestOptions, max: number): Pool {
@@ -236,6 +240,19 @@ function buildPartition(
 ): Partition {
   const { log, onCommitted } = options;
   return new Partition({ ...parts, limits: options, log, onCommitted });
+}
+
+/** Edits what the partitions share, and has them look at it. */
+function editAll(world: World, partitions: readonly Partition[], edits: readonly Edit[]): void {
+  applyEdits(world, edits);
+  for (const partition of partitions) partition.poke();
+}
+
+function buildReviser(world: World, parts: Omit<VisitReviserOptions, 'fencesAt'>): VisitReviser {
+  return new VisitReviser({
+    ...parts,
+    fencesAt: (tenantId, lonDeg, latDeg) => fencesAt(world, tenantId, lonDeg, latDeg),
+  });
 }
 
 /** The doors, those who knock at them, and what is handed out there. */

@@ -55,6 +55,7 @@ export class IngestMetrics {
   private readonly failures: Counter<'fault'>;
   private readonly events: Counter<'type'>;
   private readonly late: Counter;
+  private readonly visits: Counter<'change'>;
   private readonly latency: AckLatency;
   private readonly commitTime: Histogram;
   private readonly batchRows: Histogram;
@@ -94,6 +95,11 @@ export class IngestMetrics {
       'milepost_engine_late_rows_total',
       'Rows stored without consequences, being late',
       [],
+    );
+    this.visits = counter(
+      'milepost_engine_visit_changes_total',
+      'Visits changed by late fixes, by what was done to them',
+      ['change'],
     );
     this.latency = new AckLatency(registry);
     this.commitTime = new Histogram({
@@ -168,6 +174,11 @@ export class IngestMetrics {
     this.late.inc(evaluation.lateCount);
     this.totals.events += evaluation.events.length;
     for (const event of evaluation.events) this.events.inc({ type: event.type });
+  }
+
+  /** Late fixes have changed so many visits. */
+  visitsChanged(change: 'inserted' | 'revised' | 'retracted', count: number): void {
+    this.visits.inc({ change }, count);
   }
 
   /** The totals; forgets the latencies it has summed up. */

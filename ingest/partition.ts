@@ -3,6 +3,7 @@
  * through the same partition, so a unit's data is evaluated in order.
  *
  * States: idle (queue empty) → lingering (waiting for more rows, at most `lingerMs`) → committing → idle or lingering;
+ * idle → (something is due by the clock, or by an edit) committing a batch without rows → idle;
  * committing ⇄ backing off while the database is away, holding the batch and acknowledging nothing. `stop` lets the
  * queue run empty until its deadline, then gives up what is left, unacknowledged.
  */
@@ -66,11 +67,20 @@ export interface PartitionOptions {
   /** Run on each new connection before it is used. */
   readonly onConnect: (client: PoolClient) => Promise<void>;
   readonly onCommitted: (committed: Committed) => void;
+  /** Of each batch that is committed, also where nobody is told of it. */
+  readonly onStored: (work: CommitWork) => void;
+  /** Epoch milliseconds, for what is due without a further fix; the machine's clock when it is left out. */
+  readonly nowMs?: () => number;
   /** So much has been answered and is held no longer. */
   readonly onReleased: (rows: number, bytes: number) => void;
 }
 
 class Abandoned extends Error {}
+
+/** The machine's clock may be set: it is looked at again after so long. */
+const CLOCK_WAIT_MS_MAX = 60_000;
+/** What is due and was not done, as the database refused it, is tried again after so long. */
+const CLOCK_RETRY_MS = 1_000;
 
 /** Answered batches whose columns are kept for later ones. */
 const SPARE_BATCHES_MAX = 2;
@@ -88,6 +98,8 @@ export class Partition {
   private wake: (() => void) | null = null;
   private running: Promise<void> | null = null;
   private stopping = false;
+  /** Before this time, as `performance.now()` tells, nothing is done for the clock alone. */
+  private clockFromMs = -Infinity;
   private readonly giveUp = new AbortController();
   private holding = false;
   /** Whether the last late batch met duplicates: then the next late one goes in staged at once. */
@@ -132,6 +144,11 @@ export class Partition {
     this.wake?.();
   }
 
+  /** Fences or devices were edited: what the engine has to do for it is done at once. */
+  poke(): void {
+    this.wake?.();
+  }
+
   /** Stores what is queued, until the signal aborts; resolves when everything is answered. */
   async stop(deadline: AbortSignal): Promise<void> {
     this.stopping = true;
@@ -154,8 +171,35 @@ export class Partition {
       if (batch !== null) await this.process(batch);
       else if (this.current.tally.count > 0) await this.woken(this.lingerLeftMs());
       else if (this.stopping) return;
-      else await this.woken(null);
+      else if (this.clockLeftMs() <= 0) await this.tick();
+      else await this.woken(this.clockLeftMs());
     }
+  }
+
+  private nowMs(): number {
+    return (this.options.nowMs ?? Date.now)();
+  }
+
+  /** How long nothing has to be done but for the rows that come; Infinity: until something is edited. */
+  private clockLeftMs(): number {
+    const { engine } = this.options;
+    const dueMs = engine.hasWork() ? -Infinity : engine.nextDueMs();
+    if (dueMs === Infinity) return Infinity;
+    const leftMs = Math.min(dueMs - this.nowMs(), CLOCK_WAIT_MS_MAX);
+    return Math.max(leftMs, this.clockFromMs - performance.now());
+  }
+
+  /** Does what is due, with a batch of no rows. */
+  private async tick(): Promise<void> {
+    const batch = this.spare.pop() ?? new FillingBatch();
+    batch.receivedMs = this.nowMs();
+    await this.process(batch);
+    // Not done, or done without an end to it: in either case not at once again.
+    if (this.clockLeftMs() <= 0) this.pauseClock();
+  }
+
+  private pauseClock(): void {
+    this.clockFromMs = performance.now() + CLOCK_RETRY_MS;
   }
 
   /** The next batch whose time has come. */
@@ -174,10 +218,10 @@ export class Partition {
     return this.currentSinceMs + this.options.limits.lingerMs - performance.now();
   }
 
-  private woken(timeoutMs: number | null): Promise<void> {
+  private woken(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const timer =
-        timeoutMs === null ? null : setTimeout(() => this.wake?.(), Math.ceil(timeoutMs));
+        timeoutMs === Infinity ? null : setTimeout(() => this.wake?.(), Math.ceil(timeoutMs));
       this.wake = () => {
         if (timer !== null) clearTimeout(timer);
         this.wake = null;
@@ -192,7 +236,7 @@ export class Partition {
     const startedMs = performance.now();
     let stored = false;
     try {
-      await this.store(batch, tally);
+      await this.store(batch, tally, this.nowMs());
       metrics.batchCommitted(tally, batch, performance.now() - startedMs);
       stored = true;
     } catch (error) {
@@ -210,16 +254,21 @@ export class Partition {
     this.options.onReleased(rows, bytes);
   }
 
-  /** Stores a batch whole, or in halves until the rows that the database refuses stand alone. */
-  private async store(batch: Batch, tally: Tally, staleTries = 0): Promise<void> {
+  /**
+   * Stores a batch whole, or in halves until the rows that the database refuses stand alone. What is due at `nowMs` goes
+   * with the whole alone: it may be what is refused, and no row may be refused for it.
+   */
+  private async store(batch: Batch, tally: Tally, nowMs: number, staleTries = 0): Promise<void> {
     const { engine, metrics, turns } = this.options;
     let refusal: Error | null;
     try {
-      const work = await turns.run(() => commitWork(batch, engine.evaluate({ ...batch, nowMs: batch.receivedMs })), 'ahead');
+      const evaluated = () => commitWork(batch, engine.evaluate({ ...batch, nowMs }));
+      const work = await turns.run(evaluated, 'ahead');
       refusal = await this.commit(work, tally);
       if (refusal === null) {
         engine.commit();
         metrics.evaluated(work.evaluation);
+        this.options.onStored(work);
         this.publish(work);
         return;
       }
@@ -231,7 +280,11 @@ export class Partition {
     if (isStaleReference(refusal) && staleTries < STALE_TRIES_MAX) {
       // The change feed brings the deletion within this time, and the evaluation then knows of it.
       await wait(STALE_PAUSE_MS, undefined, { signal: this.giveUp.signal }).catch(() => undefined);
-      return this.store(batch, tally, staleTries + 1);
+      return this.store(batch, tally, nowMs, staleTries + 1);
+    }
+    if (!Number.isNaN(nowMs)) {
+      this.pauseClock();
+      return this.store(batch, tally, NaN);
     }
     await this.storeDivided(batch, tally, refusal);
   }
@@ -249,11 +302,11 @@ export class Partition {
       tally.refused(part, { index, reason: 'storage_refused', detail });
       this.options.log.warn({ sqlState: sqlState(refusal) }, detail);
       this.options.metrics.rejected('storage_refused');
-      return this.store(withoutRows(batch, rejectOfRow(batch, detail)), tally);
+      return this.store(withoutRows(batch, rejectOfRow(batch, detail)), tally, NaN);
     }
     const [first, second] = halves(batch);
-    await this.store(first, tally);
-    await this.store(second, tally);
+    await this.store(first, tally, NaN);
+    await this.store(second, tally, NaN);
   }
 
   /** Commits. Gives the error when the batch must be divided; waits out everything else. */

@@ -56,6 +56,7 @@ export async function startPipeline(
         log: LOG,
         onConnect: () => Promise.resolve(),
         onCommitted: (one) => committed.push(one),
+        onStored: () => undefined,
         onReleased: (rows, bytes) => intake.released(rows, bytes),
       }),
   );
@@ -82,13 +83,12 @@ export async function startPipeline(
     submit(sender, fill) {
       const decoded = emptyDecoded();
       fill(decoded);
-      const payload = Buffer.from('payload');
       const receivedMs = Date.now();
       const message = {
         source: 'mqtt',
         topic: null,
         sender,
-        payload,
+        payload: Buffer.from('payload'),
         decoded,
         receivedMs,
       } as const;

@@ -129,22 +129,12 @@ t.test('refuses gaps and strangers among the files', async (t) => {
 });
 
 t.test('works for an owner that is no superuser, who is held by the policies too', async (t) => {
-  const owner = `plain_${process.pid}`;
-  await administer(
-    testServerUrl(),
-    `create role ${owner} login password 'plain' nosuperuser nobypassrls;
-     grant milepost_api, milepost_ingest, milepost_definer to ${owner}`,
-  );
-  t.teardown(() => administer(testServerUrl(), `drop role ${owner}`));
-  const url = await emptyDatabase(t, `owner ${owner}`);
-  const plainUrl = new URL(url);
-  plainUrl.username = owner;
-  plainUrl.password = 'plain';
-  await migrate(plainUrl.href);
+  const { url, plainUrl } = await plainlyOwned(t, `plain_${process.pid}`);
+  await migrate(plainUrl);
 
   const tenant = await seedTenant(await connect(t, url), 'ours');
   const plain = createPool({
-    connectionString: plainUrl.href,
+    connectionString: plainUrl,
     role: 'owner',
     max: 1,
     applicationName: 'test',
@@ -168,21 +158,11 @@ t.test('works for an owner that is no superuser, who is held by the policies too
 });
 
 t.test('0007: devices that have a token are told from those that have none', async (t) => {
-  const owner = `devices_${process.pid}`;
-  await administer(
-    testServerUrl(),
-    `create role ${owner} login password 'plain' nosuperuser nobypassrls;
-     grant milepost_api, milepost_ingest, milepost_definer to ${owner}`,
-  );
-  t.teardown(() => administer(testServerUrl(), `drop role ${owner}`));
-  const url = await emptyDatabase(t, `owner ${owner}`);
-  const plainUrl = new URL(url);
-  plainUrl.username = owner;
-  plainUrl.password = 'plain';
+  const { url, plainUrl } = await plainlyOwned(t, `devices_${process.pid}`);
   const dir = await copyOfMigrations(t);
   const later = (await readdir(dir)).filter((name) => /^\d+_/.test(name) && name >= '0007');
   await Promise.all(later.map((name) => rm(join(dir, name))));
-  await migrate(plainUrl.href, undefined, dir);
+  await migrate(plainUrl, undefined, dir);
 
   const client = await connect(t, url);
   await client.query(
@@ -191,7 +171,7 @@ t.test('0007: devices that have a token are told from those that have none', asy
      select customer_id, name, 'tracker', hash, '2026-01-02' from tenant,
        (values ('with', sha256('a')), ('without', null)) as d (name, hash)`,
   );
-  await migrate(plainUrl.href);
+  await migrate(plainUrl);
   const { rows } = await client.query(
     `select device_identifier as name, token_changed_at = '2026-01-02' as changed,
             updated_at = '2026-01-02' as untouched, token_hash is not null as kept, version
@@ -202,3 +182,135 @@ t.test('0007: devices that have a token are told from those that have none', asy
     { name: 'without', changed: null, untouched: true, kept: false, version: 1 },
   ]);
 });
+
+t.test('0009: stays that are under way become visits', async (t) => {
+  const { url, plainUrl } = await plainlyOwned(t, `stays_${process.pid}`);
+  const dir = await copyOfMigrations(t);
+  const later = (await readdir(dir)).filter((name) => /^\d+_/.test(name) && name >= '0009');
+  await Promise.all(later.map((name) => rm(join(dir, name))));
+  await migrate(plainUrl, undefined, dir);
+
+  const client = await connect(t, url);
+  const { customerId, equipmentIds } = await seedOldStays(client);
+  await migrate(plainUrl);
+  const { rows: states } = await client.query<{ state: unknown }>(
+    'select state from engine_state order by equipment_has_iot_device_id',
+  );
+  const stay = { version: 3, dwelled: false, outCount: 0, outMs: null, lastInMs: null };
+  const entering = { fenceId: 9, version: 2, inCount: 2, cause: 'move' };
+  t.same(
+    states.map(({ state }) => state),
+    [
+      {
+        inside: [
+          { ...stay, fenceId: 1, name: 'Yard', enteredMs: OLD_MS, enterMs: OLD_MS, outCount: 1,
+            outMs: OLD_MS + 20_000, lastInMs: OLD_MS + 10_000 },
+          { ...stay, fenceId: 99, name: '', enteredMs: OLD_MS + 7, enterMs: OLD_MS + 7 },
+        ],
+        entering: [{ ...entering, firstMs: OLD_MS + 20_000 }],
+        rules: [{ ruleId: 5 }],
+      },
+      { inside: [], entering: [{ ...entering, firstMs: OLD_MS + 30_000 }], rules: [] },
+      { inside: [], entering: [], rules: [] },
+    ],
+  ); // prettier-ignore
+  const { rows: visits } = await client.query(
+    `select customer_id::int, geofence_id::int, geofence_name, geofence_version, equipment_id::int,
+            (extract(epoch from opened_at) * 1000)::float8 as ms, entered_at = opened_at and first_fix_at = opened_at as same,
+            left_at, entered_cause, revision
+     from geofence_visit order by geofence_id`,
+  );
+  const visit = { customer_id: customerId, equipment_id: equipmentIds[0], geofence_version: 3,
+    same: true, left_at: null, revision: 1 }; // prettier-ignore
+  t.same(visits, [
+    { ...visit, geofence_id: 1, geofence_name: 'Yard', ms: OLD_MS, entered_cause: 'first_fix' },
+    { ...visit, geofence_id: 99, geofence_name: '', ms: OLD_MS + 7, entered_cause: 'move' },
+  ]);
+  const { rows: open } = await client.query(
+    `select relname from pg_class where relnamespace = 'public'::regnamespace and relrowsecurity
+       and not relforcerowsecurity`,
+  );
+  t.same(open, [], 'the policies hold the owner again');
+});
+
+/** Midnight of a day within what is kept. */
+const OLD_MS = Math.floor(Date.now() / 86_400_000 - 2) * 86_400_000;
+
+/** Three devices as version 8 knew them: one inside two fences, one about to enter, one that is nowhere. */
+async function seedOldStays(client: pg.Client) {
+  const one = async (sql: string, values: unknown[] = []) =>
+    (await client.query<{ id: number }>(`${sql}::int as id`, values)).rows[0]!.id;
+  const customerId = await one(
+    `insert into customer (customer_name) values ('ours') returning customer_id`,
+  );
+  await client.query(
+    `insert into geofence (geofence_id, customer_id, geofence_name, shape_type, center_lat, center_lng, radius_m)
+     values (1, $1, 'Yard', 'circle', 52, 13, 100)`,
+    [customerId],
+  );
+  const entering = { fenceId: 9, version: 2, inCount: 2, cause: 'move' };
+  const states = [
+    {
+      inside: [
+        { fenceId: 99, version: 3, sinceMs: OLD_MS + 7, outCount: 0 },
+        { fenceId: 1, version: 3, sinceMs: OLD_MS, outCount: 1 },
+      ],
+      entering: [entering],
+      rules: [{ ruleId: 5 }],
+    },
+    { inside: [], entering: [entering], rules: [] },
+    { inside: [], entering: [], rules: [] },
+  ];
+  const units: number[] = [];
+  const links: number[] = [];
+  for (const [i, state] of states.entries()) {
+    const unit = await one(
+      'insert into equipment (customer_id, unit_number) values ($1, $2) returning equipment_id',
+      [customerId, `U${i}`],
+    );
+    const device = await one(
+      `insert into iot_device (customer_id, device_identifier, device_type) values ($1, $2, 'tracker')
+       returning iot_device_id`,
+      [customerId, `D${i}`],
+    );
+    const link = await one(
+      `insert into equipment_has_iot_device (customer_id, equipment_id, iot_device_id) values ($1, $2, $3)
+       returning equipment_has_iot_device_id`,
+      [customerId, unit, device],
+    );
+    await client.query(
+      'insert into engine_state values ($1, $2, $3, to_timestamp($4::float8 / 1000))',
+      [link, customerId, state, OLD_MS + 30_000],
+    );
+    units.push(unit);
+    links.push(link);
+  }
+  await client.query('select ensure_time_partitions($1, $1)', [new Date(OLD_MS)]);
+  await client.query(
+    `insert into equipment_gps_location (equipment_has_iot_device_id, recorded_at, received_at, latitude, longitude)
+     select $1, to_timestamp(($2::float8 + i * 10000) / 1000), now(), 52, 13 from generate_series(0, 2) i`,
+    [links[0], OLD_MS],
+  );
+  await client.query(
+    `insert into activity_feed (event_key, customer_id, equipment_id, equipment_has_iot_device_id, event_type,
+       event_time, received_at, geofence_id, cause)
+     values (gen_random_uuid(), $1, $2, $3, 'geofence_enter', to_timestamp($4::float8 / 1000), now(), 1, 'first_fix')`,
+    [customerId, units[0], links[0], OLD_MS],
+  );
+  return { customerId, equipmentIds: units };
+}
+
+/** The address of an empty database whose owner is no superuser, and so held by the policies; and that of the superuser. */
+async function plainlyOwned(t: Test, owner: string) {
+  await administer(
+    testServerUrl(),
+    `create role ${owner} login password 'plain' nosuperuser nobypassrls;
+     grant milepost_api, milepost_ingest, milepost_definer to ${owner}`,
+  );
+  t.teardown(() => administer(testServerUrl(), `drop role ${owner}`));
+  const url = await emptyDatabase(t, `owner ${owner}`);
+  const plainUrl = new URL(url);
+  plainUrl.username = owner;
+  plainUrl.password = 'plain';
+  return { url, plainUrl: plainUrl.href };
+}

@@ -146,6 +146,7 @@ function build(options: RoomOptions, log: Logger) {
         log,
         onConnect: (client) => leader.admit(client),
         onCommitted: () => undefined,
+        onStored: () => undefined,
         onReleased: (rows, bytes) => intake.released(rows, bytes),
       }),
   );
