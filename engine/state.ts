@@ -115,9 +115,7 @@ export function staysOf(world: World, stays: Stays, state: DeviceState, tenantId
     head = stays.insert(head, stay);
   }
   for (const { fenceId, untilMs } of state.ended) {
-    const entry = world.fences.get(fenceId);
-    if (!entry) continue;
-    const stay = stays.take(entry, ENDED);
+    const stay = stays.take(entryOf(world, fenceId, { version: 0, tenantId }), ENDED);
     stays.setEndMs(stay, untilMs);
     head = stays.insert(head, stay);
   }

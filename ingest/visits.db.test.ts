@@ -3,11 +3,10 @@ import type { ClientBase } from 'pg';
 import t, { type Test } from 'tap';
 import { connectTestClient } from '../db/test-database.ts';
 import { ensureTimePartitions } from '../db/time-series.ts';
-import type { EngineEvent, Evaluation } from '../engine/types.ts';
+import type { EngineEvent, Evaluation, LateFixes } from '../engine/types.ts';
 import { FillingBatch } from './batch.ts';
 import { commitBatch, commitWork, prepareCommitSession, type CommitWork } from './commit.ts';
 import { startPipeline, type TestPipeline } from './test-pipeline.ts';
-import type { LateFixes } from './visits.ts';
 
 const NOW_MS = Math.floor(Date.now() / 1000) * 1000;
 const ENTERED_MS = NOW_MS - 100_000;
