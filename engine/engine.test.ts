@@ -481,3 +481,23 @@ function restarted(
   }
   return engine;
 }
+
+t.test('what edits ended waits for a batch with a clock, which fixes do not disturb', (t) => {
+  const world = worldOf([1], [BOX]);
+  const engine = createEngine(world);
+  engine.evaluate(batchOf([fix(1, 1000, 0.5)], [], 1000));
+  engine.commit();
+  t.equal(engine.hasWork(), false);
+  applyEdits(world, [{ type: 'fence_delete', fenceId: 1 }]);
+  t.equal(engine.hasWork(), true);
+  t.same(take(engine, [fix(1, 2000, 5), fix(1, 3000, 5)]).events, []);
+  t.equal(engine.hasWork(), true, 'a batch without a clock');
+  const { events } = engine.evaluate(batchOf([], [], 10_000));
+  t.match(events, [{ type: 'geofence_exit', cause: 'fence_removed', timeMs: 10_000 }]);
+  engine.rollback();
+  t.equal(engine.hasWork(), true, 'rolled back');
+  t.equal(engine.evaluate(batchOf([], [], 10_000)).events.length, 1);
+  engine.commit();
+  t.equal(engine.hasWork(), false);
+  t.end();
+});
