@@ -1,0 +1,126 @@
+/**
+ * The engine against the slow reference on random stories: the same events one by one, the same states, the same late rows,
+ * whatever is rolled back and tried again. And the engine with its shortcut for vehicles that hardly move against the
+ * engine without.
+ */
+import t from 'tap';
+import { createEngine, type Engine } from './engine.ts';
+import { batchOf } from './test-data.ts';
+import { Dice, randomStory } from './test-random-story.ts';
+import { Reference } from './test-reference.ts';
+import type { EngineBatch, EngineEvent, Evaluation } from './types.ts';
+import { applyEdits, createWorld } from './world.ts';
+
+const SEED = 1;
+const STORIES = 1_000;
+const STILL_STORIES = 150;
+const KINDS = [
+  ...['move', 'first_fix', 'fence_changed', 'schedule'].map((cause) => `geofence_enter ${cause}`),
+  ...['move', 'fence_changed', 'fence_removed', 'schedule'].map(
+    (cause) => `geofence_exit ${cause}`,
+  ),
+  ...['assignment_changed', 'device_removed'].map((cause) => `geofence_exit ${cause}`),
+  ...['dwell', 'cross'].map((type) => `geofence_${type} move`),
+  ...['alert_raised move', 'alert_cleared move', 'alert_cleared rule_changed'],
+];
+
+/** Events of a device in their order; across devices the contract says nothing but that they come together. */
+function linesOf(events: readonly EngineEvent[]): string[] {
+  return events.toSorted((a, b) => a.deviceId - b.deviceId).map((event) => JSON.stringify(event));
+}
+
+function factsOf(evaluation: Pick<Evaluation, 'lateCount' | 'lateFixes'>, rows: Iterable<number>) {
+  return JSON.stringify([
+    evaluation.lateCount,
+    evaluation.lateFixes.toSorted((a, b) => a.deviceId - b.deviceId),
+    [...rows].sort((a, b) => a - b),
+  ]);
+}
+
+/** Evaluates; now and then rolls back and evaluates again, once or twice. */
+function evaluate(engine: Engine, batch: EngineBatch, dice: Dice): Evaluation {
+  for (let tries = dice.chance(0.3) ? dice.whole(1, 2) : 0; tries > 0; tries--) {
+    engine.evaluate(batch);
+    engine.rollback();
+  }
+  return engine.evaluate(batch);
+}
+
+/** Where and how the two differ; empty where they do not. Counts what is told by kind and cause. */
+function difference(seed: number, kinds: Map<string, number>): string {
+  const { deviceIds, steps } = randomStory(seed);
+  const dice = new Dice(seed + 1e6);
+  const world = createWorld();
+  const engine = createEngine(world);
+  const reference = new Reference();
+  for (const [i, step] of steps.entries()) {
+    applyEdits(world, step.edits);
+    reference.apply(step.edits);
+    const batch = batchOf(step.fixes, step.readings, step.nowMs);
+    const got = evaluate(engine, batch, dice);
+    const wanted = reference.evaluate(batch);
+    for (const { type, cause } of wanted.events) {
+      kinds.set(`${type} ${cause}`, (kinds.get(`${type} ${cause}`) ?? 0) + 1);
+    }
+    const pairs: [string, string, string][] = [];
+    const gotLines = linesOf(got.events);
+    const wantedLines = linesOf(wanted.events);
+    for (let k = 0; k < Math.max(gotLines.length, wantedLines.length); k++) {
+      pairs.push([`event ${k}`, gotLines[k] ?? 'none', wantedLines[k] ?? 'none']);
+    }
+    pairs.push(['rows', factsOf(got, got.latestFixRows), factsOf(wanted, wanted.latestFixRows)]);
+    engine.commit();
+    pairs.push(['next due', `${engine.nextDueMs()}`, `${reference.nextDueMs()}`]);
+    for (const id of deviceIds) {
+      const states = [engine.snapshot(id), reference.snapshot(id)].map((s) => JSON.stringify(s));
+      pairs.push([`state of ${id}`, states[0]!, states[1]!]);
+    }
+    const unequal = pairs.find(([, a, b]) => a !== b);
+    if (unequal === undefined) continue;
+    const [what, a, b] = unequal;
+    return `seed ${seed}, step ${i}, ${what}:\n  engine    ${a}\n  reference ${b}`;
+  }
+  return '';
+}
+
+t.test(`the reference tells the same, ${STORIES} stories from seed ${SEED}`, (t) => {
+  const kinds = new Map<string, number>();
+  const differing: string[] = [];
+  for (let seed = SEED; seed < SEED + STORIES; seed++) {
+    const told = difference(seed, kinds);
+    if (told !== '') differing.push(told);
+  }
+  t.same(differing.slice(0, 3), [], `${differing.length} stories differ`);
+  const rare = KINDS.filter((kind) => (kinds.get(kind) ?? 0) < STORIES / 100);
+  t.same(rare, [], `every kind was told: ${[...kinds].map((kind) => kind.join(' ')).join(', ')}`);
+  t.end();
+});
+
+t.test(`the shortcut for vehicles that stay changes nothing, ${STILL_STORIES} stories`, (t) => {
+  let fixes = 0;
+  let events = 0;
+  const differing: string[] = [];
+  for (let seed = 1; seed <= STILL_STORIES; seed++) {
+    const { deviceIds, steps } = randomStory(seed, { fixesMax: 600, stillness: 0.9 });
+    const worlds = [createWorld(), createWorld()];
+    const engines = worlds.map((world, i) => createEngine(world, { usesStillness: i === 0 }));
+    const isDifferent = steps.some((step) => {
+      for (const world of worlds) applyEdits(world, step.edits);
+      const batch = batchOf(step.fixes, step.readings, step.nowMs);
+      const told = engines.map((engine) => {
+        const evaluation = engine.evaluate(batch);
+        engine.commit();
+        fixes += step.fixes.length / 2;
+        events += evaluation.events.length / 2;
+        const states = deviceIds.map((id) => engine.snapshot(id));
+        return JSON.stringify([evaluation.events, states, engine.nextDueMs()]);
+      });
+      return told[0] !== told[1];
+    });
+    if (isDifferent) differing.push(`seed ${seed}`);
+  }
+  t.same(differing, []);
+  t.ok(fixes > 300 * STILL_STORIES, `${fixes} fixes`);
+  t.ok(events > 20 * STILL_STORIES, `${events} events`);
+  t.end();
+});
