@@ -1,7 +1,7 @@
 /**
- * The engine against the slow reference on random stories: the same events one by one, the same states, the same late rows,
- * whatever is rolled back and tried again. And the engine with its shortcut for vehicles that hardly move against the
- * engine without.
+ * The engine against the slow reference on random stories: the same events one by one, the same states, the same late
+ * rows, whatever is rolled back and tried again. And the engine with its shortcut for vehicles that hardly move
+ * against the engine without.
  */
 import t from 'tap';
 import { createEngine, type Engine } from './engine.ts';

@@ -1,6 +1,6 @@
 /**
- * When a schedule is in force, said plainly: what the clock on the wall shows, asked of the runtime, minute by minute. For
- * tests that hold the engine against it.
+ * When a schedule is in force, said plainly: what the clock on the wall shows, asked of the runtime, minute by
+ * minute. For tests that hold the engine against it.
  */
 import type { Schedule } from './types.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What a shape holds, nears and meets, said plainly: every edge is asked, in doubles, with no index and no shortcut. For tests
- * that hold the engine against it. Knows neither parts nor cells; rings round a pole are beyond it.
+ * What a shape holds, nears and meets, said plainly: every edge is asked, in doubles, with no index and no shortcut.
+ * For tests that hold the engine against it. Knows neither parts nor cells; rings round a pole are beyond it.
  */
 import { haver, haverOfM, haversineM, pathHaver } from './geodesy.ts';
 import type { FenceShape, LonLat, PolygonRings } from './types.ts';

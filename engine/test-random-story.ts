@@ -1,6 +1,6 @@
 /**
- * Random worlds for tests: fences of every kind, devices that drive, park and jump about them, and edits in between, all
- * decided by a seed. Many places lie on a grid of binary fractions, so that fixes meet corners and edges exactly.
+ * Random worlds for tests: fences of every kind, devices that drive, park and jump about them, and edits in between,
+ * all decided by a seed. Many places lie on a grid of binary fractions, so that fixes meet corners and edges exactly.
  */
 import type { FixRow, ReadingRow } from './test-data.ts';
 import { boxRing, seededRandom, starRing } from './test-data.ts';

@@ -1,6 +1,6 @@
 /**
- * The contract of the README as plainly as it can be said, for tests to hold the engine against: objects in maps, every fence
- * asked at every fix, nothing remembered but what the tables name. It cannot roll back, and it is slow.
+ * The contract of the README as plainly as it can be said, for tests to hold the engine against: objects in maps,
+ * every fence asked at every fix, nothing remembered but what the tables name. It cannot roll back, and it is slow.
  */
 import { wrapLonDeg } from './geodesy.ts';
 import { closingMs, isOpen } from './test-plain-hours.ts';
@@ -391,7 +391,10 @@ export class Reference {
     this.events.push(this.eventOf(unit, 'geofence_enter', this.everKnown.get(fenceId)!, told));
   }
 
-  /** `leftMs` and the newest fix, unless fixes outside have been counted: then the first of them and the one before it. */
+  /**
+   * `leftMs` and the newest fix, unless fixes outside have been counted: then the first of them and the one before
+   * it.
+   */
   private tellExit(
     unit: Unit,
     { fenceId, enteredMs, count, outMs, lastInMs }: Stay,

@@ -1,5 +1,6 @@
 /**
- * One process of the server, as far as the engine goes: a world that its partitions share, and an engine for each of them.
+ * One process of the server, as far as the engine goes: a world that its partitions share, and an engine for each of
+ * them.
  *
  * States: running → (`restart`) → running, with nothing left but what the store holds.
  */
@@ -86,7 +87,10 @@ export class House {
     this.noteEdits();
   }
 
-  /** An engine to which a device is restored and that has evaluated nothing else has the same state, and nothing to tell. */
+  /**
+   * An engine to which a device is restored and that has evaluated nothing else has the same state, and nothing to
+   * tell.
+   */
   holdIdentity(deviceId: number, nowMs: number): void {
     const row = this.store.states.get(deviceId);
     if (row === undefined) return;

@@ -1,6 +1,6 @@
 /**
- * How a house lives through a turn: calmly, or with all that can go wrong on the way. Both must come to the same. Every way of
- * going wrong ends with the batch committed once; what was delivered again tells nothing.
+ * How a house lives through a turn: calmly, or with all that can go wrong on the way. Both must come to the same.
+ * Every way of going wrong ends with the batch committed once; what was delivered again tells nothing.
  */
 import type { EngineEvent } from '../../engine/types.ts';
 import type { Random } from '../demo/random.ts';

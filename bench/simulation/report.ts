@@ -12,11 +12,12 @@ export function resultText(
 ): string {
   const happened = Object.entries(mishaps).map(([name, count]) => `${name}=${count}`);
   const speed = Math.round((days * DAY_MS) / wallMs).toLocaleString('en-US');
+  const seconds = (wallMs / 1_000).toFixed(1);
   return [
     `seed=${seed} days=${days} vehicles=${vehicles} fences=${fences}: holds`,
     `  steps=${steps} fixes=${fixes} events=${events} visits=${visits} hash=${hash}`,
     `  ${happened.join(' ')}`,
-    `  ${days * vehicles} vehicle days in ${(wallMs / 1_000).toFixed(1)} s, ${speed} times as fast as life`,
+    `  ${days * vehicles} vehicle days in ${seconds} s, ${speed} times as fast as life`,
   ].join('\n');
 }
 

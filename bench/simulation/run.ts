@@ -1,6 +1,7 @@
 /**
- * `npm run simulate -- [--seed N] [--days N] [--vehicles N] [--fences N] [--seeds COUNT]`. Lives through months of a fleet
- * for each of so many seeds, and says what was lived, or what did not hold and how to see it again; then it ends with 1.
+ * `npm run simulate -- [--seed N] [--days N] [--vehicles N] [--fences N] [--seeds COUNT]`. Lives through months of a
+ * fleet for each of so many seeds, and says what was lived, or what did not hold and how to see it again; then it
+ * ends with 1.
  */
 import { failureText, resultText } from './report.ts';
 import { simulate, SimulationFailure } from './simulate.ts';

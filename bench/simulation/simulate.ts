@@ -1,6 +1,6 @@
 /**
- * One seed's months, lived twice at once: calmly, and with everything going wrong that may; and then a third time from what the
- * store has kept. The three must tell the same.
+ * One seed's months, lived twice at once: calmly, and with everything going wrong that may; and then a third time
+ * from what the store has kept. The three must tell the same.
  */
 import { createHash } from 'node:crypto';
 import { createEngine } from '../../engine/engine.ts';
@@ -95,11 +95,16 @@ function at(step: number, nowMs: number, run: () => void): void {
   try {
     run();
   } catch (error) {
-    throw error instanceof Breach ? new SimulationFailure(step, nowMs, error) : error;
+    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    const breach = error instanceof Breach ? error : new Breach('nothing throws', told);
+    throw new SimulationFailure(step, nowMs, breach);
   }
 }
 
-/** A line an event, by device. What is told of a deleted fence names it as it was last seen, and a new process saw less. */
+/**
+ * A line an event, by device. What is told of a deleted fence names it as it was last seen, and a new process saw
+ * less.
+ */
 function linesOf(events: readonly EngineEvent[]): string {
   return events
     .toSorted((a, b) => a.deviceId - b.deviceId)

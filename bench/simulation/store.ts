@@ -1,6 +1,7 @@
 /**
- * Plays the database: what is told to it in a transaction is there as a whole or not at all. Fixes and readings are there once,
- * by device and time; an event by its key; the state of a device as text. Forgets nothing, and knows no engine.
+ * Plays the database: what is told to it in a transaction is there as a whole or not at all. Fixes and readings are
+ * there once, by device and time; an event by its key; the state of a device as text. Forgets nothing, and knows no
+ * engine.
  */
 import type { FixRow, ReadingRow } from '../../engine/test-data.ts';
 import type {
@@ -35,8 +36,8 @@ export interface StateRow {
 }
 
 /**
- * A state as text without the names of fences: these are as of the last time that something else about the state changed, and
- * serve only to tell of a fence that is gone.
+ * A state as text without the names of fences: these are as of the last time that something else about the state
+ * changed, and serve only to tell of a fence that is gone.
  */
 export function withoutNames(text: string): string {
   return text.replaceAll(/"name":"[^"]*",/g, '');
@@ -163,7 +164,9 @@ export class Store {
     this.eventCount++;
   }
 
-  /** What begins or is crossed is told of a fence and a device of one tenant, and of one account if the fence has one. */
+  /**
+   * What begins or is crossed is told of a fence and a device of one tenant, and of one account if the fence has one.
+   */
   private holdTenant(event: EngineEvent): void {
     if (event.type === 'geofence_exit') return;
     const { fenceId, ruleId, deviceId } = event;

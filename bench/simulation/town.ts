@@ -1,6 +1,6 @@
 /**
- * The ground on which vehicles drive: places, the fences about them, whose vehicles and fences are, and all that people change
- * about that in the course of months. Decided by a seed; knows no engine.
+ * The ground on which vehicles drive: places, the fences about them, whose vehicles and fences are, and all that
+ * people change about that in the course of months. Decided by a seed; knows no engine.
  */
 import { boxRing, starRing } from '../../engine/test-data.ts';
 import type {

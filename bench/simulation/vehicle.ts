@@ -1,6 +1,6 @@
 /**
- * One vehicle's months: it parks, drives to another place, loses coverage and delivers later, in order or the newest first,
- * says things twice, is inaccurate for a while. Knows places and time; not who listens.
+ * One vehicle's months: it parks, drives to another place, loses coverage and delivers later, in order or the newest
+ * first, says things twice, is inaccurate for a while. Knows places and time; not who listens.
  */
 import type { FixRow, ReadingRow } from '../../engine/test-data.ts';
 import type { LonLat } from '../../engine/types.ts';

@@ -1,6 +1,6 @@
 /**
- * Visits as the feed tells them: an enter opens one, an exit closes it. Holds what the contract promises of them, event by
- * event. A visit is open from its enter until its exit, and there is no way back.
+ * Visits as the feed tells them: an enter opens one, an exit closes it. Holds what the contract promises of them,
+ * event by event. A visit is open from its enter until its exit, and there is no way back.
  */
 import type { EngineEvent } from '../../engine/types.ts';
 import { hold } from './breach.ts';
@@ -16,7 +16,9 @@ export interface Visit {
 /** The end of a visit. */
 interface End {
   readonly lastFixMs: number;
-  /** Nothing of the next visit lies before it; −Infinity where an edit ended it, perhaps ahead of the device's clock. */
+  /**
+   * Nothing of the next visit lies before it; −Infinity where an edit ended it, perhaps ahead of the device's clock.
+   */
   readonly leftMs: number;
 }
 
