@@ -15,18 +15,17 @@ export interface PlainTurn {
   readonly cause: EventCause;
 }
 
-/** Rules that speak of the unit, ascending; states of others are dropped. */
+/** `rules` are those that speak of the unit, ascending; states of others are dropped. */
 export function stepPlainRules(
   states: readonly RuleState[],
   rules: readonly Rule[],
-  values: readonly PlainValue[],
+  value: PlainValue,
 ): { states: readonly RuleState[]; turns: readonly PlainTurn[] } {
   const kept: RuleState[] = [];
   const turns: PlainTurn[] = [];
   for (const rule of rules) {
     const before = states.find(({ ruleId }) => ruleId === rule.ruleId) ?? null;
-    const value = values.find(({ metricCode }) => metricCode === rule.metricCode);
-    const isSilent = value === undefined || Number.isNaN(value.value);
+    const isSilent = value.metricCode !== rule.metricCode || Number.isNaN(value.value);
     const state = isSilent ? before : stepRule(before, rule, value, turns);
     if (state !== null) kept.push(state);
   }

@@ -35,6 +35,9 @@ import type {
 /** What a batch comes to. */
 export interface Outcome {
   readonly events: readonly EngineEvent[];
+  /** How many of them, from the first, edits have caused; and how many edits and rows. */
+  readonly byEdits: number;
+  readonly byRows: number;
   readonly latestFixRows: readonly number[];
   readonly lateCount: number;
   readonly lateFixes: readonly LateFixes[];
@@ -87,6 +90,7 @@ export class Reference {
     this.events = [];
     this.lateCount = 0;
     for (const [deviceId, unit] of this.units) this.endByEdits(deviceId, unit, batch.nowMs);
+    const byEdits = this.events.length;
     const latestFixRows: number[] = [];
     const lateFixes: LateFixes[] = [];
     const { fixes, readings } = batch;
@@ -105,10 +109,12 @@ export class Reference {
       const timesMs = this.late.map(({ timeMs }) => timeMs);
       lateFixes.push({ deviceId, fromMs: Math.min(...timesMs), toMs: Math.max(...timesMs) });
     }
+    const byRows = this.events.length;
     if (!Number.isNaN(batch.nowMs)) {
       for (const unit of this.units.values()) this.pass(unit, batch.nowMs, true);
     }
-    return { events: this.events, latestFixRows, lateCount: this.lateCount, lateFixes };
+    const { events, lateCount } = this;
+    return { events, byEdits, byRows, latestFixRows, lateCount, lateFixes };
   }
 
   /** As `Engine.snapshot`. */
@@ -248,8 +254,9 @@ export class Reference {
       return;
     }
     this.stepFences(unit, fix);
-    const told = FIX_METRICS.map((metricCode, i) => ({ metricCode, value: values[i]!, timeMs }));
-    this.stepRules(unit, told);
+    for (const [i, metricCode] of FIX_METRICS.entries()) {
+      this.stepRules(unit, { metricCode, value: values[i]!, timeMs });
+    }
   }
 
   private takeReading(unit: Unit, { timeMs }: Reading, value: PlainValue): void {
@@ -259,15 +266,15 @@ export class Reference {
       return;
     }
     unit.readingMs.set(value.metricCode, timeMs);
-    this.stepRules(unit, [value]);
+    this.stepRules(unit, value);
   }
 
-  private stepRules(unit: Unit, values: readonly PlainValue[]): void {
+  private stepRules(unit: Unit, heard: PlainValue): void {
     const rules = [...this.rules.values()]
       .filter((rule) => speaksOf(rule, unit.device))
       .filter(({ equipmentId }) => equipmentId === null || equipmentId === unit.device.equipmentId)
       .sort((a, b) => a.ruleId - b.ruleId);
-    const { states, turns } = stepPlainRules(unit.rules, rules, values);
+    const { states, turns } = stepPlainRules(unit.rules, rules, heard);
     unit.rules = states;
     for (const { type, rule, value, cause } of turns) {
       this.events.push({
