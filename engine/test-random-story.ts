@@ -87,7 +87,7 @@ class StoryMaker {
     this.stillness = stillness;
     this.origin = dice.pick(ORIGINS);
     this.startMs = Date.parse(dice.pick(STARTS));
-    this.hasClock = dice.chance(0.7);
+    this.hasClock = dice.chance(0.8);
   }
 
   make(fixesMax: number): Story {
@@ -264,7 +264,8 @@ class StoryMaker {
 
   private someEdits(): Edit[] {
     const { dice } = this;
-    if (!dice.chance(0.25)) return [];
+    // What edits end waits for a batch that has a clock.
+    if (!this.hasClock || !dice.chance(0.25)) return [];
     return Array.from({ length: dice.whole(1, 3) }, () => this.someEdit());
   }
 

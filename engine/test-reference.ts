@@ -236,12 +236,9 @@ export class Reference {
         take: () => this.takeReading(unit, reading, { metricCode, value, timeMs }),
       });
     }
-    const order = (timeMs: number): number => (Number.isNaN(timeMs) ? -Infinity : timeMs);
-    for (const step of steps.sort((a, b) =>
-      order(a.timeMs) < order(b.timeMs) ? -1 : order(a.timeMs) > order(b.timeMs) ? 1 : 0,
-    )) {
-      step.take();
-    }
+    const order = (timeMs: number): number => (Number.isNaN(timeMs) ? 0 : timeMs);
+    steps.sort((a, b) => order(a.timeMs) - order(b.timeMs));
+    for (const { take } of steps) take();
   }
 
   private takeFix(unit: Unit, fix: Fix, values: readonly number[]): void {
