@@ -122,10 +122,9 @@ class PartitionEngine implements Engine {
       this.sweptEpoch = core.world.staysEpoch;
     }
     this.chain(fixes, readings);
-    this.latestRows = atLeast(this.latestRows, core.touched.count);
-    // Only those with rows: what the clock touches comes behind them.
-    const { count } = core.touched;
-    for (let i = 0; i < count; i++) this.stepDevice(i, fixes, readings);
+    const { touched } = core;
+    this.latestRows = atLeast(this.latestRows, touched.withRows);
+    for (let i = 0; i < touched.withRows; i++) this.stepDevice(touched.order[i]!, fixes, readings);
     if (!Number.isNaN(nowMs)) this.stepClock(nowMs);
     return this.evaluation();
   }
@@ -154,7 +153,7 @@ class PartitionEngine implements Engine {
       if (slots.dueMs(slot) < Infinity) this.core.due.push(slots.dueMs(slot), slot);
       if (touched.isFresh(i)) this.drop(slot);
     }
-    touched.count = 0;
+    touched.clear();
     this.sweptEpoch = this.committedEpoch;
     this.settle();
   }

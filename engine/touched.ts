@@ -21,6 +21,9 @@ const READING_TAIL = 7;
 
 export class Touched {
   count = 0;
+  /** `order[0…withRows)`: those that have rows in the batch, as their first rows come. */
+  order = new Int32Array(TOUCHED_MIN);
+  withRows = 0;
   /** As they were before. */
   rules: (readonly RuleState[])[] = [];
   private device: (Device | null)[] = [];
@@ -57,11 +60,11 @@ export class Touched {
 
   /** Hangs a fix of the batch to those of an entry. */
   addFix(i: number, row: number, next: Int32Array): void {
-    this.addRow(i * ENTRY_VALUES + FIX_HEAD, row, next);
+    this.addRow(i, i * ENTRY_VALUES + FIX_HEAD, row, next);
   }
 
   addReading(i: number, row: number, next: Int32Array): void {
-    this.addRow(i * ENTRY_VALUES + READING_HEAD, row, next);
+    this.addRow(i, i * ENTRY_VALUES + READING_HEAD, row, next);
   }
 
   /** Makes a settled slot pending. */
@@ -98,7 +101,13 @@ export class Touched {
       slots.setTouch(this.slot(i), -1);
       if (this.isCopied(i)) stays.removeList(this.stays(i));
     }
+    this.clear();
+  }
+
+  /** Forgets them all. */
+  clear(): void {
     this.count = 0;
+    this.withRows = 0;
   }
 
   /** Pending → settled, as it was before but for its readings. */
@@ -114,9 +123,16 @@ export class Touched {
     slots.setStillEpoch(slot, -1);
   }
 
-  private addRow(at: number, row: number, next: Int32Array): void {
+  private addRow(i: number, at: number, row: number, next: Int32Array): void {
     const { entries } = this;
     next[row] = -1;
+    const first = i * ENTRY_VALUES;
+    if (entries[first + FIX_HEAD]! < 0 && entries[first + READING_HEAD]! < 0) {
+      if (this.withRows === this.order.length) {
+        this.order = larger(this.order, new Int32Array(2 * this.order.length));
+      }
+      this.order[this.withRows++] = i;
+    }
     if (entries[at]! < 0) entries[at] = row;
     else next[entries[at + 1]!] = row;
     entries[at + 1] = row;
