@@ -42,8 +42,9 @@ function workOf(house: TestPipeline, n: number): CommitWork {
   }; // prettier-ignore
   const evaluation = {
     events: [event],
-    changed: [{ deviceId, tenantId, state: { inside: [], entering: [], rules: [], n } }],
+    changed: [{ deviceId, tenantId, state: { inside: [], entering: [], ended: [], rules: [], n } }],
     latestFixRows: Int32Array.of(0),
+    lateFixes: [],
     lateCount: 0,
   };
   return commitWork(batch, evaluation as unknown as Evaluation);

@@ -156,7 +156,7 @@ t.test('what was stored of a device is restored once', async (t) => {
   );
   await owner.query(
     `insert into engine_state (equipment_has_iot_device_id, customer_id, state)
-       values ($1, $2, '{"inside": [], "entering": [], "rules": []}')`,
+       values ($1, $2, '{"inside": [], "entering": [], "ended": [], "rules": []}')`,
     [rows[1]!.id, customerId],
   );
   await house.sync.load();
