@@ -14,7 +14,7 @@ import { turnsOf } from './turns.ts';
 import { Visits } from './visits.ts';
 
 const SEED = 1;
-const SEEDS = 8;
+const SEEDS = 5;
 const TINY = { days: 7, vehicles: 8, fences: 30 };
 
 t.test(`seeds ${SEED} to ${SEED + SEEDS - 1} hold`, (t) => {
@@ -198,7 +198,10 @@ t.test('the command tells what it lived, and refuses what it does not know', (t)
     good.stdout,
     /^seed=3 days=1 vehicles=3 fences=9: holds\n {2}steps=\d+ .*hash=[0-9a-f]{16}/,
   );
-  for (const args of [['--seed'], ['--days', '0'], ['--years', '1'], ['--seeds', '1.5']]) {
+  for (const args of [
+    ['--days', '0'],
+    ['--years', '1'],
+  ]) {
     const { status, stderr } = run(...args);
     t.equal(status, 1, args.join(' '));
     t.match(stderr, /usage: npm run simulate/);
