@@ -100,14 +100,14 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
 function staysOn(core: Core, slot: number, stay: number, fix: FenceFix): boolean {
   const { stays } = core;
   const entry = stays.entry[stay]!;
-  // Its shape is no more; what ends the stay waits for a batch with a clock.
-  if (entry.isGone) return true;
   if (stays.phase(stay) === ENDED) {
     if (fix.timeMs < stays.endMs(stay)) return true;
     // As if it had not been: the fence may hold the device again.
     entry.stayStamp = 0;
     return false;
   }
+  // Its shape is no more; what ends the stay waits for a batch with a clock.
+  if (entry.isGone) return true;
   if (!moves(entry, fix.accuracyM)) return true;
   const isInside = entry.foundStamp === found.search;
   if (stays.phase(stay) === INSIDE) {

@@ -6,7 +6,7 @@ import type { Core } from './core.ts';
 import { planDue } from './due-steps.ts';
 import { fenceEvent } from './events.ts';
 import { isInForce, windowEndMs } from './schedule.ts';
-import { INSIDE } from './stays.ts';
+import { ENDED, INSIDE } from './stays.ts';
 import type { Device, EventCause } from './types.ts';
 import type { FenceEntry } from './world.ts';
 import { isInScope } from './world.ts';
@@ -35,6 +35,8 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
   for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
     next = stays.next(stay);
     const entry = (stays.entry[stay] = entryNow(core, stays.entry[stay]!));
+    // What it is there for holds whatever was edited.
+    if (stays.phase(stay) === ENDED) continue;
     const cause = endingCause(entry, was, device) ?? newWindow(core, stay, timeMs);
     if (cause === null) continue;
     if (stays.phase(stay) === INSIDE) tellEnd(core, slot, stay, { cause, timeMs });

@@ -175,6 +175,7 @@ export class Reference {
     const fixMs = unit.last?.timeMs ?? NaN;
     const timeMs = nowMs > fixMs || Number.isNaN(fixMs) ? nowMs : fixMs;
     for (const stay of staysOf(unit)) {
+      if (stay.phase === 'ended') continue;
       const cause = this.endingCause(stay, unit.device, now) ?? this.newHours(stay, timeMs);
       if (cause === null) continue;
       unit.stays.delete(stay.fenceId);

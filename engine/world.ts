@@ -324,7 +324,11 @@ function putFence(
   for (let part: Part | null = first; part !== null; part = part.next) part.entry = entry;
   const tenant = tenantOf(world, fence.tenantId);
   tenant.crossGapMsMax = Math.max(tenant.crossGapMsMax, fence.crossGapMsMax);
-  if (!known) world.fences.set(fence.fenceId, entry);
+  if (!known) {
+    world.fences.set(fence.fenceId, entry);
+    // One that was deleted may be remembered somewhere.
+    world.staysEpoch++;
+  }
   return entry;
 }
 

@@ -31,7 +31,7 @@ const FIELDS = 19;
 /** Fixed fields: 19 length words, at most 8 bytes each, but 16 for the key. */
 const FIXED_BYTES_MAX = 2 + FIELDS * 12 + 8;
 
-/** 16 bytes in hexadecimal digits that name an event: its kind, device, fence or rule with version, and time. */
+/** 16 bytes in hexadecimal digits that name an event: its kind, device, fence or rule with version, time and visit. */
 export function eventKey(event: EngineEvent): string {
   const parts = [
     event.type,
@@ -40,6 +40,7 @@ export function eventKey(event: EngineEvent): string {
     event.ruleId ?? '',
     event.subjectVersion,
     event.timeMs,
+    Number.isNaN(event.enteredMs) ? '' : event.enteredMs,
   ];
   return createHash('sha256').update(parts.join('|')).digest('hex').slice(0, 32);
 }
