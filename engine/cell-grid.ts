@@ -126,6 +126,18 @@ export class CellGrid {
     return this.words[at + EDGES + (row < last ? row | 0 : last)]!;
   }
 
+  /** Whether an item's box is further than this from a point, along one of the axes. */
+  isApart(item: number, x: number, y: number, reachX: number, reachY: number): boolean {
+    const { floats } = this;
+    const at = item * ITEM_VALUES;
+    return (
+      x < floats[at]! - reachX ||
+      x > floats[at + 2]! + reachX ||
+      y < floats[at + 1]! - reachY ||
+      y > floats[at + 3]! + reachY
+    );
+  }
+
   /** Whether an item's box holds a point. */
   holds(item: number, x: number, y: number): boolean {
     const { floats } = this;

@@ -284,6 +284,7 @@ class PartitionEngine implements Engine {
     if (slots.device[slot] !== device) {
       slots.device[slot] = device;
       slots.scope[slot] = null;
+      slots.stepEpoch[slot] = -1;
       slots.setStillEpoch(slot, -1);
     }
     return slot;

@@ -10,8 +10,9 @@ import type { Core } from './core.ts';
 import { stepCrossings } from './crossings.ts';
 import { planDue, stepDue } from './due-steps.ts';
 import { fenceEvent } from './events.ts';
-import { wrapLonDeg } from './geodesy.ts';
-import { partsContain, partsNear } from './prepare.ts';
+import { BOX_PAD_DEG, DEGREE_M, lonReachDeg } from './geodesy.ts';
+import type { Part } from './part.ts';
+import { partsContain } from './prepare.ts';
 import { isInForce, windowEndMs } from './schedule.ts';
 import type { FenceFix } from './search.ts';
 import { findFences, found, moves } from './search.ts';
@@ -22,6 +23,8 @@ import type { FenceEntry } from './world.ts';
 
 /** The fix before the one that is stepped; reused. */
 const previous: FenceFix = { timeMs: NaN, lonDeg: NaN, latDeg: NaN, accuracyM: NaN };
+/** Whether the fences were then what they are now: who was in one that has no hours has a stay there. */
+let isUnedited = false;
 
 /**
  * Moves the pending slot's stays and its newest fix to `fix`, whose longitude is wrapped, and appends what follows to the
@@ -36,6 +39,9 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
   previous.accuracyM = slots.accuracyM(slot);
   findFences(core, slot, previous, fix);
   slots.setFix(slot, fix);
+  const { fencesEpoch } = slots.scope[slot]!.tenant;
+  isUnedited = slots.stepEpoch[slot] === fencesEpoch;
+  slots.stepEpoch[slot] = fencesEpoch;
   const isSettled = isAsBefore(core, slot);
   if (!isSettled) {
     slots.setStillEpoch(slot, -1);
@@ -146,8 +152,8 @@ function openStay(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): v
 
 function openingCause(entry: FenceEntry, fix: FenceFix): EventCause {
   if (Number.isNaN(previous.timeMs)) return 'first_fix';
-  if (!wasInside(entry)) return 'move';
   const { schedule } = entry;
+  if ((isUnedited && schedule === null) || !wasInside(entry)) return 'move';
   if (schedule === null) return 'fence_changed';
   const wasInForce = isInForce(schedule, previous.timeMs);
   return wasInForce && windowEndMs(schedule, previous.timeMs) > fix.timeMs
@@ -191,9 +197,10 @@ function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean 
   const entry = stays.entry[stay]!;
   // In the shape, but at a time at which the fence was not in force: it says nothing.
   if (entry.schedule !== null && partsContain(entry.first, fix.lonDeg, fix.latDeg)) return true;
-  if (!isBeyondBuffer(entry, fix)) return staysInside(core, stay);
+  if (!isBeyondBuffer(core, slot, entry, fix)) return staysInside(core, stay);
   const isFirst = stays.fixes(stay) === 0;
-  const fenceMoved = isFirst && stays.version(stay) !== entry.version && wasOutside(entry);
+  const fenceMoved =
+    isFirst && stays.version(stay) !== entry.version && wasOutside(core, slot, entry);
   if (isFirst) {
     stays.setOutMs(stay, fix.timeMs);
     stays.setLastInMs(stay, previous.timeMs);
@@ -214,19 +221,31 @@ function leaves(core: Core, slot: number, stay: number, fix: FenceFix): boolean 
   return false;
 }
 
-/** For a point that the fence does not hold. */
-function isBeyondBuffer({ exitBufferM, first }: FenceEntry, fix: FenceFix): boolean {
-  return exitBufferM === 0 || !partsNear(first, wrapLonDeg(fix.lonDeg), fix.latDeg, exitBufferM);
+/** For a point that the fence does not hold. Parts whose box is too far away need not be asked. */
+function isBeyondBuffer(core: Core, slot: number, entry: FenceEntry, fix: FenceFix): boolean {
+  const { exitBufferM } = entry;
+  if (exitBufferM === 0) return true;
+  const { grid, secondItems } = core.slots.scope[slot]!.tenant;
+  const { lonDeg, latDeg } = fix;
+  const reachY = exitBufferM / DEGREE_M + BOX_PAD_DEG;
+  const reachX = lonReachDeg(latDeg, exitBufferM) + BOX_PAD_DEG;
+  const isWithinTurn = Math.abs(lonDeg) + reachX < 180;
+  for (let part: Part | null = entry.first; part !== null; part = part.next) {
+    const isApart = grid.isApart(part.item, lonDeg, latDeg, reachX, reachY);
+    if (isWithinTurn && isApart && !secondItems.has(part)) continue;
+    if (part.near(lonDeg, latDeg, exitBufferM)) return false;
+  }
+  return true;
 }
 
 function wasInside(entry: FenceEntry): boolean {
   const { timeMs, lonDeg, latDeg, accuracyM } = previous;
   if (Number.isNaN(timeMs) || !moves(entry, accuracyM)) return false;
-  return partsContain(entry.first, wrapLonDeg(lonDeg), latDeg);
+  return partsContain(entry.first, lonDeg, latDeg);
 }
 
-function wasOutside(entry: FenceEntry): boolean {
+function wasOutside(core: Core, slot: number, entry: FenceEntry): boolean {
   const { timeMs, lonDeg, latDeg, accuracyM } = previous;
   if (Number.isNaN(timeMs) || !moves(entry, accuracyM)) return false;
-  return !partsContain(entry.first, wrapLonDeg(lonDeg), latDeg) && isBeyondBuffer(entry, previous);
+  return !partsContain(entry.first, lonDeg, latDeg) && isBeyondBuffer(core, slot, entry, previous);
 }

@@ -190,6 +190,7 @@ export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: num
     return isNear;
   };
   for (const turn of TURNS_DEG) {
+    if (turn !== 0 && !ring.isWrapped && Math.abs(lonDeg) + reachX < 180) continue;
     edgesBetween(ring, latDeg - reachY, latDeg + reachY, (at) => test(at, lonDeg + turn));
     if (isNear) return true;
   }

@@ -32,6 +32,8 @@ export class Slots {
   deviceId = new Float64Array(SLOTS_MIN);
   /** The world's `devicesEpoch` as of which `device` is right, −1: to be looked up. */
   deviceEpoch = new Int32Array(SLOTS_MIN);
+  /** The tenant's `fencesEpoch` as of the newest fix, −1 when fences or device may have been others then. */
+  stepEpoch = new Int32Array(SLOTS_MIN);
   /** Null until the device is heard, or told of by `restore`. */
   device: (Device | null)[] = [];
   scope: (Scope | null)[] = [];
@@ -150,6 +152,7 @@ export class Slots {
     if (slot === this.deviceId.length) this.grow();
     this.deviceId[slot] = deviceId;
     this.deviceEpoch[slot] = -1;
+    this.stepEpoch[slot] = -1;
     this.device[slot] = null;
     this.scope[slot] = null;
     this.setFix(slot, NOWHERE);
@@ -176,6 +179,7 @@ export class Slots {
     const length = grownLength(this.deviceId.length);
     this.deviceId = larger(this.deviceId, new Float64Array(length));
     this.deviceEpoch = larger(this.deviceEpoch, new Int32Array(length));
+    this.stepEpoch = larger(this.stepEpoch, new Int32Array(length));
     const { words } = this;
     this.rows = new Float64Array(length * ROW_VALUES);
     this.floats = new Float32Array(this.rows.buffer);

@@ -29,6 +29,7 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
   if (!needsSweep(core, slot, device)) return;
   core.begin(slot);
   slots.setStillEpoch(slot, -1);
+  slots.stepEpoch[slot] = -1;
   const was = slots.device[slot]!;
   const timeMs = endingMs(core, slot, nowMs);
   let next = -1;

@@ -119,6 +119,7 @@ export class Touched {
     slots.device[slot] = this.device[i]!;
     // Whose it is has to be seen again: what that ended is to be told again.
     slots.deviceEpoch[slot] = -1;
+    slots.stepEpoch[slot] = -1;
     slots.scope[slot] = null;
     slots.setStillEpoch(slot, -1);
   }
