@@ -4,11 +4,10 @@
  */
 import type { CellGrid } from './cell-grid.ts';
 import { EDGE_BITS, INSIDE, OUTSIDE, PICTURE_CELLS } from './cell-grid.ts';
+import { CELL_PAD, markEdge } from './edge-cells.ts';
 import type { Box } from './part.ts';
 import type { Ring } from './ring.ts';
 
-/** Of a cell's side: an edge counts as running through cells that it misses by so little. */
-const CELL_PAD = 1e-6;
 const isMixed = new Uint8Array(PICTURE_CELLS * PICTURE_CELLS);
 
 /** For rings that lie in one turn; the box is the item's own. */
@@ -19,10 +18,17 @@ export function paintPicture(
   holes: readonly Ring[],
 ): void {
   const box = grid.boxOf(item);
+  const frame = {
+    minX: box.minX,
+    minY: box.minY,
+    cellsPerDegX: PICTURE_CELLS / (box.maxX - box.minX),
+    cellsPerDegY: PICTURE_CELLS / (box.maxY - box.minY),
+    count: PICTURE_CELLS,
+  };
   isMixed.fill(0);
   const rings = [outer, ...holes];
   for (const ring of rings) {
-    for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(box, ring.values, at);
+    for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(frame, ring.values, at, isMixed);
   }
   if (holes.length === 0 && (outer.end - outer.start) / 2 - 1 <= EDGE_BITS) {
     listEdges(grid, item, box, outer);
@@ -57,35 +63,6 @@ function listEdges(grid: CellGrid, item: number, box: Box, { values, start, end 
     }
     grid.setEdges(item, row, edges);
   }
-}
-
-/** Marks every cell through which the edge at `at` runs, and neighbours that it nearly touches. */
-function markEdge(box: Box, values: Float64Array, at: number): void {
-  const scaleX = PICTURE_CELLS / (box.maxX - box.minX);
-  const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
-  const up = values[at + 1]! <= values[at + 3]!;
-  const low = up ? at : at + 2;
-  const high = up ? at + 2 : at;
-  const x0 = (values[low]! - box.minX) * scaleX;
-  const y0 = (values[low + 1]! - box.minY) * scaleY;
-  const x1 = (values[high]! - box.minX) * scaleX;
-  const y1 = (values[high + 1]! - box.minY) * scaleY;
-  const lastRow = within(y1 + CELL_PAD);
-  for (let row = within(y0 - CELL_PAD); row <= lastRow; row++) {
-    // Where the edge enters and leaves the row.
-    const from = y1 > y0 ? Math.min(1, Math.max(0, (row - CELL_PAD - y0) / (y1 - y0))) : 0;
-    const to = y1 > y0 ? Math.min(1, Math.max(0, (row + 1 + CELL_PAD - y0) / (y1 - y0))) : 1;
-    const a = x0 + from * (x1 - x0);
-    const b = x0 + to * (x1 - x0);
-    const last = within(Math.max(a, b) + CELL_PAD);
-    for (let column = within(Math.min(a, b) - CELL_PAD); column <= last; column++) {
-      isMixed[row * PICTURE_CELLS + column] = 1;
-    }
-  }
-}
-
-function within(cell: number): number {
-  return Math.min(PICTURE_CELLS - 1, Math.max(0, Math.floor(cell)));
 }
 
 /** Even-odd over all rings, for a point well away from every edge. */

@@ -3,6 +3,7 @@
  * grid of cells of which most lie wholly on one side. Knows a ring's vertices; decides nothing that a scan over all edges
  * would decide otherwise.
  */
+import { markEdge } from './edge-cells.ts';
 import type { Bounds } from './ring.ts';
 
 /** Flatter rings than this, a tenth of a micrometre, get one stripe and no cells: dividing by their height would overflow. */
@@ -10,8 +11,6 @@ const INDEXED_SIDE_MIN_DEG = 1e-12;
 /** Cells a side. */
 const CELL_COUNT_MIN = 8;
 const CELL_COUNT_MAX = 128;
-/** Of a cell's side: an edge counts as running through cells that it misses by so little. */
-const CELL_PAD = 1e-6;
 
 const MIXED = 0;
 const INSIDE = 1;
@@ -57,7 +56,9 @@ export function indexRing(ring: Vertices, bounds: Bounds): RingIndex {
     cells: new Uint8Array((count * count) / 4),
   };
   const isMixed = new Uint8Array(count * count);
-  for (let at = ring.start; at < ring.end - 2; at += 2) markCells(grid, ring.values, at, isMixed);
+  const { cellsPerDegX, cellsPerDegY } = grid;
+  const frame = { minX: bounds.minX, minY: bounds.minY, cellsPerDegX, cellsPerDegY, count };
+  for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(frame, ring.values, at, isMixed);
   fillCells(grid, ring.values, isMixed);
   return grid;
 }
@@ -111,32 +112,6 @@ function stripesOf(
     }
   }
   return { stripesPerDeg, stripeStart, stripeEdges };
-}
-
-/** Marks every cell through which the edge at `at` runs, and neighbours that it nearly touches. */
-function markCells(grid: RingIndex, values: Float64Array, at: number, isMixed: Uint8Array): void {
-  const { bounds, cellCount } = grid;
-  const up = values[at + 1]! <= values[at + 3]!;
-  const low = up ? at : at + 2;
-  const high = up ? at + 2 : at;
-  // In cells, from the south-west corner.
-  const x0 = (values[low]! - bounds.minX) * grid.cellsPerDegX;
-  const y0 = (values[low + 1]! - bounds.minY) * grid.cellsPerDegY;
-  const x1 = (values[high]! - bounds.minX) * grid.cellsPerDegX;
-  const y1 = (values[high + 1]! - bounds.minY) * grid.cellsPerDegY;
-  const within = (cell: number): number => Math.min(cellCount - 1, Math.max(0, Math.floor(cell)));
-  const lastRow = within(y1 + CELL_PAD);
-  for (let row = within(y0 - CELL_PAD); row <= lastRow; row++) {
-    // Where the edge enters and leaves the row.
-    const from = y1 > y0 ? Math.min(1, Math.max(0, (row - CELL_PAD - y0) / (y1 - y0))) : 0;
-    const to = y1 > y0 ? Math.min(1, Math.max(0, (row + 1 + CELL_PAD - y0) / (y1 - y0))) : 1;
-    const a = x0 + from * (x1 - x0);
-    const b = x0 + to * (x1 - x0);
-    const last = within(Math.max(a, b) + CELL_PAD);
-    for (let column = within(Math.min(a, b) - CELL_PAD); column <= last; column++) {
-      isMixed[row * cellCount + column] = 1;
-    }
-  }
 }
 
 /** Settles the cells that no edge runs through: one point of each run of them in a row is asked. */
