@@ -104,7 +104,10 @@ t.test('a fence is made, moved away, brought back and switched off', async (t) =
     () => portal.send('PATCH', path, { center_lat: 47.4, geofence_name: 'Hof' }),
   );
   t.same(await heldBy(), ['Hof v3']);
-  await portal.send('PATCH', path, { status: 'disabled' });
+  await edit(t, { what: 'switched off', wanted: 'geofence_exit Hof v3 fence_removed' }, () =>
+    portal.send('PATCH', path, { status: 'disabled' }),
+  );
+  t.same(await heldBy(), []);
   await edit(
     t,
     {

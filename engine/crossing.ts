@@ -84,7 +84,7 @@ export function hasArea({ x, y, turnDeg }: RingPath): boolean {
 }
 
 /** The pole that a ring once round the earth encloses, 90 or −90; 0 for a ring that runs round none. */
-export function poleOf({ x, y, turnDeg }: RingPath): number {
+function poleOf({ x, y, turnDeg }: RingPath): number {
   if (turnDeg === 0) return 0;
   let weighted = 0;
   for (let i = 1; i < x.length; i++) weighted += (x[i]! - x[i - 1]!) * (y[i]! + y[i - 1]!);

@@ -501,3 +501,40 @@ t.test('what edits ended waits for a batch with a clock, which fixes do not dist
   t.equal(engine.hasWork(), false);
   t.end();
 });
+
+t.test('what is restored before anybody says whose it is waits, and is then as any other', (t) => {
+  const place = { fixMs: 1000, lonDeg: 0.5, latDeg: 0.5, accuracyM: NaN, readingMs: {} };
+  const fence = fenceOf(1, boxShape(0, 0, 1, 1), { dwellMs: 5000 });
+  const stay = {
+    fenceId: 1,
+    version: 1,
+    name: 'fence 1',
+    enteredMs: 1000,
+    enterMs: 1000,
+    dwelled: false,
+  };
+  const inside = [{ ...stay, outCount: 0, outMs: null, lastInMs: null, endMs: null }];
+  const state: DeviceState = { ...NOTHING, inside };
+  const device: Edit = {
+    type: 'device_put',
+    device: { deviceId: 1, tenantId: 1, accountId: null, equipmentId: 10 },
+  };
+  for (const way of ['told later', 'restored while a batch is pending']) {
+    const world = worldOf([], [{ type: 'fence_put', fence }]);
+    const engine = createEngine(world);
+    if (way === 'told later') {
+      engine.restore(1, state, place);
+      engine.evaluate(batchOf([], [], 2000));
+      engine.commit();
+      applyEdits(world, [device]);
+    } else {
+      applyEdits(world, [device]);
+      engine.evaluate(batchOf([], [], 2000));
+      engine.restore(1, state, place);
+      engine.rollback();
+    }
+    const { events } = engine.evaluate(batchOf([], [], 9000));
+    t.match(events, [{ type: 'geofence_dwell', equipmentId: 10, timeMs: 6000 }], way);
+  }
+  t.end();
+});

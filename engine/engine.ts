@@ -25,6 +25,7 @@ import type {
   DeviceLast,
   DeviceState,
   EngineBatch,
+  EngineEvent,
   Evaluation,
   FixColumns,
   LateFixes,
@@ -119,6 +120,7 @@ class PartitionEngine implements Engine {
     this.settleRestored();
     if (this.sweptEpoch !== core.world.staysEpoch && !Number.isNaN(nowMs)) {
       sweepStays(core, nowMs);
+      core.events.sort(byDevice);
       this.sweptEpoch = core.world.staysEpoch;
     }
     this.chain(fixes, readings);
@@ -190,6 +192,8 @@ class PartitionEngine implements Engine {
       if (hasStays(state)) this.restored.set(slot, state);
     }
     this.sweptEpoch = -1;
+    // Also when a pending batch is rolled back.
+    this.committedEpoch = -1;
   }
 
   snapshot(deviceId: number): DeviceState | null {
@@ -242,7 +246,10 @@ class PartitionEngine implements Engine {
       const device = slots.device[slot] ?? world.devices.get(slots.deviceId[slot]!);
       // Not told of yet: it waits on.
       if (!device) continue;
+      slots.device[slot] = device;
       slots.setStays(slot, staysOf(world, core.stays, state, device.tenantId));
+      // What was edited meanwhile has to be held against them.
+      this.sweptEpoch = -1;
       planDue(core, slot);
       restored.delete(slot);
     }
@@ -396,11 +403,16 @@ class PartitionEngine implements Engine {
   /** Lets follow what is due by the clock. */
   private stepClock(nowMs: number): void {
     const { core } = this;
+    const before = core.events.length;
     while (nextDueMs(core) <= nowMs) {
       const slot = core.due.firstSlot;
       core.due.pop();
       core.begin(slot);
       stepDue(core, slot, nowMs, true);
+    }
+    // The heap does not say which of two that are due at once comes first.
+    if (core.events.length > before + 1) {
+      core.events.push(...core.events.splice(before).sort(byDevice));
     }
   }
 
@@ -420,6 +432,11 @@ class PartitionEngine implements Engine {
       lateFixes: [...this.late.values()],
     };
   }
+}
+
+/** Stable: what a device's own order is stays. */
+function byDevice(a: EngineEvent, b: EngineEvent): number {
+  return a.deviceId - b.deviceId;
 }
 
 function hasStays({ inside, entering, ended }: DeviceState): boolean {

@@ -107,7 +107,11 @@ function staysOn(core: Core, slot: number, stay: number, fix: FenceFix): boolean
   const { stays } = core;
   const entry = stays.entry[stay]!;
   if (stays.phase(stay) === ENDED) {
-    if (fix.timeMs < stays.endMs(stay)) return true;
+    if (fix.timeMs < stays.endMs(stay)) {
+      // It keeps a fence shut that may hold the fix: who is inside need not have a stay.
+      core.slots.stepEpoch[slot] = -1;
+      return true;
+    }
     // As if it had not been: the fence may hold the device again.
     entry.stayStamp = 0;
     return false;

@@ -10,7 +10,7 @@ import { cellSide, indexRing, stripeOf } from './ring-index.ts';
 import type { LonLat } from './types.ts';
 
 /** Rings of at most this many edges are scanned whole; an index would cost more than it saves. */
-export const LINEAR_EDGES_MAX = 40;
+const LINEAR_EDGES_MAX = 40;
 
 /** A ring ready to be asked: vertex i is `values[start + 2 i]`, `values[start + 2 i + 1]`; the last repeats the first. */
 export interface Ring extends Run {

@@ -507,6 +507,20 @@ const STORIES: Story[] = [
     ],
   },
   {
+    name: 'hours that are taken from a fence after they ended with the van inside',
+    fence: { schedule: hours('09:00', '10:00'), enterFixCount: 2 },
+    lines: [
+      '09:00 road',
+      '09:01 depot',
+      '09:02 depot -> enter depot',
+      '10:00 clock -> exit depot (schedule)',
+      '-- depot is always open',
+      '09:50 depot',
+      '10:01 depot -> enter depot (fence_changed)',
+      '10:02 depot',
+    ],
+  },
+  {
     name: 'hours that are given to a fence while a van is inside',
     lines: [
       '08:00 road',

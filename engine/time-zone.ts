@@ -4,7 +4,7 @@
  */
 
 /** Zones that are remembered at once, more than there are; the longest known go first. */
-export const ZONES_MAX = 1_000;
+const ZONES_MAX = 1_000;
 /** Blocks of time remembered for a zone; the first asked for go first. */
 export const BLOCKS_PER_ZONE_MAX = 64;
 /** The first and the last instant that a `Date` can hold, from zero. */

@@ -269,3 +269,21 @@ t.test('a long range is done in passes', async (t) => {
   t.equal(told.at(-1), '2450: 2450-2460 r1');
   t.equal(await house.asked(), 0);
 });
+
+t.test('a device whose visits the database refuses waits for its next fixes', async (t) => {
+  const house = await openHouse(t);
+  await house.fixes(seconds(100, 200), [...seconds(0, 100), ...seconds(200, 700)]);
+  await house.state([]);
+  await house.owner.query(`
+    create function refuse() returns trigger language plpgsql as $$ begin raise 'refused'; end $$;
+    create trigger refuse before insert on geofence_visit for each row execute function refuse()`);
+  await house.ask(100, 200);
+  await house.reviser.settle();
+  t.same(await house.told(), []);
+  t.equal(await house.asked(), 1, 'it is not forgotten, and nobody else is held up');
+  await house.owner.query('drop trigger refuse on geofence_visit');
+  house.reviser.committed(committedBatch(house.deviceId, false));
+  await house.reviser.settle();
+  t.same(await house.told(), ['100: 100-200 r1']);
+  t.equal(await house.asked(), 0);
+});

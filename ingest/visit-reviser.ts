@@ -17,10 +17,12 @@ import type { Fence, FenceSettings } from '../engine/types.ts';
 import { VisitRevision, type RevisionOutcome, type VisitFix } from '../engine/visits.ts';
 import { Backoff } from './backoff.ts';
 import type { CommitWork } from './commit.ts';
+import { isConnectionError } from './faults.ts';
 import type { Logger } from './logger.ts';
 import type { Turns } from './turns.ts';
 import {
   dropRequest,
+  postponeRequest,
   readBarrierMs,
   readDeviceSnapshot,
   readFencesSince,
@@ -39,11 +41,11 @@ import {
 /** Devices taken on at once. */
 const REQUESTS_MAX = 100;
 /** Fixes ahead of the first late one: twice what the longest count of a fence takes. */
-export const WARMUP_FIXES_MAX = 200;
+const WARMUP_FIXES_MAX = 200;
 /** Fixes of the late range that one pass looks at; the rest is for further passes. */
 export const PASS_FIXES_MAX = 10_000;
 /** Fixes behind the range that a pass goes on for, until all is as it was stored. */
-export const TAIL_FIXES_MAX = 20_000;
+const TAIL_FIXES_MAX = 20_000;
 /** Fixes read at once behind the range. */
 const TAIL_PAGE_FIXES = 500;
 /** Fixes worked on in one go, between which others have their turn. */
@@ -167,10 +169,26 @@ export class VisitReviser {
     const requests = await readRequests(pool, REQUESTS_MAX);
     for (const request of requests) {
       if (this.stopped.signal.aborted) return false;
-      await this.revise(request);
+      await this.reviseOrPostpone(request);
     }
     if (requests.length > 0) this.isAsked = true;
     return requests.length > 0;
+  }
+
+  /** One device that fails for a reason of its own waits for its next fixes, and does not hold up the others. */
+  private async reviseOrPostpone(request: RevisionRequest): Promise<void> {
+    const { pool, log } = this.options;
+    try {
+      await this.revise(request);
+    } catch (error) {
+      if (this.stopped.signal.aborted || isConnectionError(error)) throw error;
+      const { deviceId } = request;
+      log.warn(
+        { err: error, deviceId },
+        'visits of a device could not be revised; with its next fixes',
+      );
+      await postponeRequest(pool, deviceId);
+    }
   }
 
   private async revise(request: RevisionRequest): Promise<void> {

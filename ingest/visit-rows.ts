@@ -40,11 +40,22 @@ export async function readRequests(pool: Pool, max: number): Promise<RevisionReq
 /** Devices that waited for fixes to come ask again; all of them, or those named. Gives how many. */
 export async function stopWaiting(pool: Pool, ids: readonly number[] | null): Promise<number> {
   const { rowCount } = await pool.query(
-    `update visit_revision set is_waiting = false
-      where is_waiting and ($1::bigint[] is null or equipment_has_iot_device_id = any ($1))`,
+    // In the order in which all lock them.
+    `update visit_revision set is_waiting = false where equipment_has_iot_device_id in (
+       select equipment_has_iot_device_id from visit_revision
+        where is_waiting and ($1::bigint[] is null or equipment_has_iot_device_id = any ($1))
+        order by equipment_has_iot_device_id for update)`,
     [ids],
   );
   return rowCount ?? 0;
+}
+
+/** The device waits for fixes to come. */
+export async function postponeRequest(pool: Pool, deviceId: number): Promise<void> {
+  await pool.query(
+    'update visit_revision set is_waiting = true where equipment_has_iot_device_id = $1',
+    [deviceId],
+  );
 }
 
 /** `null` for a device that is no more. */
