@@ -196,7 +196,14 @@ t.test('0009: stays that are under way become visits', async (t) => {
   const { rows: states } = await client.query<{ state: unknown }>(
     'select state from engine_state order by equipment_has_iot_device_id',
   );
-  const stay = { version: 3, dwelled: false, outCount: 0, outMs: null, lastInMs: null };
+  const stay = {
+    version: 3,
+    dwelled: false,
+    outCount: 0,
+    outMs: null,
+    lastInMs: null,
+    endMs: null,
+  };
   const entering = { fenceId: 9, version: 2, inCount: 2, cause: 'move' };
   t.same(
     states.map(({ state }) => state),
@@ -208,10 +215,11 @@ t.test('0009: stays that are under way become visits', async (t) => {
           { ...stay, fenceId: 99, name: '', enteredMs: OLD_MS + 7, enterMs: OLD_MS + 7 },
         ],
         entering: [{ ...entering, firstMs: OLD_MS + 20_000 }],
+        ended: [],
         rules: [{ ruleId: 5 }],
       },
-      { inside: [], entering: [{ ...entering, firstMs: OLD_MS + 30_000 }], rules: [] },
-      { inside: [], entering: [], rules: [] },
+      { inside: [], entering: [{ ...entering, firstMs: OLD_MS + 30_000 }], ended: [], rules: [] },
+      { inside: [], entering: [], ended: [], rules: [] },
     ],
   ); // prettier-ignore
   const { rows: visits } = await client.query(
