@@ -4,13 +4,8 @@ import { EMPTY_STATE } from './state.ts';
 import { createEngine } from './engine.ts';
 import { batchOf, boxShape, fenceOf, seededRandom } from './test-data.ts';
 import type { DeviceState, EngineEvent, EventCause, Fence } from './types.ts';
-import {
-  reviseVisits,
-  VisitRevision,
-  type StoredVisit,
-  type VisitChange,
-  type VisitFix,
-} from './visits.ts';
+import { VisitRevision, type StoredVisit, type VisitChange, type VisitFix } from './visits.ts';
+import { reviseVisits } from './visit-matching.ts';
 import { applyEdits, createWorld } from './world.ts';
 
 const DEVICE = { deviceId: 7, tenantId: 1, accountId: null, equipmentId: 70 };
