@@ -2,7 +2,7 @@ import * as turf from '@turf/turf';
 import t from 'tap';
 import { DEGREE_M, haversineM, lonReachDeg, wrapLonDeg } from './geodesy.ts';
 import type { Part } from './prepare.ts';
-import { partsContain, partsNear, prepareShape } from './prepare.ts';
+import { partsContain, prepareShape } from './prepare.ts';
 import { checkShape } from './shape.ts';
 import { boxRing, boxShape, seededRandom, starRing } from './test-data.ts';
 import type { FenceShape, LonLat } from './types.ts';
@@ -22,6 +22,14 @@ function holds(shape: FenceShape, [lonDeg, latDeg]: LonLat): boolean {
     if (!boxed) throw new Error(`(${lon}, ${latDeg}) is held but in no box`);
   }
   return held;
+}
+
+/** Whether a point that no part holds is within `limitM` metres of one. Longitude as in `Part.contains`. */
+function partsNear(first: Part, lonDeg: number, latDeg: number, limitM: number): boolean {
+  for (let part: Part | null = first; part !== null; part = part.next) {
+    if (part.near(lonDeg, latDeg, limitM)) return true;
+  }
+  return false;
 }
 
 /** As turf wants them. */

@@ -51,14 +51,6 @@ export function partsContain(first: Part, lonDeg: number, latDeg: number): boole
   return false;
 }
 
-/** Whether a point that no part holds is within `limitM` metres of one. Longitude as in `Part.contains`. */
-export function partsNear(first: Part, lonDeg: number, latDeg: number, limitM: number): boolean {
-  for (let part: Part | null = first; part !== null; part = part.next) {
-    if (part.near(lonDeg, latDeg, limitM)) return true;
-  }
-  return false;
-}
-
 /** Whether the straight way between two points that no part holds touches one. */
 export function partsMeet(first: Part, way: Segment): boolean {
   for (let part: Part | null = first; part !== null; part = part.next) {
