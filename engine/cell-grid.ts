@@ -16,6 +16,8 @@ const LEVEL_MIN = -11;
 /** The coarsest holds the world in one cell. */
 const LEVEL_MAX = 9;
 const LEVELS = LEVEL_MAX - LEVEL_MIN + 1;
+/** Only every other grid is used: looking in one more costs more than lists twice as long. */
+const LEVEL_STEP = 2;
 /** An item's values: four of its box, four of its picture, eight of its edges. A cache line. */
 const ITEM_VALUES = 16;
 const PICTURE = 4;
@@ -25,6 +27,8 @@ const ITEMS_MIN = 16;
 export const PICTURE_CELLS = 8;
 /** A longer way is looked up in halves, so that it does not drag a wide box along. */
 const WAY_CELLS_MAX = 4;
+/** Of the finest grid in use, a side. */
+const AREA_CELLS_MAX = 4;
 
 export const MIXED = 0;
 export const INSIDE = 1;
@@ -150,13 +154,13 @@ export class CellGrid {
 
   /** Finds the items in whose boxes a point lies, or nearly. */
   searchPoint(x: number, y: number): number {
-    this.beginSearch();
+    this.count = 0;
     const { levels } = this;
     for (let l = 0; l < levels.length; l++) {
       const table = this.tables[levels[l]!]!;
       const scale = scaleOf(levels[l]!);
       const length = table.find(Math.floor(x * scale), Math.floor(y * scale));
-      if (length > 0) this.collect(table, length, placeMark(x * scale, y * scale));
+      if (length > 0) this.collectAt(table, length, placeMark(x * scale, y * scale));
     }
     return this.count;
   }
@@ -177,23 +181,46 @@ export class CellGrid {
 
   /** Whether some cell of an item's picture that an area meets is mixed: elsewhere no boundary of it can be. */
   isMixedAlong(item: number, { minX, minY, maxX, maxY }: Area): boolean {
-    const box = this.boxOf(item);
-    const scaleX = PICTURE_CELLS / (box.maxX - box.minX);
-    const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
-    const last = PICTURE_CELLS - 1;
-    const lastColumn = Math.min(last, Math.floor((maxX - box.minX) * scaleX + PICTURE_PAD));
-    const lastRow = Math.min(last, Math.floor((maxY - box.minY) * scaleY + PICTURE_PAD));
-    const column0 = Math.max(0, Math.floor((minX - box.minX) * scaleX - PICTURE_PAD));
-    let row = Math.max(0, Math.floor((minY - box.minY) * scaleY - PICTURE_PAD));
-    for (; row <= lastRow; row++) {
-      for (let column = column0; column <= lastColumn; column++) {
-        const cell = row * PICTURE_CELLS + column;
-        const word = this.words[item * ITEM_VALUES + PICTURE + (cell >> 4)]!;
-        if (((word >> ((cell & 15) * 2)) & 3) === MIXED) return true;
-      }
+    const { floats, words } = this;
+    const at = item * ITEM_VALUES;
+    const boxMinX = floats[at]!;
+    const boxMinY = floats[at + 1]!;
+    const boxMaxX = floats[at + 2]!;
+    const boxMaxY = floats[at + 3]!;
+    if (minX > boxMaxX || maxX < boxMinX || minY > boxMaxY || maxY < boxMinY) return false;
+    const scaleX = PICTURE_CELLS / (boxMaxX - boxMinX);
+    const scaleY = PICTURE_CELLS / (boxMaxY - boxMinY);
+    const lastColumn = pictureCell((maxX - boxMinX) * scaleX + PICTURE_PAD);
+    const lastRow = pictureCell((maxY - boxMinY) * scaleY + PICTURE_PAD);
+    const firstColumn = pictureCell((minX - boxMinX) * scaleX - PICTURE_PAD);
+    // Of a row's 16 bits, the columns from the first to the last.
+    const columns = ((1 << (2 * (lastColumn - firstColumn + 1))) - 1) << (2 * firstColumn);
+    for (let row = pictureCell((minY - boxMinY) * scaleY - PICTURE_PAD); row <= lastRow; row++) {
+      const states = words[at + PICTURE + (row >> 1)]! >>> ((row & 1) * 16);
+      // A mixed cell has neither bit.
+      if (((states | (states >> 1)) & columns & 0x5555) !== (columns & 0x5555)) return true;
     }
-    // Beside the box.
     return false;
+  }
+
+  /** The edges that may reach into an area, as `edgesAt` has them. */
+  edgesAlong(item: number, { minY, maxY }: Area): number {
+    const { floats, words } = this;
+    const at = item * ITEM_VALUES;
+    const boxMinY = floats[at + 1]!;
+    const scaleY = PICTURE_CELLS / (floats[at + 3]! - boxMinY);
+    const lastRow = pictureCell((maxY - boxMinY) * scaleY + PICTURE_PAD);
+    let edges = 0;
+    for (let row = pictureCell((minY - boxMinY) * scaleY - PICTURE_PAD); row <= lastRow; row++) {
+      edges |= words[at + EDGES + row]!;
+    }
+    return edges;
+  }
+
+  /** The longest side of an area that is found by looking at a few cells: 0 while there is nothing to find. */
+  areaSideDegMax(): number {
+    const { levels } = this;
+    return levels.length === 0 ? 0 : AREA_CELLS_MAX / scaleOf(levels[levels.length - 1]!);
   }
 
   /** Finds the items whose boxes meet an area, or nearly, each once. */
@@ -272,6 +299,26 @@ export class CellGrid {
     this.count = count;
   }
 
+  /** The same for a point, which is in one cell of a table: no item can come twice. */
+  private collectAt({ lists, start }: CellTable, length: number, mark: number): void {
+    if (this.count + length > this.found.length) this.growFound(length);
+    const { found } = this;
+    const x = mark & 255;
+    const y = mark >> 8;
+    let count = this.count;
+    const end = start + ENTRY_VALUES * length;
+    for (let at = start; at < end; at += ENTRY_VALUES) {
+      const box = lists[at + 1]!;
+      const apart =
+        (x - (box & 255)) |
+        (((box >> 16) & 255) - x) |
+        (y - ((box >> 8) & 255)) |
+        ((box >>> 24) - y);
+      if (apart >= 0) found[count++] = lists[at]!;
+    }
+    this.count = count;
+  }
+
   private beginSearch(): void {
     this.count = 0;
     this.stamp = (this.stamp + 1) | 0;
@@ -341,13 +388,16 @@ function areaMark(
 }
 
 function placeMark(x: number, y: number): number {
-  const column = within(x - Math.floor(x));
-  const row = within(y - Math.floor(y));
-  return column | (row << 8) | (column << 16) | (row << 24);
+  return within(x - Math.floor(x)) | (within(y - Math.floor(y)) << 8);
 }
 
 function within(share: number): number {
   return Math.min(255, Math.max(0, Math.floor(share * 256)));
+}
+
+/** A row or column of a picture, the nearest one for what lies beside it. */
+function pictureCell(share: number): number {
+  return share >= PICTURE_CELLS ? PICTURE_CELLS - 1 : share > 0 ? share | 0 : 0;
 }
 
 /** Cells a degree. */
@@ -360,6 +410,6 @@ const SCALES = Float64Array.from({ length: LEVELS }, (_, level) => 2 ** -(level 
 /** The finest level whose cells are as large as a box. */
 function levelOf(sideDeg: number): number {
   let level = 0;
-  while (level < LEVELS - 1 && sideDeg * SCALES[level]! > 1) level++;
+  while (level < LEVELS - 1 && sideDeg * SCALES[level]! > 1) level += LEVEL_STEP;
   return level;
 }

@@ -94,9 +94,7 @@ export class CellTable {
   private placeOf(column: number, row: number): number {
     const { places } = this;
     const mask = this.placeCount - 1;
-    let mixed = Math.imul(column, 0x9e3779b1) ^ Math.imul(row, 0x85ebca6b);
-    mixed ^= mixed >>> 15;
-    for (let place = mixed & mask; ; place = (place + 1) & mask) {
+    for (let place = hash(column, row) & mask; ; place = (place + 1) & mask) {
       const at = place * PLACE_VALUES;
       if (places[at + 2] === EMPTY) return at;
       if (places[at] === column && places[at + 1] === row) return at;
@@ -140,4 +138,9 @@ export class CellTable {
   private giveBackList(start: number, room: number): void {
     (this.free[Math.log2(room)] ??= []).push(start);
   }
+}
+
+function hash(column: number, row: number): number {
+  const mixed = Math.imul(column, 0x9e3779b1) ^ Math.imul(row, 0x85ebca6b);
+  return mixed ^ (mixed >>> 15);
 }

@@ -14,6 +14,7 @@ import {
 import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
 import type { Segment } from './ring.ts';
+import { cutToSquare, type Space } from './space.ts';
 import type { FenceEntry } from './world.ts';
 
 // What a circle holds, in a run of the store: numbers in fields of an object cost twice as much.
@@ -111,13 +112,13 @@ export class CirclePart implements Part {
     return false;
   }
 
-  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number {
+  cutFrom(space: Space): boolean {
     const { values, start } = this;
     const radiusM = values[start + RADIUS_M]!;
-    const away = haversineM(lonDeg, latDeg, values[start + LON_DEG]!, values[start + LAT_DEG]!);
+    const away = haversineM(space.x, space.y, values[start + LON_DEG]!, values[start + LAT_DEG]!);
     // From the middle of the square to a corner is at most √2 of these degrees.
     const clear = Math.abs(away - radiusM) * (1 - 1e-6) - 1e-6 * radiusM;
-    return Math.min(maxDeg, clear / (Math.SQRT2 * DEGREE_M));
+    return cutToSquare(space, clear / (Math.SQRT2 * DEGREE_M));
   }
 
   /** Asking is as cheap as the picture would be. */

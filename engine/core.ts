@@ -12,7 +12,7 @@ import type { World } from './world.ts';
 export class Core {
   readonly world: World;
   /** False: every fix is searched anew, for tests that hold one against the other. */
-  readonly usesStillness: boolean;
+  readonly usesClearBox: boolean;
   readonly slots = new Slots();
   readonly stays = new Stays();
   readonly due = new DueHeap();
@@ -21,9 +21,9 @@ export class Core {
   readonly subject = new Subject();
   events: EngineEvent[] = [];
 
-  constructor(world: World, usesStillness: boolean) {
+  constructor(world: World, usesClearBox: boolean) {
     this.world = world;
-    this.usesStillness = usesStillness;
+    this.usesClearBox = usesClearBox;
   }
 
   /** Makes a slot pending that is not yet. */

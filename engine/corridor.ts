@@ -1,5 +1,7 @@
 /** A short run of a corridor: all points within half its width of a line that is straight in longitude and latitude. */
+import { ALL_EDGES, type CellGrid } from './cell-grid.ts';
 import type { CoordinateStore } from './coordinates.ts';
+import type { Reach } from './edge-cells.ts';
 import {
   BOX_PAD_DEG,
   DEGREE_M,
@@ -12,8 +14,10 @@ import {
 } from './geodesy.ts';
 import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
+import { paintBand } from './picture.ts';
 import type { Segment } from './ring.ts';
 import { segmentsTouch } from './ring.ts';
+import { cutBand, cutToSquare, type Space } from './space.ts';
 import type { FenceEntry } from './world.ts';
 
 /** Segments of a corridor that share a box. */
@@ -46,6 +50,11 @@ export class CorridorPart implements Part {
   readonly values: Float64Array;
   readonly start: number;
   private readonly end: number;
+
+  /** Where the vertices begin. */
+  private get first(): number {
+    return this.start + HEAD_VALUES;
+  }
 
   constructor(run: { x: Float64Array; y: Float64Array }, halfM: number, store: CoordinateStore) {
     const { x, y } = run;
@@ -88,94 +97,151 @@ export class CorridorPart implements Part {
   }
 
   contains(lonDeg: number, latDeg: number): boolean {
+    return this.holds(lonDeg, latDeg, ALL_EDGES);
+  }
+
+  holds(lonDeg: number, latDeg: number, edges: number): boolean {
     const { values, start } = this;
-    const reachX = values[start + REACH_X_DEG]!;
-    const reachY = values[start + REACH_Y_DEG]!;
+    const reach = this.reach();
     for (const turn of TURNS_DEG) {
       const x = lonDeg + turn;
-      if (x < values[start + MIN_X]! - reachX || x > values[start + MAX_X]! + reachX) continue;
-      if (this.holdsInTurn(x, latDeg, reachX, reachY)) return true;
+      if (x < values[start + MIN_X]! - reach.x || x > values[start + MAX_X]! + reach.x) continue;
+      for (let at = this.first; at < this.end - 2; at += 2) {
+        if ((edges & (1 << ((at - this.first) / 2))) === 0) continue;
+        if (!isApart(values, at, x, latDeg, reach) && this.isHeld(at, x, latDeg)) {
+          return true;
+        }
+      }
     }
     return false;
   }
 
-  /** The same as asking `pathHaver` of every segment, where the plane leaves no doubt without its sines. */
-  private holdsInTurn(x: number, y: number, reachX: number, reachY: number): boolean {
-    const { values, start, end } = this;
+  /** The same as asking `pathHaver` of a segment, where the plane leaves no doubt without its sines. */
+  private isHeld(at: number, x: number, y: number): boolean {
+    const { values, start } = this;
     const limit = values[start + LIMIT]!;
-    const planar = 4 * limit * (1 / (RADIANS * RADIANS));
-    const isPlanar = Math.abs(y) < PLANE_LAT_DEG_MAX;
-    let scale = -1;
-    for (let at = start + HEAD_VALUES; at < end - 2; at += 2) {
+    if (Math.abs(y) < PLANE_LAT_DEG_MAX) {
+      const planar = 4 * limit * (1 / (RADIANS * RADIANS));
+      const scale = Math.cos(y * RADIANS) ** 2;
       const x0 = values[at]!;
       const y0 = values[at + 1]!;
       const dx = values[at + 2]! - x0;
       const dy = values[at + 3]! - y0;
-      if (y < Math.min(y0, y0 + dy) - reachY || y > Math.max(y0, y0 + dy) + reachY) continue;
-      if (x < Math.min(x0, x0 + dx) - reachX || x > Math.max(x0, x0 + dx) + reachX) continue;
-      if (isPlanar) {
-        if (scale < 0) scale = Math.cos(y * RADIANS) ** 2;
-        const length = dx * dx * scale + dy * dy;
-        const along = (x - x0) * dx * scale + (y - y0) * dy;
-        const share = length > 0 ? Math.min(1, Math.max(0, along / length)) : 0;
-        const awayX = x - x0 - share * dx;
-        const awayY = y - y0 - share * dy;
-        const away = awayX * awayX * scale + awayY * awayY;
-        if (away <= planar * (1 - PLANE_ERROR)) return true;
-        if (away > planar * (1 + PLANE_ERROR)) continue;
-      }
-      if (pathHaver(values, at, x, y) <= limit) return true;
+      const length = dx * dx * scale + dy * dy;
+      const along = (x - x0) * dx * scale + (y - y0) * dy;
+      const share = length > 0 ? Math.min(1, Math.max(0, along / length)) : 0;
+      const awayX = x - x0 - share * dx;
+      const awayY = y - y0 - share * dy;
+      const away = awayX * awayX * scale + awayY * awayY;
+      if (away <= planar * (1 - PLANE_ERROR)) return true;
+      if (away > planar * (1 + PLANE_ERROR)) return false;
     }
-    return false;
-  }
-
-  holds(lonDeg: number, latDeg: number): boolean {
-    return this.contains(lonDeg, latDeg);
+    return pathHaver(values, at, x, y) <= limit;
   }
 
   near(lonDeg: number, latDeg: number, limitM: number): boolean {
-    return this.distanceM(lonDeg, latDeg) <= this.values[this.start + HALF_M]! + limitM;
+    const { values, start } = this;
+    const withinM = values[start + HALF_M]! + limitM;
+    const limit = haverOfM(withinM);
+    const reach: Reach = {
+      x: lonReachDeg(latDeg, withinM) + BOX_PAD_DEG,
+      y: withinM / DEGREE_M + BOX_PAD_DEG,
+    };
+    for (const turn of TURNS_DEG) {
+      const x = lonDeg + turn;
+      for (let at = this.first; at < this.end - 2; at += 2) {
+        if (isApart(values, at, x, latDeg, reach)) continue;
+        if (pathHaver(values, at, x, latDeg) <= limit) return true;
+      }
+    }
+    return false;
   }
 
   meets(way: Segment): boolean {
     const { values, start } = this;
     const limit = values[start + LIMIT]!;
+    const reachX = values[start + REACH_X_DEG]!;
+    const reachY = values[start + REACH_Y_DEG]!;
     for (const turn of TURNS_DEG) {
+      if (this.isBeside(way, turn, reachX)) continue;
       setWay(way, turn);
-      for (let at = start + HEAD_VALUES; at < this.end - 2; at += 2) {
+      const minX = way.minX + turn - reachX;
+      const maxX = way.maxX + turn + reachX;
+      for (let at = this.first; at < this.end - 2; at += 2) {
+        if (values[at]! < minX && values[at + 2]! < minX) continue;
+        if (values[at]! > maxX && values[at + 2]! > maxX) continue;
+        const [ay, by] = [values[at + 1]!, values[at + 3]!];
+        if (Math.max(ay, by) < way.minY - reachY || Math.min(ay, by) > way.maxY + reachY) continue;
         if (waysWithin(values, at, limit)) return true;
       }
     }
     return false;
   }
 
-  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number {
-    const halfM = this.values[this.start + HALF_M]!;
-    if (Math.abs(latDeg) > PLANE_LAT_DEG_MAX) return 0;
-    const away = this.distanceM(lonDeg, latDeg);
-    const clear = Math.abs(away - halfM) - CLEARANCE_ERROR * Math.max(away, halfM);
-    return Math.min(maxDeg, clear / (Math.SQRT2 * DEGREE_M));
+  cutFrom(space: Space, edges: number): boolean {
+    const { values } = this;
+    const reach = this.reach();
+    for (const turn of TURNS_DEG) {
+      if (this.isBeside(space, turn, reach.x)) continue;
+      for (let at = this.first; at < this.end - 2; at += 2) {
+        if ((edges & (1 << ((at - this.first) / 2))) === 0) continue;
+        if (cutBand(space, values, at, turn, reach)) continue;
+        return cutToSquare(space, this.clearanceDeg(space.x, space.y));
+      }
+    }
+    return true;
   }
 
-  /** Asking is as cheap as the picture would be. */
-  paint(): void {
-    return;
+  paint(grid: CellGrid, item: number): void {
+    const { values, start } = this;
+    const reach = this.reach();
+    const isInOneTurn =
+      values[start + MIN_X]! - reach.x >= -180 && values[start + MAX_X]! + reach.x < 180;
+    if (isInOneTurn) paintBand(grid, item, { values, start: this.first, end: this.end }, reach);
   }
 
   release(store: CoordinateStore): void {
     store.giveBack(this, this.end - this.start);
   }
 
-  /** From the line, in whichever turn it is nearest. */
-  private distanceM(lonDeg: number, latDeg: number): number {
+  /** Whether it lies further east or west of an area than a reach, when it is taken `turn` degrees further west. */
+  private isBeside(area: { minX: number; maxX: number }, turn: number, reachX: number): boolean {
+    const { values, start } = this;
+    return (
+      values[start + MIN_X]! - turn > area.maxX + reachX ||
+      values[start + MAX_X]! - turn < area.minX - reachX
+    );
+  }
+
+  private reach(): Reach {
+    const { values, start } = this;
+    return { x: values[start + REACH_X_DEG]!, y: values[start + REACH_Y_DEG]! };
+  }
+
+  /** Half the side of a square round a point that the boundary does not run through. */
+  private clearanceDeg(lonDeg: number, latDeg: number): number {
+    if (Math.abs(latDeg) > PLANE_LAT_DEG_MAX) return 0;
+    const halfM = this.values[this.start + HALF_M]!;
     let least = 1;
-    for (let at = this.start + HEAD_VALUES; at < this.end - 2; at += 2) {
+    for (let at = this.first; at < this.end - 2; at += 2) {
       for (const turn of TURNS_DEG) {
         least = Math.min(least, pathHaver(this.values, at, lonDeg + turn, latDeg));
       }
     }
-    return 2 * EARTH_RADIUS_M * Math.asin(Math.sqrt(least));
+    const awayM = 2 * EARTH_RADIUS_M * Math.asin(Math.sqrt(least));
+    const clearM = Math.abs(awayM - halfM) - CLEARANCE_ERROR * Math.max(awayM, halfM);
+    return clearM / (Math.SQRT2 * DEGREE_M);
   }
+}
+
+/** Whether a point is further from the box of a segment than a reach along one of the axes. */
+function isApart(values: Float64Array, at: number, x: number, y: number, reach: Reach): boolean {
+  const ay = values[at + 1]! - y;
+  const by = values[at + 3]! - y;
+  if ((ay < -reach.y && by < -reach.y) || (ay > reach.y && by > reach.y)) return true;
+  const ax = values[at]! - x;
+  const bx = values[at + 2]! - x;
+  return (ax < -reach.x && bx < -reach.x) || (ax > reach.x && bx > reach.x);
 }
 
 function setWay(way: Segment, turn: number): void {

@@ -17,7 +17,7 @@ import type { Scope } from './scope.ts';
 import type { FenceFix } from './search.ts';
 import { changesOf } from './changes.ts';
 import { stateOf, staysOf } from './state.ts';
-import { isStill } from './stillness.ts';
+import { isClear } from './clear-box.ts';
 import { sweepStays } from './sweep.ts';
 import type {
   Device,
@@ -68,12 +68,12 @@ export interface Engine {
 /** For tests; everything has its default in production. */
 export interface EngineOptions {
   /** False: every fix is searched anew. Changes no result. */
-  readonly usesStillness?: boolean;
+  readonly usesClearBox?: boolean;
 }
 
 /** An engine without devices over a shared world, whose edits it sees with the next batch. */
-export function createEngine(world: World, { usesStillness = true }: EngineOptions = {}): Engine {
-  return new PartitionEngine(new Core(world, usesStillness));
+export function createEngine(world: World, { usesClearBox = true }: EngineOptions = {}): Engine {
+  return new PartitionEngine(new Core(world, usesClearBox));
 }
 
 class PartitionEngine implements Engine {
@@ -292,7 +292,7 @@ class PartitionEngine implements Engine {
       slots.device[slot] = device;
       slots.scope[slot] = null;
       slots.stepEpoch[slot] = -1;
-      slots.setStillEpoch(slot, -1);
+      slots.setClearEpoch(slot, -1);
     }
     return slot;
   }
@@ -337,7 +337,7 @@ class PartitionEngine implements Engine {
       return false;
     }
     const { ofFix } = core.scopeOf(slot);
-    if (fix.timeMs < slots.dueMs(slot) && isStill(core, slot, fix.lonDeg, fix.latDeg)) {
+    if (fix.timeMs < slots.dueMs(slot) && isClear(core, slot, fix.lonDeg, fix.latDeg)) {
       slots.setFix(slot, fix);
     } else stepFences(core, slot, fix);
     if (ofFix !== null) this.stepFixRules(slot, ofFix, fixes, row);

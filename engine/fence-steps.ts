@@ -17,7 +17,7 @@ import { isInForce, windowEndMs } from './schedule.ts';
 import type { FenceFix } from './search.ts';
 import { findFences, found, moves } from './search.ts';
 import { ENDED, ENTERING, INSIDE } from './stays.ts';
-import { keepStill } from './stillness.ts';
+import { keepClear } from './clear-box.ts';
 import type { EventCause } from './types.ts';
 import type { FenceEntry } from './world.ts';
 
@@ -42,15 +42,16 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
   const { fencesEpoch } = slots.scope[slot]!.tenant;
   isUnedited = slots.stepEpoch[slot] === fencesEpoch;
   slots.stepEpoch[slot] = fencesEpoch;
-  const isSettled = isAsBefore(core, slot);
+  slots.setClearEpoch(slot, -1);
+  let isSettled = isAsBefore(core, slot);
   if (!isSettled) {
-    slots.setStillEpoch(slot, -1);
     stepStays(core, slot, fix);
     planDue(core, slot);
     if (slots.dueMs(slot) <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
+    isSettled = isAsBefore(core, slot);
   }
+  if (isSettled && found.isAheadSearched && keepClear(core, slot, previous)) return;
   if (found.passedCount > 0 || found.isWayTurned) stepCrossings(core, slot, previous, fix);
-  if (isSettled && core.usesStillness) keepStill(core, slot, previous, fix);
 }
 
 /** Inside exactly the fences in which it was already, all of them unedited: the usual case. */

@@ -12,3 +12,8 @@ export function larger<T extends { set(array: T): void }>(array: T, longer: T): 
   longer.set(array);
   return longer;
 }
+
+/** An array of so many, and of the kind that it stays when it grows: V8 throws code away that has seen another kind. */
+export function filled<T>(length: number, value: T): T[] {
+  return new Array<T>(length).fill(value);
+}

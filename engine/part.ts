@@ -3,6 +3,7 @@ import type { CoordinateStore } from './coordinates.ts';
 import type { CellGrid } from './cell-grid.ts';
 import { wrapLonDeg } from './geodesy.ts';
 import type { Segment } from './ring.ts';
+import type { Space } from './space.ts';
 import type { FenceEntry } from './world.ts';
 
 /** A box in degrees; longitudes within −180…180 and never across it. */
@@ -32,10 +33,10 @@ export interface Part {
   /** Whether a way between two points that the part does not hold touches it. */
   meets(way: Segment): boolean;
   /**
-   * Half the side of a square round the point, in degrees, at most `maxDeg`, that lies inside the part as a whole, or
-   * outside. Never too much; 0 or less when it is not worth working out. The square does not go past ±180° of longitude.
+   * Cuts out of a space what the part's boundary runs through, when only these edges can reach into it. False
+   * when nothing is left, or it is not worth working out. The space does not go past ±180° of longitude.
    */
-  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number;
+  cutFrom(space: Space, edges: number): boolean;
   /** Draws the picture of one of its items, or leaves it mixed. */
   paint(grid: CellGrid, item: number): void;
   /** Gives its coordinates back to the store. */

@@ -1,10 +1,11 @@
 /**
- * Draws the picture that the grid keeps of a polygon: the cells of its box through which no edge runs, by the side on which
- * they lie. Knows rings and cells.
+ * Draws the picture that the grid keeps of a shape: the cells of its box through which no edge runs, by the side on which they
+ * lie. Knows rings, lines and cells.
  */
 import type { CellGrid } from './cell-grid.ts';
 import { EDGE_BITS, INSIDE, OUTSIDE, PICTURE_CELLS } from './cell-grid.ts';
-import { CELL_PAD, markEdge } from './edge-cells.ts';
+import type { CellFrame, Reach } from './edge-cells.ts';
+import { CELL_PAD, markBand, markEdge } from './edge-cells.ts';
 import type { Box } from './part.ts';
 import type { Ring } from './ring.ts';
 
@@ -18,20 +19,14 @@ export function paintPicture(
   holes: readonly Ring[],
 ): void {
   const box = grid.boxOf(item);
-  const frame = {
-    minX: box.minX,
-    minY: box.minY,
-    cellsPerDegX: PICTURE_CELLS / (box.maxX - box.minX),
-    cellsPerDegY: PICTURE_CELLS / (box.maxY - box.minY),
-    count: PICTURE_CELLS,
-  };
+  const frame = frameOf(box);
   isMixed.fill(0);
   const rings = [outer, ...holes];
   for (const ring of rings) {
     for (let at = ring.start; at < ring.end - 2; at += 2) markEdge(frame, ring.values, at, isMixed);
   }
   if (holes.length === 0 && (outer.end - outer.start) / 2 - 1 <= EDGE_BITS) {
-    listEdges(grid, item, box, outer);
+    listEdges(grid, item, outer, 0);
   }
   const stepX = (box.maxX - box.minX) / PICTURE_CELLS;
   const stepY = (box.maxY - box.minY) / PICTURE_CELLS;
@@ -50,16 +45,44 @@ export function paintPicture(
   }
 }
 
-/** Lists the edges that reach into each row, or nearly. */
-function listEdges(grid: CellGrid, item: number, box: Box, { values, start, end }: Ring): void {
-  const scaleY = PICTURE_CELLS / (box.maxY - box.minY);
+/** For a band of at most `EDGE_BITS` segments that lies in one turn: where it may be, and where it is not. */
+export function paintBand(grid: CellGrid, item: number, line: Line, reach: Reach): void {
+  const frame = frameOf(grid.boxOf(item));
+  isMixed.fill(0);
+  for (let at = line.start; at < line.end - 2; at += 2) {
+    markBand(frame, line.values, at, isMixed, reach);
+  }
+  listEdges(grid, item, line, reach.y);
+  for (let cell = 0; cell < isMixed.length; cell++) {
+    if (isMixed[cell] === 0) grid.setPicture(item, cell, OUTSIDE);
+  }
+}
+
+/** Vertices, as a ring has them. */
+export type Line = Pick<Ring, 'values' | 'start' | 'end'>;
+
+function frameOf({ minX, minY, maxX, maxY }: Box): CellFrame {
+  const cellsPerDegX = PICTURE_CELLS / (maxX - minX);
+  const cellsPerDegY = PICTURE_CELLS / (maxY - minY);
+  return { minX, minY, cellsPerDegX, cellsPerDegY, count: PICTURE_CELLS };
+}
+
+/** Lists the edges that reach into each row, or nearly, with a band of `reachYDeg` round them. */
+function listEdges(
+  grid: CellGrid,
+  item: number,
+  { values, start, end }: Line,
+  reachYDeg: number,
+): void {
+  const { minY, cellsPerDegY } = frameOf(grid.boxOf(item));
+  const pad = CELL_PAD + reachYDeg * cellsPerDegY;
   for (let row = 0; row < PICTURE_CELLS; row++) {
     let edges = 0;
     for (let at = start; at < end - 2; at += 2) {
-      const y0 = (values[at + 1]! - box.minY) * scaleY;
-      const y1 = (values[at + 3]! - box.minY) * scaleY;
-      const isAbove = Math.min(y0, y1) > row + 1 + CELL_PAD;
-      if (!isAbove && Math.max(y0, y1) >= row - CELL_PAD) edges |= 1 << ((at - start) / 2);
+      const y0 = (values[at + 1]! - minY) * cellsPerDegY;
+      const y1 = (values[at + 3]! - minY) * cellsPerDegY;
+      const isAbove = Math.min(y0, y1) > row + 1 + pad;
+      if (!isAbove && Math.max(y0, y1) >= row - pad) edges |= 1 << ((at - start) / 2);
     }
     grid.setEdges(item, row, edges);
   }

@@ -6,14 +6,9 @@ import { wrapBox } from './part.ts';
 import { paintPicture } from './picture.ts';
 import type { RingIndex } from './ring-index.ts';
 import type { Ring, Segment } from './ring.ts';
-import {
-  prepareRing,
-  ringClearanceDeg,
-  ringMeets,
-  ringNear,
-  ringSide,
-  someEdgesSide,
-} from './ring.ts';
+import { prepareRing, ringMeets, ringNear, ringSide, someEdgesSide } from './ring.ts';
+import { cutEdges, cutRing } from './ring-cut.ts';
+import type { Space } from './space.ts';
 import type { FenceEntry } from './world.ts';
 import type { PolygonRings } from './types.ts';
 
@@ -79,10 +74,10 @@ export class PolygonPart implements Part, Ring {
     return ringMeets(this, way) || this.holes.some((hole) => ringMeets(hole, way));
   }
 
-  clearanceDeg(lonDeg: number, latDeg: number, maxDeg: number): number {
-    let clear = ringClearanceDeg(this, lonDeg, latDeg, maxDeg);
-    for (const hole of this.holes) clear = ringClearanceDeg(hole, lonDeg, latDeg, clear);
-    return clear;
+  cutFrom(space: Space, edges: number): boolean {
+    if (edges !== ALL_EDGES) return cutEdges(this, space, edges);
+    if (!cutRing(this, space)) return false;
+    return this.holes.every((hole) => cutRing(hole, space));
   }
 
   paint(grid: CellGrid, item: number): void {

@@ -109,7 +109,7 @@ t.test(`the shortcut for vehicles that stay changes nothing, ${STILL_STORIES} st
   for (let seed = 1; seed <= STILL_STORIES; seed++) {
     const { deviceIds, steps } = randomStory(seed, { fixesMax: 600, stillness: 0.9 });
     const worlds = [createWorld(), createWorld()];
-    const engines = worlds.map((world, i) => createEngine(world, { usesStillness: i === 0 }));
+    const engines = worlds.map((world, i) => createEngine(world, { usesClearBox: i === 0 }));
     const isDifferent = steps.some((step) => {
       for (const world of worlds) applyEdits(world, step.edits);
       const batch = batchOf(step.fixes, step.readings, step.nowMs);

@@ -3,7 +3,7 @@
  * grid of cells of which most lie wholly on one side. Knows a ring's vertices; decides nothing that a scan over all edges
  * would decide otherwise.
  */
-import { markEdge } from './edge-cells.ts';
+import { CELL_PAD, markEdge } from './edge-cells.ts';
 import type { Bounds } from './ring.ts';
 
 /** Flatter rings than this, a tenth of a micrometre, get one stripe and no cells: dividing by their height would overflow. */
@@ -77,6 +77,33 @@ export function cellSide(index: RingIndex, x: number, y: number): -1 | 0 | 1 {
   const cell = row * cellCount + column;
   const state = (index.cells[cell >> 2]! >> ((cell & 3) * 2)) & 3;
   return state === MIXED ? 0 : state === INSIDE ? 1 : -1;
+}
+
+/** Whether edges run through a cell, or nearly. */
+export function isMixedCell({ cells, cellCount }: RingIndex, column: number, row: number): boolean {
+  const cell = row * cellCount + column;
+  return ((cells[cell >> 2]! >> ((cell & 3) * 2)) & 3) === MIXED;
+}
+
+/** Whether edges run through some cell that an area meets, or nearly; the area is taken `turn` degrees further west than the ring. */
+export function isMixedWithin(index: RingIndex, area: Bounds, turn: number): boolean {
+  const { bounds, cellCount } = index;
+  if (cellCount === 0) return true;
+  const firstColumn = (area.minX + turn - bounds.minX) * index.cellsPerDegX - CELL_PAD;
+  const lastColumn = (area.maxX + turn - bounds.minX) * index.cellsPerDegX + CELL_PAD;
+  const firstRow = (area.minY - bounds.minY) * index.cellsPerDegY - CELL_PAD;
+  const lastRow = (area.maxY - bounds.minY) * index.cellsPerDegY + CELL_PAD;
+  if (lastColumn < 0 || lastRow < 0 || firstColumn > cellCount || firstRow > cellCount) {
+    return false;
+  }
+  const toColumn = Math.min(cellCount - 1, Math.floor(lastColumn));
+  const toRow = Math.min(cellCount - 1, Math.floor(lastRow));
+  for (let row = Math.max(0, Math.min(toRow, Math.floor(firstRow))); row <= toRow; row++) {
+    for (let at = Math.max(0, Math.min(toColumn, Math.floor(firstColumn))); at <= toColumn; at++) {
+      if (isMixedCell(index, at, row)) return true;
+    }
+  }
+  return false;
 }
 
 // With c edges on an average horizontal line and n edges in all, s stripes hold s·c + n entries. s = 2n/c makes that

@@ -6,7 +6,7 @@
 import type { CoordinateStore, Run } from './coordinates.ts';
 import { BOX_PAD_DEG, DEGREE_M, haverOfM, lonReachDeg, pathHaver, TURNS_DEG } from './geodesy.ts';
 import type { RingIndex } from './ring-index.ts';
-import { cellSide, indexRing, stripeOf } from './ring-index.ts';
+import { cellSide, indexRing, isMixedWithin, stripeOf } from './ring-index.ts';
 import type { LonLat } from './types.ts';
 
 /** Rings of at most this many edges are scanned whole; an index would cost more than it saves. */
@@ -197,29 +197,6 @@ export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: num
   return false;
 }
 
-/**
- * Half the side of a square round the point, in degrees and at most `maxDeg`, through which no edge of the ring runs.
- */
-export function ringClearanceDeg(
-  ring: Ring,
-  lonDeg: number,
-  latDeg: number,
-  maxDeg: number,
-): number {
-  let clear = maxDeg;
-  const { values } = ring;
-  for (const turn of TURNS_DEG) {
-    if (turn < 0 || (turn > 0 && !ring.isWrapped)) continue;
-    const x = lonDeg + turn;
-    edgesBetween(ring, latDeg - maxDeg, latDeg + maxDeg, (at) => {
-      if (!isWithin(values, at, x, latDeg, clear)) return false;
-      clear = Math.min(clear, edgeClearance(values, at, x, latDeg));
-      return clear <= 0;
-    });
-  }
-  return clear;
-}
-
 /** Whether the straight way from one point to the other touches an edge of the ring. Longitudes are continuous. */
 export function ringMeets(ring: Ring, way: Segment): boolean {
   if (meetsInTurn(ring, way, 0)) return true;
@@ -235,6 +212,7 @@ function meetsInTurn(ring: Ring, way: Segment, turn: number): boolean {
     }
     return false;
   }
+  if (!isMixedWithin(index, way, turn)) return false;
   let meets = false;
   edgesBetween(ring, way.minY, way.maxY, (at) => (meets = touches(values, at, way, turn)));
   return meets;
@@ -253,7 +231,7 @@ export interface Segment {
 }
 
 /** Hands over edges until `visit` says true: at least all that reach into a range of latitudes, some perhaps twice. */
-function edgesBetween(
+export function edgesBetween(
   ring: Ring,
   fromY: number,
   toY: number,
@@ -289,39 +267,6 @@ function outOfReach(
     y < Math.min(y0, y1) - reachY ||
     y > Math.max(y0, y1) + reachY
   );
-}
-
-/** Whether an edge's bounds come within a distance along both axes. */
-function isWithin(values: Float64Array, at: number, x: number, y: number, reach: number): boolean {
-  const ay = values[at + 1]! - y;
-  const by = values[at + 3]! - y;
-  if ((ay > reach && by > reach) || (ay < -reach && by < -reach)) return false;
-  const ax = values[at]! - x;
-  const bx = values[at + 2]! - x;
-  return !((ax > reach && bx > reach) || (ax < -reach && bx < -reach));
-}
-
-/** The greater of the distances along the axes, at its least over the edge; a little less for rounding. */
-function edgeClearance(values: Float64Array, at: number, x: number, y: number): number {
-  const ax = values[at]! - x;
-  const ay = values[at + 1]! - y;
-  const dx = values[at + 2]! - values[at]!;
-  const dy = values[at + 3]! - values[at + 1]!;
-  // |ax + t dx| and |ay + t dy| are convex in t: the least of the greater one is at an end, a zero or where they are equal.
-  let best = Math.min(
-    Math.max(Math.abs(ax), Math.abs(ay)),
-    Math.max(Math.abs(ax + dx), Math.abs(ay + dy)),
-  );
-  best = Math.min(best, greaterAt(ax, ay, dx, dy, -ax / dx));
-  best = Math.min(best, greaterAt(ax, ay, dx, dy, -ay / dy));
-  best = Math.min(best, greaterAt(ax, ay, dx, dy, (ay - ax) / (dx - dy)));
-  best = Math.min(best, greaterAt(ax, ay, dx, dy, -(ax + ay) / (dx + dy)));
-  return best * (1 - 1e-9) - BOX_PAD_DEG;
-}
-
-function greaterAt(ax: number, ay: number, dx: number, dy: number, t: number): number {
-  if (!(t > 0 && t < 1)) return Infinity;
-  return Math.max(Math.abs(ax + t * dx), Math.abs(ay + t * dy));
 }
 
 function touches(values: Float64Array, at: number, way: Segment, turn: number): boolean {

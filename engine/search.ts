@@ -1,15 +1,22 @@
 /** Which fences hold a fix, and which the way to it may have passed. Knows places and scopes, no stays. */
-import { INSIDE, MIXED } from './cell-grid.ts';
+import { type CellGrid, INSIDE, MIXED } from './cell-grid.ts';
 import type { Core } from './core.ts';
 import { DEGREE_M, RADIANS } from './geodesy.ts';
 import type { Segment } from './ring.ts';
 import { isInForce } from './schedule.ts';
+import type { Space } from './space.ts';
 import type { FenceEntry, TenantWorld } from './world.ts';
 import { nextSearch } from './world.ts';
 
 /** Who would have had to be faster than this between two fixes has not driven there. */
 export const CROSS_SPEED_MPS_MAX = 100;
 
+/** Steps like the last one that a box reaches ahead. */
+const STEPS_AHEAD = 4;
+/** Who moved further than this along an axis is not where the box would be. */
+const STEP_DEG_MAX = 0.01;
+/** How far a box reaches to every side, for the jitter of a vehicle that stands. */
+const BESIDE_DEG = 0.001;
 /** A fix as the fences see it; reused from row to row. */
 export interface FenceFix {
   timeMs: number;
@@ -31,6 +38,10 @@ export interface Found {
   /** That way, where it is watched, and whether it runs over the antimeridian. */
   readonly way: Segment;
   isWayTurned: boolean;
+  /** Space round the fix for a clear box, and whether all that lies in it is in the grid's `found[0…near)`. */
+  readonly ahead: Space;
+  isAheadSearched: boolean;
+  near: number;
 }
 
 /** The one search that is going on. */
@@ -42,6 +53,9 @@ export const found: Found = {
   passedCount: 0,
   way: { x0: 0, y0: 0, x1: 0, y1: 0, minX: 0, maxX: 0, minY: 0, maxY: 0 },
   isWayTurned: false,
+  ahead: { x: 0, y: 0, minX: 0, minY: 0, maxX: 0, maxY: 0 },
+  isAheadSearched: false,
+  near: 0,
 };
 
 /**
@@ -56,7 +70,7 @@ export function findFences(core: Core, slot: number, previous: FenceFix, fix: Fe
   found.search = nextSearch(core.world);
   found.count = 0;
   found.passedCount = 0;
-  const near = isWayWatched ? grid.searchWay(found.way) : grid.searchPoint(fix.lonDeg, fix.latDeg);
+  const near = searchNear(core, grid, previous, fix, isWayWatched);
   for (let i = 0; i < near; i++) {
     const item = grid.found[i]!;
     if (!itemHolds(tenant, item, fix)) {
@@ -70,6 +84,45 @@ export function findFences(core: Core, slot: number, previous: FenceFix, fix: Fe
     entry.foundStamp = found.search;
     found.entries[found.count++] = entry;
   }
+}
+
+/** Gives how many items the grid found: all that hold the fix, and near the way, if that is watched. */
+function searchNear(
+  core: Core,
+  grid: CellGrid,
+  previous: FenceFix,
+  fix: FenceFix,
+  isWayWatched: boolean,
+): number {
+  found.isAheadSearched =
+    core.usesClearBox && setAhead(found.ahead, previous, fix, grid.areaSideDegMax());
+  if (found.isAheadSearched) return (found.near = grid.searchArea(found.ahead));
+  return (found.near = isWayWatched
+    ? grid.searchWay(found.way)
+    : grid.searchPoint(fix.lonDeg, fix.latDeg));
+}
+
+/**
+ * Sets `ahead` to the space in which a box is looked for after a step: round the fix, back to the one before, and ahead, at
+ * most `sideDegMax` long. False when none is worth it. It does not reach over ±180°.
+ */
+function setAhead(ahead: Space, previous: FenceFix, fix: FenceFix, sideDegMax: number): boolean {
+  const { lonDeg: x, latDeg: y } = fix;
+  const dx = x - previous.lonDeg;
+  const dy = y - previous.latDeg;
+  const step = Math.max(Math.abs(dx), Math.abs(dy));
+  if (!(step <= STEP_DEG_MAX && 2 * step <= sideDegMax)) return false;
+  const behindX = Math.max(BESIDE_DEG, Math.abs(dx));
+  const behindY = Math.max(BESIDE_DEG, Math.abs(dy));
+  const beforeX = Math.min(BESIDE_DEG + STEPS_AHEAD * Math.abs(dx), sideDegMax - behindX);
+  const beforeY = Math.min(BESIDE_DEG + STEPS_AHEAD * Math.abs(dy), sideDegMax - behindY);
+  ahead.x = x;
+  ahead.y = y;
+  ahead.minX = x - (dx < 0 ? beforeX : behindX);
+  ahead.maxX = x + (dx < 0 ? behindX : beforeX);
+  ahead.minY = y - (dy < 0 ? beforeY : behindY);
+  ahead.maxY = y + (dy < 0 ? behindY : beforeY);
+  return ahead.minX > -180 && ahead.maxX < 180;
 }
 
 function itemHolds(

@@ -7,7 +7,7 @@
  * A slot is settled until a batch touches it, pending until the engine commits or rolls back, then settled again
  * (`touched.ts` remembers how it was).
  */
-import { grownLength, larger } from './growth.ts';
+import { filled, grownLength, larger } from './growth.ts';
 import type { Scope } from './scope.ts';
 import type { Device, RuleState } from './types.ts';
 
@@ -22,10 +22,10 @@ const LAT_DEG = 2;
 const DUE_MS = 3;
 /** Halves of a double, in the row seen as 32-bit numbers. */
 export const ROW_WORDS = 2 * ROW_VALUES;
-const STILL_BOX = 8;
+const CLEAR_BOX = 8;
 const ACCURACY_M = 12;
 const STAYS = 13;
-const STILL_EPOCH = 14;
+const CLEAR_EPOCH = 14;
 const TOUCH = 15;
 
 export class Slots {
@@ -35,8 +35,8 @@ export class Slots {
   /** The tenant's `fencesEpoch` as of the newest fix, −1 when fences or device may have been others then. */
   stepEpoch = new Int32Array(SLOTS_MIN);
   /** Null until the device is heard, or told of by `restore`. */
-  device: (Device | null)[] = [];
-  scope: (Scope | null)[] = [];
+  device = filled<Device | null>(SLOTS_MIN, null);
+  scope = filled<Scope | null>(SLOTS_MIN, null);
   /** Newest evaluated reading by metric code, of slots that have one. Put back through the engine's log of readings. */
   readonly readingMs = new Map<number, Map<string, number>>();
   /** States of rules, of slots that have some: few do. */
@@ -111,22 +111,22 @@ export class Slots {
   }
 
   /** No boundary runs through its still box as of this `fencesEpoch` of the tenant, and the newest fix lies in it; −1: no box. */
-  stillEpoch(slot: number): number {
-    return this.words[slot * ROW_WORDS + STILL_EPOCH]!;
+  clearEpoch(slot: number): number {
+    return this.words[slot * ROW_WORDS + CLEAR_EPOCH]!;
   }
 
-  setStillEpoch(slot: number, epoch: number): void {
-    this.words[slot * ROW_WORDS + STILL_EPOCH] = epoch;
+  setClearEpoch(slot: number, epoch: number): void {
+    this.words[slot * ROW_WORDS + CLEAR_EPOCH] = epoch;
   }
 
-  stillBoxHolds(slot: number, x: number, y: number): boolean {
+  clearBoxHolds(slot: number, x: number, y: number): boolean {
     const { floats } = this;
-    const at = slot * ROW_WORDS + STILL_BOX;
+    const at = slot * ROW_WORDS + CLEAR_BOX;
     return x >= floats[at]! && y >= floats[at + 1]! && x <= floats[at + 2]! && y <= floats[at + 3]!;
   }
 
-  setStillBox(slot: number, minX: number, minY: number, maxX: number, maxY: number): void {
-    const at = slot * ROW_WORDS + STILL_BOX;
+  setClearBox(slot: number, minX: number, minY: number, maxX: number, maxY: number): void {
+    const at = slot * ROW_WORDS + CLEAR_BOX;
     this.floats[at] = minX;
     this.floats[at + 1] = minY;
     this.floats[at + 2] = maxX;
@@ -158,7 +158,7 @@ export class Slots {
     this.setFix(slot, NOWHERE);
     this.setDueMs(slot, Infinity);
     this.setStays(slot, -1);
-    this.setStillEpoch(slot, -1);
+    this.setClearEpoch(slot, -1);
     this.setTouch(slot, -1);
     return slot;
   }

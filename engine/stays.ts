@@ -5,7 +5,7 @@
  * A list that is in force is never changed while a batch is pending: `copyList` gives another to change, and the engine
  * drops one of the two when it commits or rolls back.
  */
-import { grownLength, larger } from './growth.ts';
+import { filled, grownLength, larger } from './growth.ts';
 import type { EventCause } from './types.ts';
 import type { FenceEntry } from './world.ts';
 
@@ -37,13 +37,15 @@ const LAST_IN_MS = 3;
 const END_MS = 4;
 const NEXT = 10;
 const VERSION = 11;
+/** The bytes of the four after it, as a word. */
+const FLAGS = 12;
 const PHASE = 48;
 const FIXES = 49;
 const DWELLED = 50;
 const CAUSE = 51;
 
 export class Stays {
-  entry: (FenceEntry | null)[] = [];
+  entry = filled<FenceEntry | null>(RECORDS_MIN, null);
   /** Records in use. */
   count = 0;
   private doubles = new Float64Array(RECORDS_MIN * DOUBLES);
@@ -148,9 +150,14 @@ export class Stays {
   take(entry: FenceEntry, phase: number): number {
     const stay = this.takeRecord();
     this.entry[stay] = entry;
-    this.doubles.fill(NaN, stay * DOUBLES, stay * DOUBLES + END_MS);
-    this.words.fill(0, stay * WORDS + 2 * END_MS, (stay + 1) * WORDS);
-    this.setEndMs(stay, Infinity);
+    const at = stay * DOUBLES;
+    const { doubles } = this;
+    doubles[at + ENTERED_MS] = NaN;
+    doubles[at + ENTER_MS] = NaN;
+    doubles[at + OUT_MS] = NaN;
+    doubles[at + LAST_IN_MS] = NaN;
+    doubles[at + END_MS] = Infinity;
+    this.words[stay * WORDS + FLAGS] = 0;
     this.setNext(stay, -1);
     this.setPhase(stay, phase);
     this.setVersion(stay, entry.version);

@@ -28,7 +28,7 @@ function sweepSlot(core: Core, slot: number, device: Device | null, nowMs: numbe
   const { slots, stays } = core;
   if (!needsSweep(core, slot, device)) return;
   core.begin(slot);
-  slots.setStillEpoch(slot, -1);
+  slots.setClearEpoch(slot, -1);
   slots.stepEpoch[slot] = -1;
   const was = slots.device[slot]!;
   const timeMs = endingMs(core, slot, nowMs);

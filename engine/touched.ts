@@ -2,8 +2,8 @@
  * The slots that the pending batch touched: how they were before, and which rows of the batch are theirs. Knows fields, no
  * rules.
  */
-import { larger } from './growth.ts';
-import { ROW_WORDS, type Slots } from './slots.ts';
+import { filled, larger } from './growth.ts';
+import { NO_RULES, ROW_WORDS, type Slots } from './slots.ts';
 import type { Stays } from './stays.ts';
 import type { Device, RuleState } from './types.ts';
 
@@ -25,8 +25,8 @@ export class Touched {
   order = new Int32Array(TOUCHED_MIN);
   withRows = 0;
   /** As they were before. */
-  rules: (readonly RuleState[])[] = [];
-  private device: (Device | null)[] = [];
+  rules = filled<readonly RuleState[]>(TOUCHED_MIN, NO_RULES);
+  private device = filled<Device | null>(TOUCHED_MIN, null);
   private entries = new Int32Array(TOUCHED_MIN * ENTRY_VALUES);
   private saved = new Int32Array(TOUCHED_MIN * ROW_WORDS);
 
@@ -121,7 +121,7 @@ export class Touched {
     slots.deviceEpoch[slot] = -1;
     slots.stepEpoch[slot] = -1;
     slots.scope[slot] = null;
-    slots.setStillEpoch(slot, -1);
+    slots.setClearEpoch(slot, -1);
   }
 
   private addRow(i: number, at: number, row: number, next: Int32Array): void {

@@ -79,7 +79,7 @@ export function simulate(params: SimulationParams): SimulationResult {
 /** The stored rows once more, step by step, through one engine for all, which searches every fix anew. */
 function replay(past: readonly PastTurn[], store: Store): void {
   const world = createWorld();
-  const engine = createEngine(world, { usesStillness: false });
+  const engine = createEngine(world, { usesClearBox: false });
   for (const { step, nowMs, edits, told } of past) {
     at(step, nowMs, () => {
       applyEdits(world, edits);
