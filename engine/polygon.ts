@@ -14,6 +14,13 @@ import type { PolygonRings } from './types.ts';
 
 const NO_HOLES: readonly Ring[] = [];
 
+/** Beside the vertices of the outer ring. */
+interface Rest {
+  readonly isWrapped: boolean;
+  readonly index: RingIndex | null;
+  readonly holes: readonly Ring[];
+}
+
 export class PolygonPart implements Part, Ring {
   next: Part | null = null;
   entry: FenceEntry | null = null;
@@ -21,19 +28,31 @@ export class PolygonPart implements Part, Ring {
   readonly values: Float64Array;
   readonly start: number;
   readonly end: number;
-  readonly isWrapped: boolean;
-  readonly index: RingIndex | null;
-  private readonly holes: readonly Ring[];
+  /** What few have. */
+  private readonly rest: Rest | null;
 
   constructor(rings: PolygonRings, store: CoordinateStore) {
     const { ring } = prepareRing(rings[0]!, store);
     this.values = ring.values;
     this.start = ring.start;
     this.end = ring.end;
-    this.isWrapped = ring.isWrapped;
-    this.index = ring.index;
-    this.holes =
+    const { isWrapped, index } = ring;
+    const holes =
       rings.length === 1 ? NO_HOLES : rings.slice(1).map((hole) => prepareRing(hole, store).ring);
+    const isPlain = !isWrapped && index === null && rings.length === 1;
+    this.rest = isPlain ? null : { isWrapped, index, holes };
+  }
+
+  get isWrapped(): boolean {
+    return this.rest !== null && this.rest.isWrapped;
+  }
+
+  get index(): RingIndex | null {
+    return this.rest === null ? null : this.rest.index;
+  }
+
+  private get holes(): readonly Ring[] {
+    return this.rest === null ? NO_HOLES : this.rest.holes;
   }
 
   boxes(): Box[] {

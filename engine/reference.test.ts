@@ -102,12 +102,16 @@ t.test(`the reference tells the same, ${STORIES} stories from seed ${SEED}`, (t)
   t.end();
 });
 
-t.test(`the shortcut for vehicles that stay changes nothing, ${STILL_STORIES} stories`, (t) => {
+t.test(`the box ahead of a vehicle changes nothing, ${STILL_STORIES} stories`, (t) => {
   let fixes = 0;
   let events = 0;
   const differing: string[] = [];
   for (let seed = 1; seed <= STILL_STORIES; seed++) {
-    const { deviceIds, steps } = randomStory(seed, { fixesMax: 600, stillness: 0.9 });
+    const { deviceIds, steps } = randomStory(seed, {
+      fixesMax: 600,
+      // Some mostly stand, the others drive.
+      stillness: seed % 2 === 0 ? 0.9 : 0.1,
+    });
     const worlds = [createWorld(), createWorld()];
     const engines = worlds.map((world, i) => createEngine(world, { usesClearBox: i === 0 }));
     const isDifferent = steps.some((step) => {

@@ -17,6 +17,8 @@ const SEARCH_COUNT_MAX = 2 ** 30;
 
 /** What many fences have in common; one object for all that do. */
 export interface Policy {
+  readonly tenantId: number;
+  readonly accountId: number | null;
   readonly exitBufferM: number;
   readonly enterFixCount: number;
   readonly exitFixCount: number;
@@ -30,8 +32,6 @@ export interface Policy {
 export class FenceEntry implements FenceSettings {
   readonly fenceId: number;
   version: number;
-  tenantId: number;
-  accountId: number | null;
   name: string;
   first: Part;
   /** Deleted. */
@@ -44,8 +44,6 @@ export class FenceEntry implements FenceSettings {
   constructor(fence: FenceSettings, policy: Policy, first: Part) {
     this.fenceId = fence.fenceId;
     this.version = fence.version;
-    this.tenantId = fence.tenantId;
-    this.accountId = fence.accountId;
     this.name = fence.name;
     this.first = first;
     this.policy = policy;
@@ -54,11 +52,17 @@ export class FenceEntry implements FenceSettings {
   /** An edit. */
   put(fence: FenceSettings, policy: Policy, first: Part): void {
     this.version = fence.version;
-    this.tenantId = fence.tenantId;
-    this.accountId = fence.accountId;
     this.name = fence.name;
     this.first = first;
     this.policy = policy;
+  }
+
+  get tenantId(): number {
+    return this.policy.tenantId;
+  }
+
+  get accountId(): number | null {
+    return this.policy.accountId;
   }
 
   get exitBufferM(): number {
@@ -334,9 +338,11 @@ function putFence(
 
 /** A policy like the fence's own that another fence has already, if there is one. */
 export function policyOf(world: World, fence: FenceSettings): Policy {
-  const { exitBufferM, enterFixCount, exitFixCount, accuracyMMax } = fence;
+  const { tenantId, accountId, exitBufferM, enterFixCount, exitFixCount, accuracyMMax } = fence;
   const { dwellMs, crossGapMsMax, schedule } = fence;
   const policy = {
+    tenantId,
+    accountId,
     exitBufferM,
     enterFixCount,
     exitFixCount,
