@@ -10,7 +10,7 @@ import type { Core } from './core.ts';
 import { stepCrossings } from './crossings.ts';
 import { planDue, stepDue } from './due-steps.ts';
 import { fenceEvent } from './events.ts';
-import { BOX_PAD_DEG, DEGREE_M, lonReachDeg } from './geodesy.ts';
+import { BOX_PAD_DEG, DEGREE_M, lonReachDegMax } from './geodesy.ts';
 import type { Part } from './part.ts';
 import { partsContain } from './prepare.ts';
 import { isInForce, windowEndMs } from './schedule.ts';
@@ -48,7 +48,7 @@ export function stepFences(core: Core, slot: number, fix: FenceFix): void {
     stepStays(core, slot, fix);
     planDue(core, slot);
     if (slots.dueMs(slot) <= fix.timeMs) stepDue(core, slot, fix.timeMs, false);
-    isSettled = isAsBefore(core, slot);
+    isSettled = found.isAheadSearched && isAsBefore(core, slot);
   }
   if (isSettled && found.isAheadSearched && keepClear(core, slot, previous)) return;
   if (found.passedCount > 0 || found.isWayTurned) stepCrossings(core, slot, previous, fix);
@@ -73,12 +73,13 @@ function isAsBefore({ slots, stays }: Core, slot: number): boolean {
   return count === found.count;
 }
 
-/** Stays that became visits with this fix; scratch. */
+/** Stays that became visits with this fix: `entered[0…enteredCount)`; scratch. */
 const entered: number[] = [];
+let enteredCount = 0;
 
 function stepStays(core: Core, slot: number, fix: FenceFix): void {
   const { slots, stays } = core;
-  entered.length = 0;
+  enteredCount = 0;
   let next = -1;
   for (let stay = core.ownStays(slot); stay >= 0; stay = next) {
     next = stays.next(stay);
@@ -95,12 +96,13 @@ function stepStays(core: Core, slot: number, fix: FenceFix): void {
       openStay(core, slot, entry, fix);
     }
   }
-  if (entered.length === 0) return;
-  if (entered.length > 1) {
+  if (enteredCount === 0) return;
+  if (enteredCount > 1) {
+    entered.length = enteredCount;
     entered.sort((a, b) => stays.entry[a]!.fenceId - stays.entry[b]!.fenceId);
   }
   core.subject.set(slots, slot);
-  for (const stay of entered) tellEnter(core, stay);
+  for (let i = 0; i < enteredCount; i++) tellEnter(core, entered[i]!);
 }
 
 /** False when the stay is over. */
@@ -172,7 +174,7 @@ function beginVisit({ stays }: Pick<Core, 'stays'>, stay: number, fix: FenceFix)
   stays.setFixes(stay, 0);
   stays.setEnterMs(stay, fix.timeMs);
   stays.setEndMs(stay, schedule === null ? Infinity : windowEndMs(schedule, fix.timeMs));
-  entered.push(stay);
+  entered[enteredCount++] = stay;
 }
 
 function tellEnter({ stays, subject, events }: Core, stay: number): void {
@@ -233,7 +235,8 @@ function isBeyondBuffer(core: Core, slot: number, entry: FenceEntry, fix: FenceF
   const { grid, secondItems } = core.slots.scope[slot]!.tenant;
   const { lonDeg, latDeg } = fix;
   const reachY = exitBufferM / DEGREE_M + BOX_PAD_DEG;
-  const reachX = lonReachDeg(latDeg, exitBufferM) + BOX_PAD_DEG;
+  // A little too far, so that the sphere's curvature needs no sines; what is nearly there is asked.
+  const reachX = lonReachDegMax(latDeg, exitBufferM);
   const isWithinTurn = Math.abs(lonDeg) + reachX < 180;
   for (let part: Part | null = entry.first; part !== null; part = part.next) {
     const isApart = grid.isApart(part.item, lonDeg, latDeg, reachX, reachY);

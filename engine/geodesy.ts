@@ -67,6 +67,14 @@ export function lonReachDeg(latDeg: number, radiusM: number): number {
   return sine >= 1 ? 180 : Math.asin(sine) / RADIANS;
 }
 
+/** At least `lonReachDeg`, and little more where that is small: of boxes that need not be exact. */
+export function lonReachDegMax(latDeg: number, radiusM: number): number {
+  const angle = radiusM / EARTH_RADIUS_M;
+  const sine = angle / Math.cos(latDeg * RADIANS);
+  // asin x ≤ x (1 + x²) up to 0.8.
+  return sine < 0.5 ? (sine / RADIANS) * (1 + sine * sine) + BOX_PAD_DEG : 180;
+}
+
 /**
  * `haver` from a point to the nearest point of the segment from `values[at]` to `values[at + 2]`, straight in longitude
  * and latitude. The nearest point is chosen in the plane scaled by the cosine of the point's own latitude and its distance

@@ -1,6 +1,6 @@
 import * as turf from '@turf/turf';
 import t from 'tap';
-import { DEGREE_M, haversineM, lonReachDeg, wrapLonDeg } from './geodesy.ts';
+import { DEGREE_M, haversineM, lonReachDeg, lonReachDegMax, wrapLonDeg } from './geodesy.ts';
 import type { Part } from './prepare.ts';
 import { partsContain, prepareShape } from './prepare.ts';
 import { checkShape } from './shape.ts';
@@ -452,6 +452,14 @@ t.test('longitudes and reaches', (t) => {
   t.equal(lonReachDeg(90, 1), 180);
   t.equal(lonReachDeg(89.9999, 100), 180);
   t.equal(Math.abs(lonReachDeg(0, DEGREE_M) - 1) < 1e-9, true);
+  const latitudes = [0, 30, 60, 80, 89, 89.9, 89.9999, 90, -75];
+  const tooShort = latitudes.flatMap((lat) =>
+    [0.1, 25, 3_000, 200_000, 3e6]
+      .filter((radiusM) => lonReachDegMax(lat, radiusM) < lonReachDeg(lat, radiusM))
+      .map((radiusM) => [lat, radiusM]),
+  );
+  t.same(tooShort, []);
+  t.ok(lonReachDegMax(51, 25) < 1.001 * lonReachDeg(51, 25));
   t.end();
 });
 

@@ -12,11 +12,11 @@ import { nextSearch } from './world.ts';
 export const CROSS_SPEED_MPS_MAX = 100;
 
 /** Steps like the last one that a box reaches ahead. */
-const STEPS_AHEAD = 4;
+const STEPS_AHEAD = 3;
 /** Who moved further than this along an axis is not where the box would be. */
 const STEP_DEG_MAX = 0.01;
 /** How far a box reaches to every side, for the jitter of a vehicle that stands. */
-const BESIDE_DEG = 0.001;
+const BESIDE_DEG = 0.0005;
 /** A fix as the fences see it; reused from row to row. */
 export interface FenceFix {
   timeMs: number;
