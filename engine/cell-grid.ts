@@ -1,6 +1,6 @@
 /**
- * Finds boxes by place: grids of cells whose sides are powers of two, each box in the grid whose cells are just as large
- * as it is, so that it lies in four of them at most. A point is in one cell of each grid that holds anything: a few lines
+ * Finds boxes by place: grids of cells, each of cells four times as wide as the next, and each box in the finest whose cells are
+ * as large as it is, so that it lies in four of them at most. A point is in one cell of each grid that holds anything: a few lines
  * of memory, however many boxes there are. Knows boxes and sides, no shapes.
  *
  * Beside its box an item keeps a coarse picture of its shape: which of 8 × 8 cells of the box lie inside or outside as a
@@ -160,7 +160,7 @@ export class CellGrid {
       const table = this.tables[levels[l]!]!;
       const scale = scaleOf(levels[l]!);
       const length = table.find(Math.floor(x * scale), Math.floor(y * scale));
-      if (length > 0) this.collectAt(table, length, placeMark(x * scale, y * scale));
+      if (length > 0) this.collect(table, length, placeMark(x * scale, y * scale), true);
     }
     return this.count;
   }
@@ -226,7 +226,7 @@ export class CellGrid {
   /** Finds the items whose boxes meet an area, or nearly, each once. */
   searchArea(area: Area): number {
     this.beginSearch();
-    for (const level of this.levels) this.searchLevel(level, area);
+    for (const level of this.levels) this.searchLevel(level, area, false);
     return this.count;
   }
 
@@ -253,26 +253,36 @@ export class CellGrid {
     area.maxX = Math.max(ax, bx) + WAY_PAD_DEG;
     area.minY = Math.min(ay, by) - WAY_PAD_DEG;
     area.maxY = Math.max(ay, by) + WAY_PAD_DEG;
-    this.searchLevel(level, area);
+    this.searchLevel(level, area, from > 0 || to < 1);
   }
 
-  private searchLevel(level: number, box: Area): void {
+  private searchLevel(level: number, box: Area, isInPieces: boolean): void {
     const table = this.tables[level]!;
     const scale = scaleOf(level);
     const firstColumn = Math.floor(box.minX * scale);
     const firstRow = Math.floor(box.minY * scale);
     const lastColumn = Math.floor(box.maxX * scale);
     const lastRow = Math.floor(box.maxY * scale);
+    const isOnlyCell = !isInPieces && firstColumn === lastColumn && firstRow === lastRow;
     for (let column = firstColumn; column <= lastColumn; column++) {
       for (let row = firstRow; row <= lastRow; row++) {
         const length = table.find(column, row);
-        if (length > 0) this.collect(table, length, areaMark(box, scale, column, row));
+        if (length === 0) continue;
+        this.collect(table, length, areaMark(box, scale, column, row), isOnlyCell);
       }
     }
   }
 
-  /** Puts those of a cell's items into `found` whose marks meet the given one, each once in a search. */
-  private collect({ lists, start }: CellTable, length: number, mark: number): void {
+  /**
+   * Puts those of a cell's items into `found` whose marks meet the given one, each once in a search: in a table of which only
+   * one cell is looked at, no item can come twice.
+   */
+  private collect(
+    { lists, start }: CellTable,
+    length: number,
+    mark: number,
+    isOnlyCell: boolean,
+  ): void {
     const { stamps, stamp } = this;
     if (this.count + length > this.found.length) this.growFound(length);
     const { found } = this;
@@ -292,29 +302,11 @@ export class CellGrid {
         ((box >>> 24) - minY);
       if (apart < 0) continue;
       const item = lists[at]!;
-      if (stamps[item] === stamp) continue;
-      stamps[item] = stamp;
+      if (!isOnlyCell) {
+        if (stamps[item] === stamp) continue;
+        stamps[item] = stamp;
+      }
       found[count++] = item;
-    }
-    this.count = count;
-  }
-
-  /** The same for a point, which is in one cell of a table: no item can come twice. */
-  private collectAt({ lists, start }: CellTable, length: number, mark: number): void {
-    if (this.count + length > this.found.length) this.growFound(length);
-    const { found } = this;
-    const x = mark & 255;
-    const y = mark >> 8;
-    let count = this.count;
-    const end = start + ENTRY_VALUES * length;
-    for (let at = start; at < end; at += ENTRY_VALUES) {
-      const box = lists[at + 1]!;
-      const apart =
-        (x - (box & 255)) |
-        (((box >> 16) & 255) - x) |
-        (y - ((box >> 8) & 255)) |
-        ((box >>> 24) - y);
-      if (apart >= 0) found[count++] = lists[at]!;
     }
     this.count = count;
   }
@@ -388,11 +380,13 @@ function areaMark(
 }
 
 function placeMark(x: number, y: number): number {
-  return within(x - Math.floor(x)) | (within(y - Math.floor(y)) << 8);
+  const column = within(x - Math.floor(x));
+  const row = within(y - Math.floor(y));
+  return column | (row << 8) | (column << 16) | (row << 24);
 }
 
 function within(share: number): number {
-  return Math.min(255, Math.max(0, Math.floor(share * 256)));
+  return share >= 1 ? 255 : share > 0 ? (share * 256) | 0 : 0;
 }
 
 /** A row or column of a picture, the nearest one for what lies beside it. */

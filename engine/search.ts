@@ -17,6 +17,9 @@ const STEPS_AHEAD = 3;
 const STEP_DEG_MAX = 0.01;
 /** How far a box reaches to every side, for the jitter of a vehicle that stands. */
 const BESIDE_DEG = 0.0005;
+/** What rounding may put the fix before outside by, and more. */
+const BEHIND_PAD_DEG = 1e-9;
+
 /** A fix as the fences see it; reused from row to row. */
 export interface FenceFix {
   timeMs: number;
@@ -112,8 +115,8 @@ function setAhead(ahead: Space, previous: FenceFix, fix: FenceFix, sideDegMax: n
   const dy = y - previous.latDeg;
   const step = Math.max(Math.abs(dx), Math.abs(dy));
   if (!(step <= STEP_DEG_MAX && 2 * step <= sideDegMax)) return false;
-  const behindX = Math.max(BESIDE_DEG, Math.abs(dx));
-  const behindY = Math.max(BESIDE_DEG, Math.abs(dy));
+  const behindX = Math.max(BESIDE_DEG, Math.abs(dx) + BEHIND_PAD_DEG);
+  const behindY = Math.max(BESIDE_DEG, Math.abs(dy) + BEHIND_PAD_DEG);
   const beforeX = Math.min(BESIDE_DEG + STEPS_AHEAD * Math.abs(dx), sideDegMax - behindX);
   const beforeY = Math.min(BESIDE_DEG + STEPS_AHEAD * Math.abs(dy), sideDegMax - behindY);
   ahead.x = x;
