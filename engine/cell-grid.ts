@@ -16,7 +16,7 @@ const LEVEL_MIN = -11;
 /** The coarsest holds the world in one cell. */
 const LEVEL_MAX = 9;
 const LEVELS = LEVEL_MAX - LEVEL_MIN + 1;
-/** Only every other grid is used: looking in one more costs more than lists twice as long. */
+/** Only every other grid is used, the coarsest among them: looking in one more costs more than lists twice as long. */
 const LEVEL_STEP = 2;
 /** An item's values: four of its box, four of its picture, eight of its edges. A cache line. */
 const ITEM_VALUES = 16;
@@ -217,10 +217,10 @@ export class CellGrid {
     return edges;
   }
 
-  /** The longest side of an area that is found by looking at a few cells: 0 while there is nothing to find. */
+  /** The longest side of an area that is found by looking at a few cells; Infinity while there is nothing to find. */
   areaSideDegMax(): number {
     const { levels } = this;
-    return levels.length === 0 ? 0 : AREA_CELLS_MAX / scaleOf(levels[levels.length - 1]!);
+    return levels.length === 0 ? Infinity : AREA_CELLS_MAX / scaleOf(levels[levels.length - 1]!);
   }
 
   /** Finds the items whose boxes meet an area, or nearly, each once. */
@@ -401,7 +401,7 @@ function scaleOf(level: number): number {
 
 const SCALES = Float64Array.from({ length: LEVELS }, (_, level) => 2 ** -(level + LEVEL_MIN));
 
-/** The finest level whose cells are as large as a box. */
+/** The finest level in use whose cells are as large as a box. */
 function levelOf(sideDeg: number): number {
   let level = 0;
   while (level < LEVELS - 1 && sideDeg * SCALES[level]! > 1) level += LEVEL_STEP;

@@ -2,16 +2,17 @@ import * as turf from '@turf/turf';
 import t from 'tap';
 import { DEGREE_M, haversineM, lonReachDeg, lonReachDegMax, wrapLonDeg } from './geodesy.ts';
 import type { Part } from './prepare.ts';
-import { partsContain, prepareShape } from './prepare.ts';
+import { partsContain, partsMeet, prepareShape } from './prepare.ts';
 import { checkShape } from './shape.ts';
 import { boxRing, boxShape, seededRandom, starRing } from './test-data.ts';
+import * as plain from './test-plain-shapes.ts';
 import type { FenceShape, LonLat } from './types.ts';
 
 function holds(shape: FenceShape, [lonDeg, latDeg]: LonLat): boolean {
   const parts = prepareShape(shape);
   const lon = wrapLonDeg(lonDeg);
   const held = partsContain(parts, lon, latDeg);
-  // What is held lies in one of the part's boxes, or the R-tree would never ask.
+  // What is held lies in one of the part's boxes, or the grid would never ask.
   for (let part: Part | null = parts; part !== null; part = part.next) {
     if (!part.contains(lon, latDeg)) continue;
     const boxed = part
@@ -460,6 +461,46 @@ t.test('longitudes and reaches', (t) => {
   );
   t.same(tooShort, []);
   t.ok(lonReachDegMax(51, 25) < 1.001 * lonReachDeg(51, 25));
+  t.end();
+});
+
+t.test('ways across rings of any number of edges, over 180° too, beside a plain scan', (t) => {
+  const random = seededRandom(17);
+  const wrong: unknown[] = [];
+  let met = 0;
+  let missed = 0;
+  for (let n = 0; n < 400; n++) {
+    const lon = [7, 179.99, 180.5, -180][n % 4]!;
+    const lat = 20 * random();
+    const count = [12, 60, 500, 2_300][Math.floor(n / 4) % 4]!;
+    const ring = starRing(random, [lon, lat], 0.05, count);
+    const shape: FenceShape = { type: 'polygon', polygons: [[ring]] };
+    const first = prepareShape(shape);
+    const place = (): { lonDeg: number; latDeg: number } => ({
+      lonDeg: wrapLonDeg(lon + 0.14 * (random() - 0.5)),
+      latDeg: lat + 0.14 * (random() - 0.5),
+    });
+    for (let i = 0; i < 20; i++) {
+      const from = place();
+      const to = place();
+      if (plain.holds(shape, from) || plain.holds(shape, to)) continue;
+      const step = to.lonDeg - from.lonDeg;
+      const x0 = from.lonDeg + (step > 180 ? 360 : step < -180 ? -360 : 0);
+      const way = {
+        ...{ x0, y0: from.latDeg, x1: to.lonDeg, y1: to.latDeg },
+        minX: Math.min(x0, to.lonDeg),
+        maxX: Math.max(x0, to.lonDeg),
+        minY: Math.min(from.latDeg, to.latDeg),
+        maxY: Math.max(from.latDeg, to.latDeg),
+      };
+      const isMet = plain.meets(shape, from, to);
+      if (partsMeet(first, way) !== isMet) wrong.push({ n, from, to, isMet });
+      if (isMet) met++;
+      else missed++;
+    }
+  }
+  t.same(wrong.slice(0, 3), [], `${wrong.length} wrong`);
+  t.ok(met > 500 && missed > 500, `${met} met, ${missed} missed`);
   t.end();
 });
 

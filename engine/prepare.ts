@@ -1,6 +1,6 @@
 /**
  * Shapes as the engine tests them. A shape becomes parts (one per polygon of a multipolygon, one per circle, one per
- * short run of a corridor), each with the boxes under which the tree finds it. Takes shapes that `checkShape` accepts;
+ * short run of a corridor), each with the boxes under which the grid finds it. Takes shapes that `checkShape` accepts;
  * knows nothing of tenants, states or events.
  */
 import { CirclePart } from './circle.ts';

@@ -110,7 +110,7 @@ export class Slots {
     this.words[slot * ROW_WORDS + TOUCH] = place;
   }
 
-  /** No boundary runs through its still box as of this `fencesEpoch` of the tenant, and the newest fix lies in it; −1: no box. */
+  /** No boundary runs through its clear box as of this `fencesEpoch` of the tenant, and the newest fix lies in it; −1: no box. */
   clearEpoch(slot: number): number {
     return this.words[slot * ROW_WORDS + CLEAR_EPOCH]!;
   }

@@ -144,18 +144,23 @@ class StoryMaker {
     const rows: FixRow[] = [];
     let timeMs = this.startMs + dice.whole(0, 60) * MINUTE_MS;
     let [lonDeg, latDeg] = this.somewhere();
+    let headingRad = 0;
+    let paceM = 0;
     for (let left = 0, phase = 'park'; rows.length < count; left--) {
       if (left <= 0) {
         phase = dice.chance(this.stillness) ? 'park' : dice.pick(['drive', 'jump', 'hover']);
         left = dice.whole(2, 12);
         if (phase === 'jump' || dice.chance(0.2)) [lonDeg, latDeg] = this.somewhere();
+        headingRad = dice.between(0, 2 * Math.PI);
+        paceM = dice.between(20, 900);
       }
       timeMs += dice.pick([1_000, 5_000, 10_000, 30_000, MINUTE_MS, 10 * MINUTE_MS]);
       if (phase === 'drive') {
-        const stepM = dice.between(20, 900);
-        const angle = dice.between(0, 2 * Math.PI);
-        lonDeg += stepM * Math.cos(angle) * METRE_DEG;
-        latDeg += stepM * Math.sin(angle) * METRE_DEG;
+        // Mostly straight ahead, at much the same speed.
+        headingRad += dice.chance(0.2) ? dice.between(-2, 2) : dice.between(-0.1, 0.1);
+        const stepM = paceM * dice.between(0.9, 1.1);
+        lonDeg += stepM * Math.cos(headingRad) * METRE_DEG;
+        latDeg += stepM * Math.sin(headingRad) * METRE_DEG;
       } else if (phase !== 'park') [lonDeg, latDeg] = this.somewhere();
       const jitterM = phase === 'park' ? dice.pick([0, 1, 15]) : 0;
       rows.push({

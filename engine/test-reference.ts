@@ -289,6 +289,7 @@ export class Reference {
 
   private stepFences(unit: Unit, fix: Fix): void {
     this.pass(unit, fix.timeMs, false);
+    this.forgetEnded(unit, fix);
     const before = unit.last;
     unit.last = fix;
     const exits: Stay[] = [];
@@ -296,7 +297,7 @@ export class Reference {
     const crossed: Fence[] = [];
     for (const fence of [...this.fences.values()].sort((a, b) => a.fenceId - b.fenceId)) {
       if (!speaksOf(fence, unit.device)) continue;
-      const stay = this.stayAt(unit, fence, fix);
+      const stay = unit.stays.get(fence.fenceId);
       if (!isAccurate(fence, fix) || stay?.phase === 'ended') continue;
       const isIn = isInForce(fence, fix.timeMs) && holds(fence.shape, fix);
       // The fix before, as far as it may speak for this fence.
@@ -331,12 +332,11 @@ export class Reference {
     }
   }
 
-  /** The stay at a fix; a window that the clock has ended is over once fixes from after its end come. */
-  private stayAt(unit: Unit, { fenceId }: Fence, { timeMs }: Fix): Stay | undefined {
-    const stay = unit.stays.get(fenceId);
-    if (stay?.phase !== 'ended' || timeMs < stay.endMs) return stay;
-    unit.stays.delete(fenceId);
-    return undefined;
+  /** A window that the clock has ended is over once fixes from after its end come, whoever's the unit is by then. */
+  private forgetEnded(unit: Unit, { timeMs }: Fix): void {
+    for (const { fenceId, phase, endMs } of staysOf(unit)) {
+      if (phase === 'ended' && timeMs >= endMs) unit.stays.delete(fenceId);
+    }
   }
 
   private open(unit: Unit, fence: Fence, { timeMs }: Fix, cause: EventCause): Stay {

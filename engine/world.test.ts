@@ -102,7 +102,7 @@ function randomShape(random: () => number, [lon, lat]: LonLat): FenceShape {
   };
 }
 
-t.test('the tree finds what asking every fence finds, through edits of all sizes', (t) => {
+t.test('the grid finds what asking every fence finds, through edits of all sizes', (t) => {
   const seed = 81;
   t.comment(`seed ${seed}`);
   const random = seededRandom(seed);

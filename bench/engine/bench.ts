@@ -57,7 +57,7 @@ interface Size {
 const VERTICES = 24;
 const FENCES = 10_000;
 
-/** A place lies in one fence, or one in five places in a corridor: 10,000 of them are then 24 km long each. */
+/** A place lies in one fence, or one in five places in a corridor: 10,000 of them are then 20 km long each. */
 const FENCES_PER_FIX_PERCENT = { polygon: 100, circle: 100, corridor: 20 } as const;
 
 /** What is run when nothing is picked. */
