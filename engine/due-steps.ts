@@ -28,6 +28,9 @@ export function stepDue(core: Core, slot: number, timeMs: number, isByClock: boo
     }
     if (stays.endMs(stay) > timeMs) continue;
     told.push(endEvent(core, slot, stay));
+    // The fence may have lost its hours since the window began: then it holds the device, which has no stay there any more.
+    slots.stepEpoch[slot] = -1;
+    slots.setClearEpoch(slot, -1);
     if (isByClock) stays.setPhase(stay, ENDED);
     else slots.setStays(slot, stays.remove(slots.stays(slot), stay));
   }

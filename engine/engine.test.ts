@@ -538,3 +538,45 @@ t.test('what is restored before anybody says whose it is waits, and is then as a
   }
   t.end();
 });
+
+t.test(
+  'hours that are taken away after they ended, told by the clock: the van that stands there enters anew',
+  (t) => {
+    const dayMs = Date.UTC(2026, 2, 1);
+    const at = (clock: string): number => {
+      const [hour = 0, minute = 0] = clock.split(':').map(Number);
+      return dayMs + (hour * 60 + minute) * 60_000;
+    };
+    const windows = [{ days: [1, 2, 3, 4, 5, 6, 7], startMin: 540, endMin: 600 }];
+    const fence = fenceOf(1, boxShape(8, 50, 8.1, 50.1), {
+      schedule: { timeZone: 'UTC', windows },
+    });
+    for (const usesClearBox of [true, false]) {
+      const world = createWorld();
+      const device = { deviceId: 7, tenantId: 1, accountId: null, equipmentId: 70 };
+      applyEdits(world, [
+        { type: 'fence_put', fence },
+        { type: 'device_put', device },
+      ]);
+      const engine = createEngine(world, { usesClearBox });
+      const told = (clocks: string[], now: string): string[] => {
+        const rows = clocks.map((clock) => ({
+          deviceId: 7,
+          timeMs: at(clock),
+          lonDeg: 8.05,
+          latDeg: 50.05,
+        }));
+        const { events } = engine.evaluate(batchOf(rows, [], at(now)));
+        engine.commit();
+        return events.map(
+          ({ type, cause, timeMs }) => `${type} ${cause} ${(timeMs - dayMs) / 60_000}`,
+        );
+      };
+      t.same(told(['09:01'], '09:01'), ['geofence_enter first_fix 541']);
+      applyEdits(world, [{ type: 'fence_put', fence: { ...fence, version: 2, schedule: null } }]);
+      t.same(told(['09:30', '09:31', '09:32'], '10:05'), ['geofence_exit schedule 600']);
+      t.same(told(['10:06'], '10:06'), ['geofence_enter fence_changed 606']);
+    }
+    t.end();
+  },
+);
