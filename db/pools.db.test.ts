@@ -1,7 +1,9 @@
 /** Pools: the role they promise, UTC, and how values are read. */
+import { once } from 'node:events';
+import { createServer, type AddressInfo } from 'node:net';
 import pg from 'pg';
 import t from 'tap';
-import { createPool, startupFlags, type DatabaseRole } from './pools.ts';
+import { createPool, cutPool, startupFlags, type DatabaseRole } from './pools.ts';
 import { createTestDatabase } from './test-database.ts';
 
 const settings = { max: 1, applicationName: 'test', statementTimeoutMs: 10_000 };
@@ -110,4 +112,37 @@ t.test('startup options take plain values only', (t) => {
   t.throws(() => startupFlags({ role: 'x -c fsync=off' }));
   t.throws(() => startupFlags({ role: 'x\\ y' }));
   t.end();
+});
+
+t.test(
+  'a pool that is cut lets nobody wait, neither for an answer nor for a connection',
+  async (t) => {
+    const { ownerUrl } = await createTestDatabase(t);
+    const pool = createPool({ ...settings, connectionString: ownerUrl, role: 'milepost_api' });
+    const asleep = pool.query('select pg_sleep(60)');
+    const queued = pool.query('select 1');
+    await once(pool, 'acquire');
+    cutPool(pool);
+    await t.rejects(asleep, /terminated|closed/i);
+    await t.rejects(queued, /terminated|closed/i);
+    await t.rejects(pool.query('select 1'), /terminated|closed/i);
+    await pool.end();
+  },
+);
+
+t.test('a pool that is cut gives up on a server that says nothing', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const connectionString = `postgres://somebody@127.0.0.1:${port}/somewhere`;
+  const pool = createPool({ ...settings, connectionString, role: 'milepost_api' });
+  const unanswered = pool.query('select 1');
+  unanswered.catch(() => undefined);
+  await once(server, 'connection');
+  cutPool(pool);
+  // Not what it says when the time for connecting is over.
+  await t.rejects(unanswered, /terminated|closed/i);
+  await t.rejects(pool.connect(), /terminated|closed/i);
+  await pool.end();
 });

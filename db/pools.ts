@@ -78,7 +78,9 @@ export function createPool(options: PoolOptions): pg.Pool {
     tcp_user_timeout: PEER_SILENT_MS_MAX,
   };
   if (role !== 'owner') settings['role'] = role;
+  const connections: Connections = { open: new Set(), isCut: false };
   const pool = new pg.Pool({
+    Client: trackedClient(connections),
     connectionString,
     max,
     options: `${startupOptions} ${startupFlags(settings)}`.trim(),
@@ -94,7 +96,39 @@ export function createPool(options: PoolOptions): pg.Pool {
   // pg emits `error` on a client in use as well, after failing its query; without a listener the process would end.
   pool.on('connect', (client) => client.on('error', () => undefined));
   pool.on('error', (error) => options.onError?.(error));
+  connectionsOf.set(pool, connections);
   return pool;
+}
+
+/** What a pool has, also what is only just being opened. */
+interface Connections {
+  readonly open: Set<pg.Client>;
+  isCut: boolean;
+}
+
+const connectionsOf = new WeakMap<pg.Pool, Connections>();
+
+function trackedClient(connections: Connections): new () => pg.Client {
+  return class extends pg.Client {
+    constructor(config?: pg.ClientConfig) {
+      super(config);
+      connections.open.add(this);
+      this.once('end', () => connections.open.delete(this));
+      // By then the pool has begun to connect it.
+      if (connections.isCut) setImmediate(() => cutConnection(this));
+    }
+  };
+}
+
+/**
+ * Ends all connections of a pool of {@link createPool} at once, and every one that it still opens: what waits for an answer, or
+ * for a connection, is rejected. To be followed by `pool.end()`.
+ */
+export function cutPool(pool: pg.Pool): void {
+  const connections = connectionsOf.get(pool);
+  assert(connections !== undefined, 'a pool of createPool');
+  connections.isCut = true;
+  for (const client of connections.open) cutConnection(client);
 }
 
 /** Ends the connection at once; what waits for an answer on it is rejected. */

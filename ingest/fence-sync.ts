@@ -1,7 +1,7 @@
 /**
  * Keeps the engine's fences equal to those of the database: all of them, or those that may have changed. Reads page by
- * page, so that large geometries are not all in memory as JSON, and the server works on a page while the one before is
- * taken in.
+ * page, so that large geometries are not all in memory as JSON, nobody waits for long, and the server works on a page while the
+ * one before is put in force.
  */
 import type { Pool } from 'pg';
 import type { Edit } from '../engine/types.ts';
@@ -42,7 +42,8 @@ export class FenceSync {
 
   /**
    * One round. A full one takes what is another than it was, by version and time zone; else what the round names is read
-   * anew. Rejects when the database cannot be read, and then nothing has changed.
+   * anew. Rejects when the database cannot be read: what had been read by then is in force, and noted, so that the round may
+   * be done again.
    */
   async sync(round: FenceChanges & { readonly full: boolean }): Promise<void> {
     if (!round.full && round.fences.size + round.customers.size === 0) return;
@@ -51,29 +52,18 @@ export class FenceSync {
     const wanted = outlines.filter(
       ({ fenceId, mark }) => isNamed(fenceId) || this.marks.get(fenceId) !== mark,
     );
-    const loaded = await this.read(wanted);
     const present = new Set(outlines.map(({ fenceId }) => fenceId));
     for (const { fenceId } of wanted) present.delete(fenceId);
-    for (const { fence } of loaded) present.add(fence.fenceId);
+    for (const fenceId of await this.read(wanted)) present.add(fenceId);
     const asked = round.full ? this.marks.keys() : [...round.fences, ...outlines.map(idOf)];
     const gone = [...new Set(asked)].filter((id) => this.marks.has(id) && !present.has(id));
-    this.apply(loaded, gone);
+    this.remove(gone);
   }
 
-  private apply(loaded: readonly LoadedFence[], gone: readonly number[]): void {
-    if (loaded.length + gone.length === 0) return;
-    // At once: a tree that is loaded whole is the better one. Noted when it is done, as a round that fails is done again.
-    this.options.applyEdits([
-      ...loaded.map(({ fence }) => ({ type: 'fence_put', fence }) as const),
-      ...gone.map((fenceId) => ({ type: 'fence_delete', fenceId }) as const),
-    ]);
-    for (const { fence, mark } of loaded) this.marks.set(fence.fenceId, mark);
-    for (const fenceId of gone) this.marks.delete(fenceId);
-  }
-
-  private async read(outlines: readonly FenceOutline[]): Promise<LoadedFence[]> {
+  /** Puts fences in force, page by page; gives the ids of those that are good. */
+  private async read(outlines: readonly FenceOutline[]): Promise<number[]> {
     const { pool, log } = this.options;
-    const found: LoadedFence[] = [];
+    const ids: number[] = [];
     const pages = pagesOf(outlines);
     let next = pages.length > 0 ? readFenceRows(pool, pages[0] ?? []) : null;
     for (let page = 1; next !== null; page++) {
@@ -83,9 +73,23 @@ export class FenceSync {
       next?.catch(() => undefined);
       const { loaded, bad } = loadFences(rows);
       for (const fence of bad) log.error({ fence }, 'a stored fence is refused by the engine');
-      for (const one of loaded) found.push(one);
+      this.put(loaded);
+      for (const { fence } of loaded) ids.push(fence.fenceId);
     }
-    return found;
+    return ids;
+  }
+
+  private put(loaded: readonly LoadedFence[]): void {
+    if (loaded.length === 0) return;
+    this.options.applyEdits(loaded.map(({ fence }) => ({ type: 'fence_put', fence })));
+    // When it is done, as a round that fails is done again.
+    for (const { fence, mark } of loaded) this.marks.set(fence.fenceId, mark);
+  }
+
+  private remove(ids: readonly number[]): void {
+    if (ids.length === 0) return;
+    this.options.applyEdits(ids.map((fenceId) => ({ type: 'fence_delete', fenceId })));
+    for (const fenceId of ids) this.marks.delete(fenceId);
   }
 }
 

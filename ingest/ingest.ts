@@ -8,7 +8,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Pool } from 'pg';
 import type { Registry as PromRegistry } from 'prom-client';
 import { createChangeFeed } from '../db/change-feed.ts';
-import { createPool } from '../db/pools.ts';
+import { createPool, cutPool } from '../db/pools.ts';
 import { createEngine } from '../engine/engine.ts';
 import type { Edit, EngineEvent, FenceSettings } from '../engine/types.ts';
 import { applyEdits, createWorld, fencesAt, type World } from '../engine/world.ts';
@@ -123,6 +123,12 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     async stop(deadline) {
       phase = 'stopping';
+      // What waits for the database by then will not hear from it.
+      const cut = (): void => {
+        for (const one of [pool, writers]) cutPool(one);
+      };
+      if (deadline.aborted) cut();
+      deadline.addEventListener('abort', cut, { once: true });
       doors.drain();
       stopTrimming();
       await changeFeed.stop();
@@ -130,9 +136,10 @@ export function createIngest(options: IngestOptions): Ingest {
       await Promise.all(partitions.map((partition) => partition.stop(deadline)));
       await answerWatch.stop();
       await doors.close(deadline);
-      await Promise.all([commands.stop(), knocks.stop(), reviser.stop(deadline)]);
+      await Promise.all([commands.stop(), knocks.stop(), reviser.stop()]);
       leader.stop();
       await Promise.all([pool.end(), writers.end()]);
+      deadline.removeEventListener('abort', cut);
     },
     async plugin(app) {
       const knock = (one: Knock): void => knocks.knock(one);

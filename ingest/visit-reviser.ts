@@ -12,7 +12,6 @@
  * again at the next start.
  */
 import type { Pool, PoolClient } from 'pg';
-import { cutConnection } from '../db/pools.ts';
 import type { Fence, FenceSettings } from '../engine/types.ts';
 import { VisitRevision, type RevisionOutcome, type VisitFix } from '../engine/visits.ts';
 import { Backoff } from './backoff.ts';
@@ -81,8 +80,6 @@ export class VisitReviser {
   private isAsked = true;
   private wake: (() => void) | null = null;
   private running: Promise<void> | null = null;
-  /** The connection of the pass under way. */
-  private client: PoolClient | null = null;
 
   constructor(options: VisitReviserOptions) {
     this.options = options;
@@ -107,17 +104,11 @@ export class VisitReviser {
     while (await this.reviseSome());
   }
 
-  /** Ends with the pass that is under way, or, at the deadline, without it. */
-  async stop(deadline: AbortSignal): Promise<void> {
+  /** Ends with the pass that is under way. */
+  async stop(): Promise<void> {
     this.stopped.abort();
     this.wake?.();
-    const cut = (): void => {
-      if (this.client !== null) cutConnection(this.client);
-    };
-    if (deadline.aborted) cut();
-    deadline.addEventListener('abort', cut, { once: true });
     await this.running;
-    deadline.removeEventListener('abort', cut);
   }
 
   private noteArrival(deviceId: number): void {
@@ -198,7 +189,6 @@ export class VisitReviser {
     this.watched.add(deviceId);
     this.arrived.delete(deviceId);
     const client = await pool.connect();
-    this.client = client;
     let isSound = false;
     try {
       const result = await this.work(client, request);
@@ -213,7 +203,6 @@ export class VisitReviser {
       metrics.visitsChanged('revised', count('revise'));
       metrics.visitsChanged('retracted', count('retract'));
     } finally {
-      this.client = null;
       client.release(!isSound);
     }
   }
