@@ -23,11 +23,14 @@ async function openFences(t: Test) {
   });
   t.teardown(() => pool.end());
   const queries: string[] = [];
+  /** Queries that succeed before one fails. */
+  let good = Infinity;
   const watched = new Proxy(pool, {
     get(target, name) {
       if (name !== 'query') return Reflect.get(target, name, target) as unknown;
       return (text: string, values: unknown[]) => {
         queries.push(text);
+        if (good-- === 0) return Promise.reject(new Error('the database is away'));
         return target.query(text, values);
       };
     },
@@ -65,6 +68,7 @@ async function openFences(t: Test) {
     make,
     customerIds: [first.customerId, second.customerId] as const,
     refused: () => refused.splice(0),
+    failAfter: (queries: number) => void (good = queries),
     queries: () => queries.splice(0),
     /** The edits since the last call: fences that were put, ids that were deleted. */
     edits: (): (Fence | number)[] =>
@@ -220,3 +224,22 @@ t.test('pages are bounded by fences and by the size of their geometries', async 
   t.ok(pages > 1, `${rows[0]?.bytes} bytes each`);
   t.equal(queries().length, 1 + pages, 'the outlines and the pages');
 });
+
+t.test(
+  'a page that cannot be read: those before it are in force, and the next round reads the rest',
+  async (t) => {
+    const { owner, sync, edits, failAfter, customerIds } = await openFences(t);
+    await owner.query(
+      `insert into geofence (customer_id, geofence_name, shape_type, center_lat, center_lng, radius_m)
+       select $1, 'F', 'circle', 41, -87, 100 from generate_series(1, $2::int)`,
+      [customerIds[0], PAGE_FENCES_MAX + 5],
+    );
+    failAfter(2);
+    await t.rejects(sync.sync(full), /away/);
+    t.equal(edits().length, PAGE_FENCES_MAX);
+    t.equal(sync.count, PAGE_FENCES_MAX);
+    await sync.sync(full);
+    t.equal(edits().length, 5);
+    t.equal(sync.count, PAGE_FENCES_MAX + 5);
+  },
+);

@@ -123,8 +123,9 @@ export function createIngest(options: IngestOptions): Ingest {
     },
     async stop(deadline) {
       phase = 'stopping';
-      // What waits for the database by then will not hear from it.
+      // What waits for the database by then will not hear from it; a leader would try again and again, and writers wait for it.
       const cut = (): void => {
+        leader.stop();
         for (const one of [pool, writers]) cutPool(one);
       };
       if (deadline.aborted) cut();

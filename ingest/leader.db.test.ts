@@ -1,6 +1,6 @@
 import type { Pool } from 'pg';
 import t, { type Test } from 'tap';
-import { createPool } from '../db/pools.ts';
+import { createPool, cutPool } from '../db/pools.ts';
 import { createTestDatabase } from '../db/test-database.ts';
 import { Leader } from './leader.ts';
 
@@ -73,6 +73,35 @@ t.test('a leader whose connection breaks leads again, and lets writers in only t
   t.equal(rows[0]?.n, 2, 'the leader and its writer');
   writer.release(true);
 });
+
+t.test('a leader that is stopped while it takes the lead keeps no connection', async (t) => {
+  const { ownerUrl } = await createTestDatabase(t);
+  const pool = poolOf(t, ownerUrl);
+  const { leader } = leaderOn(t, pool);
+  const leading = leader.lead();
+  leader.stop();
+  await leading;
+  t.equal(pool.totalCount, 0);
+});
+
+t.test(
+  'who waits to be admitted is let go when the leader stops and its pool is cut',
+  async (t) => {
+    const { ownerUrl } = await createTestDatabase(t);
+    const [pool, writers] = [poolOf(t, ownerUrl), poolOf(t, ownerUrl)];
+    const { leader, waiting } = leaderOn(t, pool);
+    await leader.lead();
+    const writer = await writers.connect();
+    cutPool(pool);
+    await waiting;
+    const admitted = leader.admit(writer);
+    admitted.catch(() => undefined);
+    leader.stop();
+    cutPool(writers);
+    await t.rejects(admitted);
+    writer.release(true);
+  },
+);
 
 t.test('a leader that was replaced while it was cut off does not lead again', async (t) => {
   const { ownerUrl } = await createTestDatabase(t);

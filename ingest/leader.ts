@@ -59,6 +59,7 @@ export class Leader {
     throw new Error('this process does not lead; its writer waits until it does again');
   }
 
+  /** Leads no more, and lets go of those that wait to be admitted: their connections must be at an end. */
   stop(): void {
     this.stopped.abort();
     this.client?.release(true);
@@ -92,6 +93,11 @@ export class Leader {
       }
       if (first) await client.query('select pg_advisory_unlock($1)', [WRITERS]);
       await this.checkEpoch(client, first);
+      // Nobody would give the connection back after `stop`.
+      if (this.stopped.signal.aborted) {
+        client.release(true);
+        return false;
+      }
     } catch (error) {
       client.release(true);
       throw error;
