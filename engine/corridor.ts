@@ -16,7 +16,7 @@ import type { Box, Part } from './part.ts';
 import { wrapBox } from './part.ts';
 import { paintBand } from './picture.ts';
 import type { Segment } from './ring.ts';
-import { segmentsTouch } from './ring.ts';
+import { isApart, reachOf, segmentsTouch } from './ring.ts';
 import { cutBand, cutToSquare, type Space } from './space.ts';
 import type { FenceEntry } from './world.ts';
 
@@ -143,10 +143,7 @@ export class CorridorPart implements Part {
     const { values, start } = this;
     const withinM = values[start + HALF_M]! + limitM;
     const limit = haverOfM(withinM);
-    const reach: Reach = {
-      x: lonReachDeg(latDeg, withinM) + BOX_PAD_DEG,
-      y: withinM / DEGREE_M + BOX_PAD_DEG,
-    };
+    const reach = reachOf(latDeg, withinM);
     for (const turn of TURNS_DEG) {
       const x = lonDeg + turn;
       for (let at = this.first; at < this.end - 2; at += 2) {
@@ -232,16 +229,6 @@ export class CorridorPart implements Part {
     const clearM = Math.abs(awayM - halfM) - CLEARANCE_ERROR * Math.max(awayM, halfM);
     return clearM / (Math.SQRT2 * DEGREE_M);
   }
-}
-
-/** Whether a point is further from the box of a segment than a reach along one of the axes. */
-function isApart(values: Float64Array, at: number, x: number, y: number, reach: Reach): boolean {
-  const ay = values[at + 1]! - y;
-  const by = values[at + 3]! - y;
-  if ((ay < -reach.y && by < -reach.y) || (ay > reach.y && by > reach.y)) return true;
-  const ax = values[at]! - x;
-  const bx = values[at + 2]! - x;
-  return (ax < -reach.x && bx < -reach.x) || (ax > reach.x && bx > reach.x);
 }
 
 function setWay(way: Segment, turn: number): void {

@@ -4,6 +4,7 @@
  * stripes and cells (`ring-index.ts`), which spare most edges and change no answer.
  */
 import type { CoordinateStore, Run } from './coordinates.ts';
+import type { Reach } from './edge-cells.ts';
 import { BOX_PAD_DEG, DEGREE_M, haverOfM, lonReachDeg, pathHaver, TURNS_DEG } from './geodesy.ts';
 import type { RingIndex } from './ring-index.ts';
 import { cellSide, indexRing, isMixedWithin, stripeOf } from './ring-index.ts';
@@ -177,21 +178,28 @@ function edgeSide(values: Float64Array, at: number, x: number, y: number): -1 | 
   return side > 0 && y < y1 ? 1 : -1;
 }
 
+/** How far a circle round a point at this latitude reaches along the axes, and a little more. */
+export function reachOf(latDeg: number, radiusM: number): Reach {
+  return {
+    x: lonReachDeg(latDeg, radiusM) + BOX_PAD_DEG,
+    y: radiusM / DEGREE_M + BOX_PAD_DEG,
+  };
+}
+
 /** Whether some edge of the ring lies within `limitM` metres of the point, whichever side the point is on. */
 export function ringNear(ring: Ring, lonDeg: number, latDeg: number, limitM: number): boolean {
-  const reachY = limitM / DEGREE_M + BOX_PAD_DEG;
-  const reachX = lonReachDeg(latDeg, limitM) + BOX_PAD_DEG;
+  const reach = reachOf(latDeg, limitM);
   const limit = haverOfM(limitM);
   const { values } = ring;
   let isNear = false;
   const test = (at: number, x: number): boolean => {
-    if (outOfReach(values, at, x, latDeg, { reachX, reachY })) return false;
+    if (isApart(values, at, x, latDeg, reach)) return false;
     isNear = pathHaver(values, at, x, latDeg) <= limit;
     return isNear;
   };
   for (const turn of TURNS_DEG) {
-    if (turn !== 0 && !ring.isWrapped && Math.abs(lonDeg) + reachX < 180) continue;
-    edgesBetween(ring, latDeg - reachY, latDeg + reachY, (at) => test(at, lonDeg + turn));
+    if (turn !== 0 && !ring.isWrapped && Math.abs(lonDeg) + reach.x < 180) continue;
+    edgesBetween(ring, latDeg - reach.y, latDeg + reach.y, (at) => test(at, lonDeg + turn));
     if (isNear) return true;
   }
   return false;
@@ -250,23 +258,20 @@ export function edgesBetween(
   for (let i = start; i < end; i++) if (visit(index.stripeEdges[i]!)) return;
 }
 
-function outOfReach(
+/** Whether a point is further from the box of an edge than a reach along one of the axes. */
+export function isApart(
   values: Float64Array,
   at: number,
   x: number,
   y: number,
-  { reachX, reachY }: { reachX: number; reachY: number },
+  reach: Reach,
 ): boolean {
-  const x0 = values[at]!;
-  const y0 = values[at + 1]!;
-  const x1 = values[at + 2]!;
-  const y1 = values[at + 3]!;
-  return (
-    x < Math.min(x0, x1) - reachX ||
-    x > Math.max(x0, x1) + reachX ||
-    y < Math.min(y0, y1) - reachY ||
-    y > Math.max(y0, y1) + reachY
-  );
+  const ay = values[at + 1]! - y;
+  const by = values[at + 3]! - y;
+  if ((ay < -reach.y && by < -reach.y) || (ay > reach.y && by > reach.y)) return true;
+  const ax = values[at]! - x;
+  const bx = values[at + 2]! - x;
+  return (ax < -reach.x && bx < -reach.x) || (ax > reach.x && bx > reach.x);
 }
 
 function touches(values: Float64Array, at: number, way: Segment, turn: number): boolean {

@@ -55,7 +55,9 @@ export interface VisitReviserOptions {
   readonly turns: Turns;
   /** Fences of a tenant that hold a point, as they are now. */
   readonly fencesAt: (tenantId: number, lonDeg: number, latDeg: number) => readonly FenceSettings[];
-  readonly metrics: { visitsChanged(change: 'inserted' | 'revised' | 'retracted', count: number): void }; // prettier-ignore
+  readonly metrics: {
+    visitsChanged(change: 'inserted' | 'revised' | 'retracted', count: number): void;
+  };
   readonly log: Logger;
 }
 
@@ -216,7 +218,15 @@ export class VisitReviser {
       const { snapshot, stored } = window;
       if (window.fixes.length === 0) {
         // They are no longer kept.
-        return { request, snapshot, stored, fences: [], changes: [], restFromMs: null, isWaiting: false }; // prettier-ignore
+        return {
+          request,
+          snapshot,
+          stored,
+          fences: [],
+          changes: [],
+          restFromMs: null,
+          isWaiting: false,
+        };
       }
       const fences = await this.fencesOf(window);
       const outcome = await this.replay(client, window, fences);

@@ -221,7 +221,11 @@ t.test('features that are refused, with their own fields', async (t) => {
     ],
     [{ ...feature, geometry: { ...geometry, coordinates: [0, 91] } }, 422, '/geometry/coordinates'],
     [{ ...feature, properties: named }, 422, '/properties/radius_m'],
-    [{ ...feature, geometry: polygon, properties: { ...named, shape_type: 'circle' } }, 422, '/geometry/type'], // prettier-ignore
+    [
+      { ...feature, geometry: polygon, properties: { ...named, shape_type: 'circle' } },
+      422,
+      '/geometry/type',
+    ],
     [{ ...feature, geometry: polygon }, 422, '/properties/radius_m', /nothing for a polygon/],
     [{ ...feature, geometry: line, properties: named }, 422, '/properties/width_m'],
     [{ ...feature, geometry: open, properties: named }, 422, '/geometry/coordinates/0/3'],
@@ -369,7 +373,10 @@ t.test('which fences hold the units', async (t) => {
     status: 403,
     body: { detail: /telematics:read/ },
   });
-  t.equal((await post(TEST, { points: [{ latitude: 1, longitude: 1 }] }, { who: 'bare' })).status, 200); // prettier-ignore
+  t.equal(
+    (await post(TEST, { points: [{ latitude: 1, longitude: 1 }] }, { who: 'bare' })).status,
+    200,
+  );
 });
 
 t.test('fences outside of their hours are told as such', async (t) => {

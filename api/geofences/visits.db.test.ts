@@ -27,9 +27,18 @@ async function addVisit(
        equipment_has_iot_device_id, opened_at, entered_at, first_fix_at, left_at, last_fix_at, entered_cause, left_cause,
        retracted)
      values ($1, $2, $3, 'Yard', 1, $4, $5, $6, $6, $6, $7, $7, 'move', $8, $9) returning geofence_visit_id as id`,
-    [whose.customerId, [...whose.accountIds, null][unit], fence, whose.equipmentIds[unit], whose.deviceIds[unit],
-      at(from), to === null ? null : at(to), to === null ? null : 'move', more.retracted ?? false],
-  ); // prettier-ignore
+    [
+      whose.customerId,
+      [...whose.accountIds, null][unit],
+      fence,
+      whose.equipmentIds[unit],
+      whose.deviceIds[unit],
+      at(from),
+      to === null ? null : at(to),
+      to === null ? null : 'move',
+      more.retracted ?? false,
+    ],
+  );
   return rows[0]!.id;
 }
 
@@ -56,7 +65,9 @@ t.test('visits of a fence and of a unit, newest first, page by page', async (t) 
 
   const seen: number[] = [];
   for (let cursor = ''; ;) {
-    const { body } = await portal.as('admin', { url: `/v1/geofences/${fence}/visits?limit=1${cursor}` }); // prettier-ignore
+    const { body } = await portal.as('admin', {
+      url: `/v1/geofences/${fence}/visits?limit=1${cursor}`,
+    });
     seen.push(...(body.data as unknown as VisitRow[]).map((row) => row.geofence_visit_id));
     if (body.page.next_cursor === null) break;
     cursor = `&cursor=${body.page.next_cursor}`;
@@ -65,12 +76,25 @@ t.test('visits of a fence and of a unit, newest first, page by page', async (t) 
 
   const { body } = await portal.as('admin', { url: `/v1/geofences/${fence}/visits` });
   t.match(body.data[0], {
-    customer_id: portal.seed.mine.customerId, account_id: portal.seed.mine.accountIds[0], geofence_id: fence,
-    geofence_name: 'Yard', geofence_version: 1, equipment_id: unit, equipment_has_iot_device_id: portal.seed.mine.deviceIds[0],
-    opened_at: at(30).toISOString(), entered_at: at(30).toISOString(), left_at: null, duration_s: null,
-    first_fix_at: at(30).toISOString(), last_fix_at: null, entered_cause: 'move', left_cause: null, dwelled_at: null,
-    revision: 1, retracted: false,
-  }); // prettier-ignore
+    customer_id: portal.seed.mine.customerId,
+    account_id: portal.seed.mine.accountIds[0],
+    geofence_id: fence,
+    geofence_name: 'Yard',
+    geofence_version: 1,
+    equipment_id: unit,
+    equipment_has_iot_device_id: portal.seed.mine.deviceIds[0],
+    opened_at: at(30).toISOString(),
+    entered_at: at(30).toISOString(),
+    left_at: null,
+    duration_s: null,
+    first_fix_at: at(30).toISOString(),
+    last_fix_at: null,
+    entered_cause: 'move',
+    left_cause: null,
+    dwelled_at: null,
+    revision: 1,
+    retracted: false,
+  });
   t.match(body.data[1], { left_at: at(70).toISOString(), duration_s: 1_200, left_cause: 'move' });
 });
 
@@ -96,9 +120,14 @@ t.test('by time, by whether they go on, and with those that were none', async (t
     [`?from=${time(75)}&to=${time(61)}`, []],
   ];
   for (const [query, expected] of table) t.same(await list(url + query), expected, query);
-  for (const query of [`?from=${time(1)}&to=${time(2)}`, '?from=2026-02-30T00:00:00Z', '?open=perhaps', '?until=1']) {
+  for (const query of [
+    `?from=${time(1)}&to=${time(2)}`,
+    '?from=2026-02-30T00:00:00Z',
+    '?open=perhaps',
+    '?until=1',
+  ]) {
     t.equal((await portal.as('admin', { url: url + query })).status, 400, query);
-  } // prettier-ignore
+  }
 });
 
 t.test('visits are seen by those who see the unit, and outlive the fence', async (t) => {
