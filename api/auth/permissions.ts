@@ -1,27 +1,46 @@
 /** The rights that routes ask for, and how they are read out of a role. Anything not granted is denied. */
 
-/** Every right there is, in the order it is shown. */
-export const PERMISSIONS = [
-  'activity_feed:read',
-  'equipment:read',
-  'gateway_token:read',
-  'gateway_token:write',
-  'geofence:read',
-  'geofence:write',
-  'ingest_reject:read',
-  'iot_device:read',
-  'iot_device:write',
-  'iot_device_command:read',
-  'iot_device_command:write',
-  'iot_device_event:read',
-  'knocking_device:read',
-  'lookup:read',
-  'telematic_alert:read',
-  'telematic_alert:write',
-  'telematics:read',
-] as const;
+/** What a right is about, and what may be done with it, in the order it is shown. */
+const RIGHTS = {
+  account: ['read', 'write'],
+  activity_feed: ['read'],
+  agreement: ['read', 'write'],
+  attachment: ['read', 'write'],
+  audit_trail: ['read'],
+  customer: ['read', 'write'],
+  dot_inspection: ['read', 'write'],
+  equipment: ['read', 'write'],
+  ers: ['read', 'write'],
+  gateway_token: ['read', 'write'],
+  geofence: ['read', 'write'],
+  ingest_reject: ['read'],
+  invoice: ['read', 'write'],
+  iot_device: ['read', 'write'],
+  iot_device_command: ['read', 'write'],
+  iot_device_event: ['read'],
+  knocking_device: ['read'],
+  lookup: ['read', 'write'],
+  maintenance: ['read', 'write'],
+  notification: ['read', 'write'],
+  payment: ['read', 'write'],
+  quick_link: ['read', 'write'],
+  service_request: ['read', 'write'],
+  telematic_alert: ['read', 'write'],
+  telematics: ['read'],
+  user: ['read', 'write'],
+  user_role: ['read', 'write'],
+  vehicle: ['read', 'write'],
+  workorder: ['read', 'write'],
+} as const;
 
-export type Permission = (typeof PERMISSIONS)[number];
+type Rights = typeof RIGHTS;
+export type Right = keyof Rights;
+export type Permission = { [R in Right]: `${R}:${Rights[R][number]}` }[Right];
+
+/** Every right there is, in the order it is shown. */
+export const PERMISSIONS: readonly Permission[] = Object.entries(RIGHTS).flatMap(([right, actions]) =>
+  actions.map((action) => `${right}:${action}` as Permission),
+);
 
 /** What a route may ask for: one right, or only that somebody is signed in. */
 export type RoutePermission = Permission | 'signed_in';
@@ -35,8 +54,8 @@ export function permissionsOf(rolePermission: unknown): ReadonlySet<Permission> 
   const granted = new Map<string, unknown>(Object.entries(rolePermission));
   return new Set(
     PERMISSIONS.filter((permission) => {
-      const [resource, action] = permission.split(':');
-      const actions = granted.get(resource!);
+      const [right, action] = permission.split(':');
+      const actions = granted.get(right!);
       return Array.isArray(actions) && actions.includes(action);
     }),
   );
@@ -46,8 +65,8 @@ export function permissionsOf(rolePermission: unknown): ReadonlySet<Permission> 
 export function rolePermissionOf(permissions: readonly Permission[]): Record<string, string[]> {
   const role: Record<string, string[]> = {};
   for (const permission of permissions) {
-    const [resource, action] = permission.split(':');
-    (role[resource!] ??= []).push(action!);
+    const [right, action] = permission.split(':');
+    (role[right!] ??= []).push(action!);
   }
   return role;
 }

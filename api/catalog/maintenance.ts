@@ -1,0 +1,3 @@
+import type { ResourceDeclaration } from '../resources/define.ts';
+
+export const maintenanceResources: readonly ResourceDeclaration[] = [];

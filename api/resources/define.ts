@@ -1,0 +1,64 @@
+/**
+ * What a resource is: one declaration from which its routes, schemas, rights, filters, export columns and column
+ * preferences are made. Knows no HTTP and no SQL; `api/catalog/` holds the declarations, a file a domain.
+ */
+import type { PgTable } from 'drizzle-orm/pg-core';
+import type { TSchema } from 'typebox';
+import type { TenantDb } from '../../db/tenancy.ts';
+import type { Right } from '../auth/permissions.ts';
+import type { Principal } from '../auth/principal.ts';
+
+/** A row by the names of its columns. */
+export type Row = Record<string, unknown>;
+
+/** What a rule works with: the transaction of the request, and who asks. */
+export interface RuleContext {
+  readonly db: TenantDb;
+  readonly principal: Principal;
+}
+
+/** What a domain adds to the plain reading and writing of its rows. All of it runs in the transaction of the request. */
+export interface ResourceRules {
+  /**
+   * Before a row is written; `stored` is null for a new one. May throw a `Problem`, and gives the values to be written:
+   * those of the request, changed or added to.
+   */
+  prepare?(context: RuleContext, values: Row, stored: Row | null): Promise<Row> | Row;
+  /** After a row was written. */
+  written?(context: RuleContext, row: Row, stored: Row | null): Promise<void>;
+  /** Before a row is deleted. May throw a `Problem`. */
+  removing?(context: RuleContext, stored: Row): Promise<void> | void;
+}
+
+export interface ResourceDeclaration {
+  readonly table: PgTable;
+  /** Under `/v1/`: a noun in kebab-case plural. */
+  readonly path: string;
+  /** One of them, in words, such as `service request`; begins the texts of the documentation. */
+  readonly noun: string;
+  /** Several of them, in words. */
+  readonly nouns: string;
+  /** Of the documentation. */
+  readonly tag: string;
+  /** Reading asks for `<right>:read`, everything else for `<right>:write`. */
+  readonly right: Right;
+  /** False: the rows are shipped, or are written by rules alone. */
+  readonly writable?: boolean;
+  /** The column that a path names a row by; the primary key when left out. */
+  readonly key?: string;
+  /** Columns that are given when a row is made and never changed. */
+  readonly fixed?: readonly string[];
+  /** Columns that are shown and that callers never write. */
+  readonly derived?: readonly string[];
+  /** Columns that are not shown. */
+  readonly hidden?: readonly string[];
+  /** Columns of text longer than a name. */
+  readonly long?: readonly string[];
+  /** Schemas of single columns, where the column's type says too little. */
+  readonly fields?: Readonly<Record<string, TSchema>>;
+  /** Columns that hold the key of another table and do not bear its name: column → table. */
+  readonly references?: Readonly<Record<string, string>>;
+  /** A body that makes a row, with ids as placeholders; also the example in the documentation. */
+  readonly example?: Row;
+  readonly rules?: ResourceRules;
+}
