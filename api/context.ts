@@ -50,9 +50,10 @@ export interface ApiContext {
 export function inTenant<T>(
   context: ApiContext,
   request: FastifyRequest,
-  work: (db: TenantDb) => Promise<T>,
+  work: (db: TenantDb, client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
-  return withTenant(context.pool, principalOf(request).tenant, (db) => work(db));
+  const { tenant, userId } = principalOf(request);
+  return withTenant(context.pool, tenant, work, { userId, requestId: request.id });
 }
 
 /** One page of a list, while it is being read. */

@@ -4,7 +4,7 @@
  * address, token, rate by user and by tenant, right. All of it comes before the body is read.
  */
 import rateLimit from '@fastify/rate-limit';
-import type { FastifyInstance, FastifyRequest, RouteOptions } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest, RouteOptions } from 'fastify';
 import type { Authenticate } from './auth/authenticate.ts';
 import type { RoutePermission } from './auth/permissions.ts';
 import type { Principal } from './auth/principal.ts';
@@ -89,8 +89,13 @@ export async function installGuard(app: FastifyInstance, options: GuardOptions):
     // A caller's own data must not be kept by a proxy.
     reply.header('cache-control', 'private, no-cache');
     request.principal = await requirePrincipal(authenticate, request);
-    await requireRate(byUser, request);
-    await requireRate(byTenant, request);
+    const policies: CountedPolicy[] = [];
+    // One after the other: what a user has too much of is not taken from the tenant's allowance.
+    for (const [name, limiter] of [['user', byUser] as const, ['tenant', byTenant] as const]) {
+      policies.push({ name, rate: await limiter(request) });
+      tellRates(reply, policies, timeWindow);
+      refuseExceeded(policies.at(-1)!.rate);
+    }
     requirePermission(request.principal, config.permission);
   });
 }
@@ -135,9 +140,35 @@ function collectRoutes(app: FastifyInstance): void {
   });
 }
 
+type Rate = Awaited<ReturnType<Limiter>>;
+
+interface CountedPolicy {
+  readonly name: string;
+  readonly rate: Rate;
+}
+
+/** What is allowed and what is left of it, as in draft-ietf-httpapi-ratelimit-headers. */
+function tellRates(
+  reply: FastifyReply,
+  policies: readonly CountedPolicy[],
+  windowMs: number,
+): void {
+  const allowed: string[] = [];
+  const left: string[] = [];
+  for (const { name, rate } of policies) {
+    if (rate.isAllowed) continue;
+    allowed.push(`"${name}";q=${rate.max};w=${Math.ceil(windowMs / 1_000)}`);
+    left.push(`"${name}";r=${rate.remaining};t=${rate.ttlInSeconds}`);
+  }
+  reply.header('ratelimit-policy', allowed.join(', ')).header('ratelimit', left.join(', '));
+}
+
 /** Throws 429 with Retry-After when the limiter's allowance is used up. */
 export async function requireRate(limiter: Limiter, request: FastifyRequest): Promise<void> {
-  const rate = await limiter(request);
+  refuseExceeded(await limiter(request));
+}
+
+function refuseExceeded(rate: Rate): void {
   if (rate.isAllowed || !rate.isExceeded) return;
   const seconds = Math.max(1, rate.ttlInSeconds);
   throw new Problem('rate_limited', `try again in ${seconds} s`, {

@@ -17,7 +17,7 @@ export interface CursorScope {
 }
 
 /** The sort key of a row, most significant first. */
-export type Position = readonly (string | number)[];
+export type Position = readonly (string | number | null)[];
 
 export interface Cursors {
   encode(scope: CursorScope, position: Position): string;

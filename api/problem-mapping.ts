@@ -105,6 +105,9 @@ interface DatabaseError {
   readonly code: string;
   readonly detail?: string;
   readonly message: string;
+  readonly table?: string;
+  readonly column?: string;
+  readonly constraint?: string;
 }
 
 // Connections refused, lost or not let in, servers that start or stop, no room, locks or statements that took too long.
@@ -129,16 +132,31 @@ function fromDatabase(error: unknown): Problem | null {
       return found.message.includes('row-level security')
         ? new Problem('forbidden', 'this row is not within your accounts')
         : internal(error);
-    case '23514':
     case '23502':
-      return new Problem('unprocessable', 'this combination of values is not allowed', {
-        cause: error,
-      });
+      return ofColumn(found.column, 'is required', error);
+    case '23514':
+      return ofColumn(checkedColumn(found), 'is not a value that is allowed here', error);
+    case '23P01':
+      return ofKey('conflict', found, 'overlaps what is stored');
     default:
       return code.startsWith('22')
         ? new Problem('unprocessable', 'a value cannot be stored', { cause: error })
         : internal(error);
   }
+}
+
+// PostgreSQL names the check of a column table_column_check; ours over several columns begin with the one to blame.
+function checkedColumn({ table = '', constraint = '' }: DatabaseError): string | undefined {
+  if (!constraint.startsWith(`${table}_`)) return undefined;
+  return /^(\w+?)_check(\d+|_\w+)?$/.exec(constraint.slice(table.length + 1))?.[1];
+}
+
+function ofColumn(name: string | undefined, why: string, cause: unknown): Problem {
+  if (name === undefined) {
+    return new Problem('unprocessable', 'this combination of values is not allowed', { cause });
+  }
+  const errors = [{ in: 'body' as const, pointer: `/${name}`, detail: why }];
+  return new Problem('unprocessable', `${name} ${why}`, { errors, cause });
 }
 
 function findDatabaseError(error: unknown): DatabaseError | null {

@@ -14,6 +14,7 @@ export const PROBLEMS = {
   request_timeout: [408, 'The request took too long to arrive'],
   conflict: [409, 'The request conflicts with what is stored'],
   precondition_failed: [412, 'It has been changed since it was read'],
+  precondition_required: [428, 'It must be said which version is meant'],
   payload_too_large: [413, 'The request is too large'],
   uri_too_long: [414, 'The address is too long'],
   unsupported_media_type: [415, 'The content type is not supported'],

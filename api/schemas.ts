@@ -132,6 +132,7 @@ const PROBLEM_TEXT: Record<number, string> = {
   412: 'It has been changed since it was read (`If-Match`).',
   415: 'The content type is not supported.',
   422: 'Well-formed, but it makes no sense; `errors` name the fields.',
+  428: '`If-Match` is missing.',
   429: 'Too many requests; see `Retry-After`.',
   503: 'The server cannot do this just now; see `Retry-After`.',
 };

@@ -17,7 +17,7 @@ import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
-import { addEquipmentRoutes } from './equipment/routes.ts';
+import { CATALOG } from './catalog/catalog.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
@@ -26,12 +26,14 @@ import { installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
-import { addLookupRoutes } from './lookups.ts';
+import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
 import { addDocumentation, installOpenApi } from './openapi.ts';
 import { createCursors } from './pagination.ts';
 import { convertValues } from './query-values.ts';
+import { FILTER_SCHEMAS } from './resources/filters.ts';
+import { addResourceRoutes } from './resources/routes.ts';
 import { ProblemSchema } from './schemas.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addTelematicAlertRoutes } from './telematic-alerts/routes.ts';
@@ -116,6 +118,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const app = createApp(options, limits);
   app.server.maxConnections = limits.connectionsMax;
   app.addSchema(ProblemSchema);
+  for (const filter of FILTER_SCHEMAS) app.addSchema(filter);
   installErrors(app);
   installBodies(app);
   installObservation(app, options);
@@ -133,7 +136,6 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   };
   addServerRoutes(app, options);
   addMeRoutes(app, context);
-  addEquipmentRoutes(app, context);
   addTelematicsRoutes(app, context);
   addHistoryRoutes(app, context);
   addVisitRoutes(app, context);
@@ -144,7 +146,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addDeviceRoutes(app, context, rateLimits);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
-  addLookupRoutes(app, context);
+  for (const resource of CATALOG.values()) addResourceRoutes(app, context, resource);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
   for (const plugin of options.plugins ?? []) await app.register(plugin);
   await addDocumentation(app);
@@ -168,8 +170,11 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
     http: { headersTimeout: limits.headersMsMax, connectionsCheckingInterval: limits.checkMs },
     // A client with an idle connection must not hold up stopping.
     forceCloseConnections: 'idle',
+    schemaController: lazySchemas(),
     ajv: {
       customOptions: {
+        // Decimals such as 0.1 are no multiple of 0.01 in floating point.
+        multipleOfPrecision: 9,
         removeAdditional: false,
         coerceTypes: false,
         allErrors: false,

@@ -14,6 +14,13 @@ export interface Tenant {
   readonly accountIds: readonly number[] | null;
 }
 
+/** By whom and for which request something is written, for the audit trail; left out, the system wrote it. */
+export interface Actor {
+  readonly userId: number;
+  /** A UUID. */
+  readonly requestId: string;
+}
+
 export type TenantDb = NodePgDatabase<typeof schema>;
 
 /** Most accounts that one person may be limited to. */
@@ -30,8 +37,9 @@ export async function withTenant<T>(
   pool: pg.Pool,
   tenant: Tenant,
   work: (db: TenantDb, client: pg.PoolClient) => Promise<T>,
+  actor: Actor | null = null,
 ): Promise<T> {
-  const opening = openingSql(tenant);
+  const opening = openingSql(tenant, actor);
   const client = await pool.connect();
   const lease = leaseClient(client);
   try {
@@ -52,13 +60,19 @@ export async function withTenant<T>(
   }
 }
 
-// One simple query: BEGIN and the two settings share a round trip. Only checked integers are written into it.
-function openingSql({ customerId, accountIds }: Tenant): string {
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+// One simple query: BEGIN and the settings share a round trip. Only checked integers and a UUID are written into it.
+function openingSql({ customerId, accountIds }: Tenant, actor: Actor | null): string {
   assert(isId(customerId), 'customerId is a positive integer');
   assert(accountIds === null || accountIds.length <= TENANT_ACCOUNT_IDS_MAX, 'too many accounts');
   assert(accountIds === null || accountIds.every(isId), 'accountIds are positive integers');
   const accounts = accountIds === null ? '' : `{${accountIds.join(',')}}`;
-  return `begin; select set_config('app.customer_id', '${customerId}', true), set_config('app.account_ids', '${accounts}', true)`;
+  assert(actor === null || (isId(actor.userId) && UUID.test(actor.requestId)), 'an actor of ids');
+  const who = actor
+    ? `, set_config('app.user_id', '${actor.userId}', true), set_config('app.request_id', '${actor.requestId}', true)`
+    : '';
+  return `begin; select set_config('app.customer_id', '${customerId}', true), set_config('app.account_ids', '${accounts}', true)${who}`;
 }
 
 function isId(value: number): boolean {

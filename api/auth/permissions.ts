@@ -38,8 +38,8 @@ export type Right = keyof Rights;
 export type Permission = { [R in Right]: `${R}:${Rights[R][number]}` }[Right];
 
 /** Every right there is, in the order it is shown. */
-export const PERMISSIONS: readonly Permission[] = Object.entries(RIGHTS).flatMap(([right, actions]) =>
-  actions.map((action) => `${right}:${action}` as Permission),
+export const PERMISSIONS: readonly Permission[] = Object.entries(RIGHTS).flatMap(
+  ([right, actions]) => actions.map((action) => `${right}:${action}` as Permission),
 );
 
 /** What a route may ask for: one right, or only that somebody is signed in. */

@@ -1,5 +1,17 @@
 /** Units of the fleet, and the devices that speak for them. */
-import { boolean, date, doublePrecision, inet, integer, jsonb, numeric, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core';
+import {
+  boolean,
+  date,
+  doublePrecision,
+  inet,
+  integer,
+  jsonb,
+  numeric,
+  pgTable,
+  primaryKey,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core';
 import { bytea, id, identity, instant, instantNow, nameText } from './columns.ts';
 
 /** Vehicles, trailers and machines. */

@@ -1,0 +1,124 @@
+/**
+ * Many rows in one request, each answered for itself: one that is refused does not hold up those beside it. All that were
+ * made are committed together.
+ */
+import { sql } from 'drizzle-orm';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { toProblem, toFieldError } from '../problem-mapping.ts';
+import { Problem, type FieldError } from '../problem.ts';
+import { closed } from '../schemas.ts';
+import type { Row } from './define.ts';
+import type { Resource } from './resource.ts';
+import { createRow, run, type Work } from './store.ts';
+
+/** Rows of one request. */
+export const BULK_ITEMS_MAX = 1_000;
+/** Bytes of its body. */
+export const BULK_BYTES_MAX = 4_194_304;
+
+/** The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer. */
+export const BulkBody = closed({
+  items: Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
+    minItems: 1,
+    maxItems: BULK_ITEMS_MAX,
+  }),
+});
+
+export const BulkResult = Type.Object({
+  created: Type.Integer(),
+  refused: Type.Integer(),
+  results: Type.Array(
+    Type.Object({
+      index: Type.Integer(),
+      status: Type.Integer({ description: 'The HTTP status that a single create would have had.' }),
+      id: Type.Optional(Type.Unsafe<number | string>({ type: ['integer', 'string'] })),
+      code: Type.Optional(Type.String()),
+      detail: Type.Optional(Type.String()),
+      errors: Type.Optional(
+        Type.Array(
+          Type.Object({ in: Type.String(), pointer: Type.String(), detail: Type.String() }),
+        ),
+      ),
+    }),
+    { description: 'In the order of `items`.' },
+  ),
+});
+
+interface ItemResult {
+  index: number;
+  status: number;
+  id?: number | string;
+  code?: string;
+  detail?: string;
+  errors?: readonly FieldError[];
+}
+
+/** Makes the rows. Only what the whole transaction cannot survive is thrown. */
+export async function createRows(
+  work: Work,
+  resource: Resource,
+  request: FastifyRequest,
+  items: readonly Row[],
+): Promise<{ created: number; refused: number; results: ItemResult[] }> {
+  const validate = request.compileValidationSchema(resource.createSchema);
+  const results: ItemResult[] = [];
+  for (const [index, item] of items.entries()) {
+    const isValid = validate(item);
+    results.push(
+      isValid
+        ? await createOne(work, resource, item, index)
+        : refused(index, invalid(validate.errors ?? [], index)),
+    );
+  }
+  const created = results.filter(({ status }) => status === 201).length;
+  return { created, refused: results.length - created, results };
+}
+
+async function createOne(
+  work: Work,
+  resource: Resource,
+  item: Row,
+  index: number,
+): Promise<ItemResult> {
+  await run(work.client, sql`savepoint item`);
+  try {
+    const row = await createRow(work, resource, item);
+    await run(work.client, sql`release savepoint item`);
+    return { index, status: 201, id: row[resource.key.name] as number | string };
+  } catch (error) {
+    const problem = toProblem(error);
+    // The server's own trouble is the whole request's.
+    if (problem.status >= 500) throw error;
+    await run(work.client, sql`rollback to savepoint item`);
+    return refused(index, problem);
+  }
+}
+
+function refused(index: number, problem: Problem): ItemResult {
+  const errors = problem.errors.map((error) =>
+    error.in === 'body'
+      ? { ...error, pointer: `/items/${index}${error.pointer.replace(`/items/${index}`, '')}` }
+      : error,
+  );
+  const { code, message: detail, status } = problem;
+  return { index, status, code, detail, ...(errors.length > 0 && { errors }) };
+}
+
+type ValidationErrors = NonNullable<
+  ReturnType<FastifyRequest['compileValidationSchema']>['errors']
+>;
+
+function invalid(found: ValidationErrors, index: number): Problem {
+  const errors = found.map((error) => {
+    const field = toFieldError(error, 'body');
+    return { ...field, pointer: `/items/${index}${field.pointer}` };
+  });
+  const detail = errors.map((error) => `${error.pointer}: ${error.detail}`).join('; ');
+  return new Problem('invalid_request', detail, { errors });
+}
+
+/** Bulk bodies are larger than others. */
+export function bulkLimits(app: FastifyInstance): { bodyLimit: number } {
+  return { bodyLimit: Math.max(BULK_BYTES_MAX, app.initialConfig.bodyLimit ?? 0) };
+}

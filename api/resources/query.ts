@@ -1,0 +1,140 @@
+/**
+ * The SELECT of a resource: what is shown, in which order, from where on. Composed of columns that the code names and of
+ * parameters, and of nothing else.
+ */
+import { and, sql, type SQL } from 'drizzle-orm';
+import { PgDialect } from 'drizzle-orm/pg-core';
+import type { Position } from '../pagination.ts';
+import type { Field } from './fields.ts';
+import type { SortKey } from './filters.ts';
+import type { Resource } from './resource.ts';
+
+const dialect = new PgDialect();
+
+/** A statement as `pg` takes it. */
+export interface Statement {
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+export function toStatement(query: SQL): Statement {
+  const { sql: text, params } = dialect.sqlToQuery(query);
+  return { text, values: params };
+}
+
+/** The columns of a row: numbers of PostgreSQL's `numeric` come as numbers, for they are at most 15 digits long. */
+export function projection(fields: Iterable<Field>): SQL {
+  const parts = [...fields].map(({ column, name }) => {
+    const isNumeric = column.getSQLType().startsWith('numeric');
+    return isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
+  });
+  return sql.join(parts, sql`, `);
+}
+
+export interface ListQuery {
+  readonly fields: readonly Field[];
+  readonly conditions: readonly SQL[];
+  readonly sort: readonly SortKey[];
+  /** Where the page before ended. */
+  readonly after: Position | null;
+  readonly rowsMax: number;
+  /** Rows that are marked as deleted are shown as well. */
+  readonly withDeleted: boolean;
+}
+
+/** The name under which the n-th part of a row's position is read. */
+export function positionName(index: number): string {
+  return `~${index}`;
+}
+
+/** One page of a list. */
+export function selectPage(resource: Resource, list: ListQuery): SQL {
+  const { table } = resource;
+  const position = list.sort.map(
+    ({ field }, index) => sql`${field.column}::text as ${sql.identifier(positionName(index))}`,
+  );
+  const where = and(
+    ...list.conditions,
+    hidesDeleted(resource, list.withDeleted),
+    list.after ? isAfter(list.sort, list.after) : undefined,
+  );
+  const order = list.sort.map(({ field, isDescending }) =>
+    isDescending ? sql`${field.column} desc` : sql`${field.column}`,
+  );
+  return sql`select ${projection(list.fields)}, ${sql.join(position, sql`, `)} from ${table}
+    where ${where ?? sql`true`} order by ${sql.join(order, sql`, `)} limit ${list.rowsMax}`;
+}
+
+/** One row by its key. */
+export function selectRow(
+  resource: Resource,
+  key: string | number,
+  options: { lock: boolean },
+): SQL {
+  const lock = options.lock ? sql`for update` : sql``;
+  const where = and(sql`${resource.key.column} = ${key}`, hidesDeleted(resource, false));
+  return sql`select ${projection(resource.fields.values())} from ${resource.table} where ${where} ${lock}`;
+}
+
+function hidesDeleted(resource: Resource, withDeleted: boolean): SQL | undefined {
+  if (!resource.isEvidence || withDeleted) return undefined;
+  return sql`${resource.fields.get('deleted_at')!.column} is null`;
+}
+
+/**
+ * Rows that come after a position. Where all columns run one way and none is ever null it is one comparison of rows,
+ * which an index serves; otherwise a ladder of comparisons, in which null is the greatest, as PostgreSQL sorts it.
+ */
+function isAfter(sort: readonly SortKey[], after: Position): SQL {
+  const values = after.map((value, index) => cast(sort[index]!.field, value));
+  const isUniform = sort.every(
+    ({ field, isDescending }) => !field.isNullable && isDescending === sort[0]!.isDescending,
+  );
+  if (isUniform) {
+    const columns = sql.join(
+      sort.map(({ field }) => sql`${field.column}`),
+      sql`, `,
+    );
+    const given = sql.join(values, sql`, `);
+    return sort[0]!.isDescending ? sql`(${columns}) < (${given})` : sql`(${columns}) > (${given})`;
+  }
+  return ladder(sort, after, values, 0);
+}
+
+function ladder(
+  sort: readonly SortKey[],
+  after: Position,
+  values: readonly SQL[],
+  index: number,
+): SQL {
+  const { field, isDescending } = sort[index]!;
+  const { column } = field;
+  const value = values[index]!;
+  const isNull = after[index] === null;
+  const beyond = isNull
+    ? isDescending
+      ? sql`${column} is not null`
+      : sql`false`
+    : isDescending
+      ? sql`${column} < ${value}`
+      : field.isNullable
+        ? sql`(${column} > ${value} or ${column} is null)`
+        : sql`${column} > ${value}`;
+  if (index === sort.length - 1) return beyond;
+  const same = isNull ? sql`${column} is null` : sql`${column} = ${value}`;
+  return sql`(${beyond} or (${same} and ${ladder(sort, after, values, index + 1)}))`;
+}
+
+const CASTS: Readonly<Record<string, SQL>> = {
+  integer: sql`::bigint`,
+  boolean: sql`::boolean`,
+  date: sql`::date`,
+  instant: sql`::timestamptz`,
+};
+
+function cast(field: Field, value: string | number | null): SQL {
+  if (field.kind !== 'number') return sql`${value}${CASTS[field.kind] ?? sql`::text`}`;
+  return field.column.getSQLType().startsWith('numeric')
+    ? sql`${value}::numeric`
+    : sql`${value}::float8`;
+}

@@ -1,0 +1,193 @@
+/**
+ * A declaration made ready to be served: its fields by their part (shown, written, fixed), its schemas, what its columns
+ * refer to. Reads tables and declarations, and asks nobody.
+ */
+import { getTableName, is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
+import { Type, type TSchema } from 'typebox';
+import * as schema from '../../db/schema.ts';
+import type { Permission } from '../auth/permissions.ts';
+import { closed, nullable, patchOf } from '../schemas.ts';
+import type { ResourceDeclaration, ResourceRules } from './define.ts';
+import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
+
+/** A column that holds the key of another table. */
+export interface Reference {
+  readonly name: string;
+  readonly table: PgTable;
+  readonly key: Field;
+  /** Rows of that table are marked as deleted, and then can be referred to no more. */
+  readonly isEvidence: boolean;
+}
+
+export interface Resource {
+  /** The table's name, which is also the resource's. */
+  readonly name: string;
+  readonly path: string;
+  readonly noun: string;
+  readonly nouns: string;
+  readonly tag: string;
+  readonly table: PgTable;
+  readonly key: Field;
+  /** Shown, in the order of the columns. */
+  readonly fields: ReadonlyMap<string, Field>;
+  /** Columns that callers write. */
+  readonly writable: ReadonlySet<string>;
+  readonly references: readonly Reference[];
+  readonly canWrite: boolean;
+  /** Rows have a version, which is their entity tag. */
+  readonly isVersioned: boolean;
+  /** Rows are marked as deleted and never removed. */
+  readonly isEvidence: boolean;
+  readonly hasAccount: boolean;
+  readonly hasCustomer: boolean;
+  readonly read: Permission;
+  readonly write: Permission;
+  readonly rules: ResourceRules;
+  readonly shownSchema: TSchema;
+  readonly createSchema: TSchema;
+  readonly patchSchema: TSchema;
+  readonly keySchema: TSchema;
+}
+
+/** Columns of every record that callers never write. */
+const KEPT = new Set([
+  'customer_id',
+  'version',
+  'created_at',
+  'updated_at',
+  'created_by',
+  'deleted_at',
+  'deleted_by',
+]);
+
+const TABLES: ReadonlyMap<string, PgTable> = new Map(
+  (Object.values(schema) as unknown[])
+    .filter((value): value is PgTable => is(value, PgTable))
+    .map((table) => [getTableName(table), table]),
+);
+
+/** Tables by the name of their key, where one bears its table's name: what a column of that name refers to. */
+const TABLES_BY_KEY: ReadonlyMap<string, PgTable> = new Map(
+  [...TABLES.values()].flatMap((table) => {
+    const key = keyNameOf(table);
+    return key === undefined || key === 'id' ? [] : [[key, table] as const];
+  }),
+);
+
+/** Makes a resource ready. Throws for a declaration that names a column its table has not. */
+export function compileResource(declaration: ResourceDeclaration): Resource {
+  const { table } = declaration;
+  const name = getTableName(table);
+  const all = new Map(fieldsOf(table).map((field) => [field.name, field]));
+  requireColumns(declaration, name, all);
+  const keyName = declaration.key ?? keyNameOf(table);
+  const key = keyName === undefined ? undefined : all.get(keyName);
+  if (!key) throw new Error(`${name}: the declaration must name a key`);
+  const hidden = new Set(declaration.hidden ?? []);
+  const fields = new Map([...all].filter(([column]) => !hidden.has(column)));
+  const canWrite = declaration.writable ?? true;
+  const derived = new Set(declaration.derived ?? []);
+  const writable = new Set(
+    [...fields.values()]
+      .filter(
+        (field) => canWrite && field !== key && !KEPT.has(field.name) && !derived.has(field.name),
+      )
+      .filter((field) => !field.isGenerated && field.column.generatedIdentity === undefined)
+      .map((field) => field.name),
+  );
+  const { right } = declaration;
+  return {
+    name,
+    path: declaration.path,
+    noun: declaration.noun,
+    nouns: declaration.nouns,
+    tag: declaration.tag,
+    table,
+    key,
+    fields,
+    writable,
+    references: referencesOf(declaration, name, all),
+    canWrite,
+    isVersioned: all.has('version'),
+    isEvidence: all.has('deleted_at'),
+    hasAccount: all.has('account_id') && name !== 'account',
+    hasCustomer: all.has('customer_id') && name !== 'customer',
+    read: `${right}:read`,
+    write: `${right}:write` as Permission,
+    rules: declaration.rules ?? {},
+    ...schemasOf(declaration, fields, writable, key),
+  };
+}
+
+function requireColumns(
+  declaration: ResourceDeclaration,
+  name: string,
+  all: ReadonlyMap<string, Field>,
+): void {
+  const named = [
+    ...(declaration.fixed ?? []),
+    ...(declaration.derived ?? []),
+    ...(declaration.hidden ?? []),
+    ...(declaration.long ?? []),
+    ...Object.keys(declaration.fields ?? {}),
+    ...Object.keys(declaration.references ?? {}),
+    ...Object.keys(declaration.example ?? {}),
+  ];
+  const unknown = named.filter((column) => !all.has(column));
+  if (unknown.length > 0) throw new Error(`${name} has no columns ${unknown.join(', ')}`);
+}
+
+function referencesOf(
+  declaration: ResourceDeclaration,
+  name: string,
+  all: ReadonlyMap<string, Field>,
+): Reference[] {
+  const found: Reference[] = [];
+  for (const field of all.values()) {
+    if (field.name === 'customer_id' || field.column.primary) continue;
+    const declared = declaration.references?.[field.name];
+    const table = declared === undefined ? TABLES_BY_KEY.get(field.name) : TABLES.get(declared);
+    if (declared !== undefined && !table) throw new Error(`${name}: there is no table ${declared}`);
+    if (!table || field.kind === 'list') continue;
+    const target = fieldsOf(table);
+    const keyName = keyNameOf(table);
+    const key = target.find((one) => one.name === keyName);
+    if (!key)
+      throw new Error(`${name}.${field.name} refers to a table without a key of one column`);
+    const isEvidence = target.some((one) => one.name === 'deleted_at');
+    found.push({ name: field.name, table, key, isEvidence });
+  }
+  return found;
+}
+
+function schemasOf(
+  declaration: ResourceDeclaration,
+  fields: ReadonlyMap<string, Field>,
+  writable: ReadonlySet<string>,
+  key: Field,
+) {
+  const long = new Set(declaration.long ?? []);
+  const fixed = new Set(declaration.fixed ?? []);
+  const shown: Record<string, TSchema> = {};
+  const create: Record<string, TSchema> = {};
+  const patch: Record<string, TSchema> = {};
+  for (const field of fields.values()) {
+    const shows = shownSchema(field);
+    shown[field.name] = field.isNullable && field.kind !== 'json' ? nullable(shows) : shows;
+    if (!writable.has(field.name)) continue;
+    const given = declaration.fields?.[field.name] ?? writtenSchema(field, long.has(field.name));
+    const accepts = field.isNullable ? nullable(given) : given;
+    const isOptional = field.isNullable || field.hasDefault;
+    create[field.name] = isOptional ? Type.Optional(accepts) : accepts;
+    if (!fixed.has(field.name)) patch[field.name] = accepts;
+  }
+  const { example } = declaration;
+  return {
+    shownSchema: Type.Object(shown),
+    createSchema: closed(create, example ? { examples: [example] } : {}),
+    patchSchema: patchOf(patch, { minProperties: 0 }),
+    keySchema:
+      key.kind === 'integer' ? shownSchema(key) : Type.String({ minLength: 1, maxLength: 64 }),
+  };
+}

@@ -1,0 +1,300 @@
+/** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
+import { inTenant, openList, type ApiContext } from '../context.ts';
+import { entityTag, isKnown } from '../entity-tag.ts';
+import { principalOf } from '../guard.ts';
+import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
+import { notFound } from '../problem.ts';
+import {
+  closed,
+  guardedProblems,
+  noContent,
+  notModified,
+  oneOf,
+  pageOf,
+  pageQuery,
+  problems,
+  readCondition,
+  writeCondition,
+} from '../schemas.ts';
+import { BulkBody, bulkLimits, BulkResult, createRows } from './bulk.ts';
+import type { Row } from './define.ts';
+import {
+  filterId,
+  OPERATORS,
+  readFields,
+  readFilters,
+  readSort,
+  type FilterQuery,
+} from './filters.ts';
+import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
+import { positionName, selectPage, selectRow } from './query.ts';
+import type { Resource } from './resource.ts';
+import { createRow, deleteRow, patchRow, run, type Work } from './store.ts';
+
+/** Seconds that a client may keep a list that is shipped with the software. */
+const SHIPPED_AGE_S_MAX = 300;
+
+/** Adds the routes of one resource. */
+export function addResourceRoutes(
+  app: FastifyInstance,
+  context: ApiContext,
+  resource: Resource,
+): void {
+  addList(app, context, resource);
+  addGet(app, context, resource);
+  if (!resource.canWrite) return;
+  addCreate(app, context, resource);
+  addBulk(app, context, resource);
+  addPatch(app, context, resource);
+  addDelete(app, context, resource);
+}
+
+/** What a list takes: `filter`, `sort`, `fields`, and pages. */
+export function listQueryOf(resource: Resource) {
+  const filters = Object.fromEntries(
+    [...resource.fields.values()].map(({ name, kind }) => [
+      name,
+      Type.Optional(Type.Ref(`${filterId(kind)}#`)),
+    ]),
+  );
+  return {
+    ...(resource.isEvidence && {
+      deleted: Type.Optional(oneOf(['exclude', 'include'], { default: 'exclude' })),
+    }),
+    filter: Type.Optional(
+      closed(filters, {
+        description:
+          'Conditions, all of which must hold: `filter[field][operator]=value`, or `filter[field]=value`.',
+      }),
+    ),
+    sort: Type.Optional(
+      Type.String({
+        maxLength: 200,
+        description: 'Fields with commas between them; `-` before one turns it round.',
+      }),
+    ),
+    fields: Type.Optional(
+      Type.String({
+        maxLength: 2_000,
+        description: 'Fields to show, with commas between them; all when left out.',
+      }),
+    ),
+  };
+}
+
+/** A list's query as it has been validated. */
+export interface ListRequest {
+  readonly filter?: FilterQuery;
+  readonly sort?: string;
+  readonly fields?: string;
+  readonly deleted?: 'exclude' | 'include';
+}
+
+function addList(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { nouns, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('list', nouns),
+    tags: [tag],
+    summary: `List ${nouns}`,
+    description: `Operators: ${operatorsText(resource)}.`,
+    querystring: closed({ ...pageQuery, ...listQueryOf(resource) }),
+    response: { 200: pageOf(Type.Partial(resource.shownSchema)), ...guardedProblems },
+  };
+  app.get(
+    `/v1/${path}`,
+    { config: { permission: resource.read }, schema },
+    async (request, reply) => {
+      const query = request.query as ListRequest;
+      const sort = readSort(resource, query.sort);
+      const select = {
+        fields: readFields(resource, query.fields),
+        conditions: readFilters(resource, query.filter),
+        sort,
+        withDeleted: query.deleted === 'include',
+      };
+      const list = openList(context, request, resource.name);
+      const { after, rowsMax } = list;
+      const rows = await inTenant(context, request, (_db, client) =>
+        run(client, selectPage(resource, { ...select, after, rowsMax })),
+      );
+      if (!resource.hasCustomer)
+        reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
+      return list.page(rows, (row) =>
+        sort.map((_key, index) => row[positionName(index)] as string | null),
+      );
+    },
+  );
+}
+
+function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { noun, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('get', noun),
+    tags: [tag],
+    summary: `Read one ${noun}`,
+    params: closed({ id: resource.keySchema }),
+    headers: readCondition,
+    response: { 200: resource.shownSchema, 304: notModified, ...guardedProblems, ...problems(404) },
+  };
+  app.get(
+    `/v1/${path}/:id`,
+    { config: { permission: resource.read }, schema },
+    async (request, reply) => {
+      const [row] = await inTenant(context, request, (_db, client) =>
+        run(client, selectRow(resource, keyOf(request), { lock: false })),
+      );
+      if (!row) throw notFound(resource.noun);
+      if (!resource.isVersioned) return row;
+      const version = row['version'] as number;
+      reply.header('etag', entityTag(version));
+      if (isKnown(request.headers['if-none-match'], version)) return reply.code(304).send();
+      return row;
+    },
+  );
+}
+
+function addCreate(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { noun, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('create', noun),
+    tags: [tag],
+    summary: `Make a ${noun}`,
+    headers: idempotencyHeaders,
+    body: resource.createSchema,
+    response: { 201: resource.shownSchema, ...guardedProblems, ...problems(409, 415, 422) },
+  };
+  app.post(`/v1/${path}`, { config: { permission: resource.write }, schema }, (request, reply) =>
+    answerOnce(context, request, reply, async (work) => {
+      const row = await createRow(work, resource, request.body as Row);
+      return { status: 201, headers: headersOf(resource, row), body: row };
+    }),
+  );
+}
+
+function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { nouns, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('bulkCreate', nouns),
+    tags: [tag],
+    summary: `Make many ${nouns}`,
+    description:
+      'Each item is answered for itself; those that are refused do not hold up the others.',
+    headers: idempotencyHeaders,
+    body: BulkBody,
+    response: { 200: BulkResult, ...guardedProblems, ...problems(413, 415, 422) },
+  };
+  const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
+  app.post(`/v1/${path}/bulk`, options, (request, reply) =>
+    answerOnce(context, request, reply, async (work) => {
+      const { items } = request.body as { items: Row[] };
+      return { status: 200, headers: {}, body: await createRows(work, resource, request, items) };
+    }),
+  );
+}
+
+function addPatch(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { noun, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('patch', noun),
+    tags: [tag],
+    summary: `Change a ${noun}`,
+    consumes: [MERGE_PATCH_CONTENT_TYPE, 'application/json'],
+    params: closed({ id: resource.keySchema }),
+    headers: writeCondition,
+    body: resource.patchSchema,
+    response: {
+      200: resource.shownSchema,
+      ...guardedProblems,
+      ...problems(404, 409, 412, 415, 422, 428),
+    },
+  };
+  app.patch(
+    `/v1/${path}/:id`,
+    { config: { permission: resource.write }, schema },
+    async (request, reply) => {
+      const ifMatch = request.headers['if-match'];
+      const row = await inWork(context, request, (work) =>
+        patchRow(work, resource, keyOf(request), [request.body as Row, ifMatch]),
+      );
+      reply.header('etag', entityTag(row['version'] as number));
+      return row;
+    },
+  );
+}
+
+function addDelete(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { noun, path, tag } = resource;
+  const schema = {
+    operationId: operationOf('delete', noun),
+    tags: [tag],
+    summary: `Delete a ${noun}`,
+    description: resource.isEvidence
+      ? 'It is marked as deleted and kept; `deleted=include` lists it.'
+      : 'Refused with 409 while something refers to it.',
+    params: closed({ id: resource.keySchema }),
+    headers: writeCondition,
+    response: { 204: noContent, ...guardedProblems, ...problems(404, 409, 412, 428) },
+  };
+  app.delete(
+    `/v1/${path}/:id`,
+    { config: { permission: resource.write }, schema },
+    async (request, reply) => {
+      await inWork(context, request, (work) =>
+        deleteRow(work, resource, keyOf(request), request.headers['if-match']),
+      );
+      return reply.code(204).send();
+    },
+  );
+}
+
+/** Work in the caller's tenant. */
+export function inWork<T>(
+  context: ApiContext,
+  request: FastifyRequest,
+  act: (work: Work) => Promise<T>,
+): Promise<T> {
+  const principal = principalOf(request);
+  return inTenant(context, request, (db, client) => act({ db, client, principal }));
+}
+
+/** Does the work once under the request's `Idempotency-Key`, and sends its answer. */
+export async function answerOnce(
+  context: ApiContext,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  act: (work: Work) => Promise<Answer>,
+): Promise<FastifyReply> {
+  const { status, headers, body } = await inWork(context, request, (work) =>
+    onceOnly(work, request, () => act(work)),
+  );
+  return reply.code(status).headers(headers).send(body);
+}
+
+/** Where a row that was made is found, and its version. */
+export function headersOf(resource: Resource, row: Row): Record<string, string> {
+  const location = `/v1/${resource.path}/${encodeURIComponent(String(row[resource.key.name]))}`;
+  return { location, etag: entityTag(row['version'] as number) };
+}
+
+function keyOf(request: FastifyRequest): string | number {
+  return (request.params as { id: string | number }).id;
+}
+
+function operationOf(verb: string, words: string): string {
+  return (
+    verb +
+    words
+      .split(/[ -]/)
+      .map((word) => word[0]!.toUpperCase() + word.slice(1))
+      .join('')
+  );
+}
+
+function operatorsText(resource: Resource): string {
+  const kinds = new Set([...resource.fields.values()].map(({ kind }) => kind));
+  return [...kinds]
+    .map((kind) => `${kind} ${OPERATORS[kind].map((name) => `\`${name}\``).join(' ')}`)
+    .join('; ');
+}

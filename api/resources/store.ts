@@ -1,0 +1,201 @@
+/**
+ * Rows of a resource in the database: read, made, changed, deleted. Everything runs in the transaction of the request,
+ * as its tenant; what row-level security cannot put into words is asked here.
+ */
+import { sql, type SQL } from 'drizzle-orm';
+import type pg from 'pg';
+import type { TenantDb } from '../../db/tenancy.ts';
+import type { Principal } from '../auth/principal.ts';
+import { requireMatch } from '../entity-tag.ts';
+import { mergePatch } from '../merge-patch.ts';
+import { requireAccount, requireOwnRow } from '../ownership.ts';
+import { fieldProblem, notFound, Problem } from '../problem.ts';
+import type { Row } from './define.ts';
+import type { Field } from './fields.ts';
+import { projection, selectRow, toStatement } from './query.ts';
+import type { Resource } from './resource.ts';
+
+/** The transaction of a request, and who asks. */
+export interface Work {
+  readonly db: TenantDb;
+  readonly client: pg.PoolClient;
+  readonly principal: Principal;
+}
+
+/** Rows with values as the pools give them: instants as Date, days as text. */
+export async function run(client: pg.PoolClient, query: SQL): Promise<Row[]> {
+  const { text, values } = toStatement(query);
+  return (await client.query<Row>(text, values)).rows;
+}
+
+/** Throws 404 when it is not there, or not the caller's. */
+export async function getRow(work: Work, resource: Resource, key: string | number): Promise<Row> {
+  const [row] = await run(work.client, selectRow(resource, key, { lock: false }));
+  if (!row) throw notFound(resource.noun);
+  return row;
+}
+
+/** Makes a row of a validated body. Throws 422 or 403 naming the field that cannot be so. */
+export async function createRow(work: Work, resource: Resource, body: Row): Promise<Row> {
+  const { principal, client } = work;
+  if (resource.hasAccount && resource.writable.has('account_id')) {
+    await requireAccount(work.db, principal, (body['account_id'] ?? null) as number | null);
+  }
+  await requireReferences(work, resource, body);
+  const values = (await resource.rules.prepare?.(work, body, null)) ?? body;
+  const owned = resource.hasCustomer
+    ? { ...values, customer_id: principal.tenant.customerId }
+    : values;
+  const names = Object.keys(owned);
+  const columns = names.map((name) => sql.identifier(fieldOf(resource, name).name));
+  const given = names.map((name) => parameter(fieldOf(resource, name), owned[name]));
+  const [row] = await run(
+    client,
+    sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values (${sql.join(given, sql`, `)})
+      returning ${projection(resource.fields.values())}`,
+  );
+  await resource.rules.written?.(work, row!, null);
+  return row!;
+}
+
+/**
+ * Applies a merge patch to the row as it is at this moment; one that changes nothing leaves the version as it is. Throws
+ * 404, 403, 412, or 428 without an `If-Match`.
+ */
+export async function patchRow(
+  work: Work,
+  resource: Resource,
+  key: string | number,
+  [patch, ifMatch]: [Row, string | undefined],
+): Promise<Row> {
+  const stored = await lockRow(work, resource, key, ifMatch);
+  const merged = mergeRow(resource, stored, patch);
+  if (Object.keys(merged).length === 0) return stored;
+  if (resource.hasAccount && 'account_id' in merged) {
+    await requireAccount(work.db, work.principal, merged['account_id'] as number | null);
+  }
+  await requireReferences(work, resource, merged);
+  const values = (await resource.rules.prepare?.(work, merged, stored)) ?? merged;
+  const row = await updateRow(work, resource, key, values);
+  await resource.rules.written?.(work, row, stored);
+  return row;
+}
+
+/** Writes columns of a row that is there; for rules too, which set what callers may not. */
+export async function updateRow(
+  { client }: Work,
+  resource: Resource,
+  key: string | number,
+  values: Row,
+): Promise<Row> {
+  const sets = Object.entries(values).map(([name, value]) => {
+    const field = fieldOf(resource, name);
+    return sql`${sql.identifier(field.name)} = ${parameter(field, value)}`;
+  });
+  const [row] = await run(
+    client,
+    sql`update ${resource.table} set ${sql.join(sets, sql`, `)} where ${resource.key.column} = ${key}
+      returning ${projection(resource.fields.values())}`,
+  );
+  if (!row) throw notFound(resource.noun);
+  return row;
+}
+
+/** Evidence is marked as deleted; everything else is removed. Throws 404, 403, 412, 428, or 409 where something refers to it. */
+export async function deleteRow(
+  work: Work,
+  resource: Resource,
+  key: string | number,
+  ifMatch: string | undefined,
+): Promise<void> {
+  const stored = await lockRow(work, resource, key, ifMatch);
+  await resource.rules.removing?.(work, stored);
+  const where = sql`where ${resource.key.column} = ${key}`;
+  const statement = resource.isEvidence
+    ? sql`update ${resource.table} set deleted_at = now(), deleted_by = app_user_id() ${where}`
+    : sql`delete from ${resource.table} ${where}`;
+  await run(work.client, statement);
+}
+
+/** The row, held until the transaction ends, after it was made sure that the caller may change it and has seen it. */
+export async function lockRow(
+  work: Work,
+  resource: Resource,
+  key: string | number,
+  ifMatch: string | undefined,
+): Promise<Row> {
+  const [stored] = await run(work.client, selectRow(resource, key, { lock: true }));
+  if (!stored) throw notFound(resource.noun);
+  if (resource.hasAccount) requireOwnRow(work.principal, stored as { account_id: number | null });
+  if (resource.hasCustomer && stored['customer_id'] === null) {
+    throw new Problem('forbidden', 'it is shipped with Milepost; add one of your own');
+  }
+  if (ifMatch === undefined) {
+    throw new Problem(
+      'precondition_required',
+      'send If-Match with the ETag of what you have read, or *',
+    );
+  }
+  requireMatch(ifMatch, stored['version'] as number);
+  return stored;
+}
+
+/** The columns that a patch changes, with their new values. */
+function mergeRow(resource: Resource, stored: Row, patch: Row): Row {
+  const changed: Row = {};
+  for (const [name, value] of Object.entries(patch)) {
+    const isObject = fieldOf(resource, name).kind === 'json';
+    const next = isObject && value !== null ? mergePatch(stored[name], value) : value;
+    if (!isSame(fieldOf(resource, name), stored[name], next)) changed[name] = next;
+  }
+  return changed;
+}
+
+function isSame(field: Field, stored: unknown, next: unknown): boolean {
+  if (stored instanceof Date) return stored.getTime() === Date.parse(String(next));
+  if (field.kind === 'json' || field.kind === 'list')
+    return JSON.stringify(stored) === JSON.stringify(next);
+  return stored === next;
+}
+
+/** Throws 422 for a reference to what is not there, or not there for the caller. */
+async function requireReferences(work: Work, resource: Resource, values: Row): Promise<void> {
+  const asked = resource.references.filter(
+    ({ name }) => name !== 'account_id' && values[name] !== undefined && values[name] !== null,
+  );
+  if (asked.length === 0) return;
+  const checks = asked.map(({ table, key, name, isEvidence }, index) => {
+    const alive = isEvidence ? sql`and deleted_at is null` : sql``;
+    return sql`exists (select from ${table} where ${key.column} = ${values[name]} ${alive})
+      as ${sql.identifier(String(index))}`;
+  });
+  const [found] = await run(work.client, sql`select ${sql.join(checks, sql`, `)}`);
+  const errors = asked
+    .filter((_reference, index) => found![String(index)] !== true)
+    .map(({ name }) => ({
+      in: 'body' as const,
+      pointer: `/${name}`,
+      detail: 'refers to nothing that exists',
+    }));
+  if (errors.length === 0) return;
+  const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
+  throw new Problem('unprocessable', detail, { errors });
+}
+
+function fieldOf(resource: Resource, name: string): Field {
+  const field = resource.fields.get(name);
+  if (!field)
+    throw fieldProblem('invalid_request', 'body', `/${name}`, 'is not a field that is known here');
+  return field;
+}
+
+function parameter(field: Field, value: unknown): SQL {
+  if (field.kind === 'json')
+    return value === null ? sql`null` : sql`${JSON.stringify(value)}::jsonb`;
+  if (field.kind === 'list') {
+    return field.column.getSQLType().startsWith('text')
+      ? sql`${sql.param(value)}::text[]`
+      : sql`${sql.param(value)}::bigint[]`;
+  }
+  return sql`${value}`;
+}
