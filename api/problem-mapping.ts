@@ -2,7 +2,10 @@
  * Makes a `Problem` of whatever was thrown while a request was served: by our own code, by Fastify (schemas, body
  * parsing, routing), or by the database. What it does not recognise is an internal error.
  */
+import { getTableColumns, getTableName, is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
 import type { FastifyError, FastifySchemaValidationError } from 'fastify';
+import * as schema from '../db/schema.ts';
 import {
   Problem,
   PROBLEMS,
@@ -12,6 +15,12 @@ import {
   type RequestPart,
 } from './problem.ts';
 
+/** Names of columns by table. */
+const COLUMNS: ReadonlyMap<string, readonly string[]> = new Map(
+  (Object.values(schema) as unknown[])
+    .filter((value): value is PgTable => is(value, PgTable))
+    .map((table) => [getTableName(table), Object.keys(getTableColumns(table))]),
+);
 /** Causes of causes that are looked through for a database error. */
 const CAUSE_DEPTH_MAX = 5;
 
@@ -171,10 +180,26 @@ function findDatabaseError(error: unknown): DatabaseError | null {
   return null;
 }
 
-// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in …
-function ofKey(code: ProblemCode, { detail }: DatabaseError, why: string): Problem {
-  const columns = /^Key \(([^)]*)\)=/.exec(detail ?? '')?.[1]?.split(', ') ?? [];
+// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in … Under row-level
+// security it keeps that to itself, and then the name of the key tells: table_column_column_key.
+function ofKey(code: ProblemCode, found: DatabaseError, why: string): Problem {
+  const told = /^Key \(([^)]*)\)=/.exec(found.detail ?? '')?.[1]?.split(', ');
+  const columns = told ?? columnsInName(found);
   const fields = columns.filter((column) => column !== 'customer_id');
   const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
   return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
+}
+
+function columnsInName({ table = '', constraint = '' }: DatabaseError): string[] {
+  if (!constraint.startsWith(`${table}_`)) return [];
+  let rest = constraint.slice(table.length + 1).replace(/_?(key|fkey|excl)\d*$/, '');
+  const known = [...(COLUMNS.get(table) ?? [])].sort((a, b) => b.length - a.length);
+  const columns: string[] = [];
+  while (rest !== '') {
+    const next = known.find((column) => rest === column || rest.startsWith(`${column}_`));
+    if (next === undefined) return columns;
+    columns.push(next);
+    rest = rest.slice(next.length + 1);
+  }
+  return columns;
 }

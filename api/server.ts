@@ -13,6 +13,7 @@ import Fastify, {
 } from 'fastify';
 import type pg from 'pg';
 import { addActivityRoutes } from './activity-feed.ts';
+import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
@@ -30,6 +31,7 @@ import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
 import { addDocumentation, installOpenApi } from './openapi.ts';
+import { addApprovalRoutes } from './people/approval.ts';
 import { createCursors } from './pagination.ts';
 import { convertValues } from './query-values.ts';
 import { FILTER_SCHEMAS } from './resources/filters.ts';
@@ -147,6 +149,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
   for (const resource of CATALOG.values()) addResourceRoutes(app, context, resource);
+  addApprovalRoutes(app, context, CATALOG.get('user')!);
+  addAuditRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
   for (const plugin of options.plugins ?? []) await app.register(plugin);
   await addDocumentation(app);

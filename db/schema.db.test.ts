@@ -49,7 +49,8 @@ function relationsInCode(exports: Record<string, unknown>): Relations {
       relations[name] = {};
       for (const column of columns) {
         relations[name][column.name] = {
-          type: column.getSQLType(),
+          // Drizzle puts a space into numeric(14, 2).
+          type: column.getSQLType().replace(', ', ','),
           notNull: column.notNull || keys.has(column.name),
           filledIn:
             column.hasDefault ||

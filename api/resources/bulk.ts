@@ -18,12 +18,14 @@ export const BULK_ITEMS_MAX = 1_000;
 export const BULK_BYTES_MAX = 4_194_304;
 
 /** The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer. */
-export const BulkBody = closed({
-  items: Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
+export function bulkBodyOf({ createSchema }: Resource) {
+  const examples = (createSchema as { examples?: Row[] }).examples ?? [];
+  const items = Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
     minItems: 1,
     maxItems: BULK_ITEMS_MAX,
-  }),
-});
+  });
+  return closed({ items }, { examples: examples.map((example) => ({ items: [example] })) });
+}
 
 export const BulkResult = Type.Object({
   created: Type.Integer(),

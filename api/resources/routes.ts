@@ -19,7 +19,7 @@ import {
   readCondition,
   writeCondition,
 } from '../schemas.ts';
-import { BulkBody, bulkLimits, BulkResult, createRows } from './bulk.ts';
+import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
 import type { Row } from './define.ts';
 import {
   filterId,
@@ -47,7 +47,7 @@ export function addResourceRoutes(
   addGet(app, context, resource);
   if (resource.canCreate) addCreate(app, context, resource);
   if (resource.canCreate) addBulk(app, context, resource);
-  if (resource.canWrite) addPatch(app, context, resource);
+  if (resource.canChange) addPatch(app, context, resource);
   if (resource.canDelete) addDelete(app, context, resource);
 }
 
@@ -180,7 +180,7 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
     description:
       'Each item is answered for itself; those that are refused do not hold up the others.',
     headers: idempotencyHeaders,
-    body: BulkBody,
+    body: bulkBodyOf(resource),
     response: { 200: BulkResult, ...guardedProblems, ...problems(413, 415, 422) },
   };
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
