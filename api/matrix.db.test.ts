@@ -2,7 +2,7 @@
  * Every route × everyone who must not: generated from the server's own table of routes, so that a route that was added
  * is tried, and one of which no foreign row is known fails. In every text of the other tenant stands a canary.
  */
-import pg from 'pg';
+import type pg from 'pg';
 import type { RouteOptions } from 'fastify';
 import t from 'tap';
 import { RowMaker, type TestValues } from '../db/test-rows.ts';

@@ -37,6 +37,7 @@ import { convertValues } from './query-values.ts';
 import { FILTER_SCHEMAS } from './resources/filters.ts';
 import { addResourceRoutes } from './resources/routes.ts';
 import { ProblemSchema } from './schemas.ts';
+import { addSearchRoutes } from './search.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addTelematicAlertRoutes } from './telematic-alerts/routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
@@ -151,6 +152,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   for (const resource of CATALOG.values()) addResourceRoutes(app, context, resource);
   addApprovalRoutes(app, context, CATALOG.get('user')!);
   addAuditRoutes(app, context);
+  addSearchRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
   for (const plugin of options.plugins ?? []) await app.register(plugin);
   await addDocumentation(app);
