@@ -1,5 +1,17 @@
 /** Fixes and metrics, and what ingestion keeps besides them. */
-import { boolean, doublePrecision, integer, jsonb, pgTable, pgView, primaryKey, real, smallint, text, uuid } from 'drizzle-orm/pg-core';
+import {
+  boolean,
+  doublePrecision,
+  integer,
+  jsonb,
+  pgTable,
+  pgView,
+  primaryKey,
+  real,
+  smallint,
+  text,
+  uuid,
+} from 'drizzle-orm/pg-core';
 import { bytea, id, identity, instant, instantNow, nameText } from './columns.ts';
 
 const gpsLocationColumns = () => ({
