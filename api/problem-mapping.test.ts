@@ -18,6 +18,12 @@ t.test('errors of the database', (t) => {
     ],
     ['taken, nothing told', failed('23505'), 409, []],
     [
+      'overlapping',
+      failed('23P01', key('equipment_id, tstzrange(from, to)', 'conflicts with existing key')),
+      409,
+      [],
+    ],
+    [
       'no such',
       failed('23503', key('customer_id, account_id', 'is not present in table "account".')),
       422,
