@@ -34,6 +34,7 @@ import { addDocumentation, installOpenApi } from './openapi.ts';
 import { addApprovalRoutes } from './people/approval.ts';
 import { createCursors } from './pagination.ts';
 import { convertValues } from './query-values.ts';
+import { addExportRoute, ExportSlots } from './resources/export.ts';
 import { FILTER_SCHEMAS } from './resources/filters.ts';
 import { addResourceRoutes } from './resources/routes.ts';
 import { ProblemSchema } from './schemas.ts';
@@ -149,7 +150,11 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addDeviceRoutes(app, context, rateLimits);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
-  for (const resource of CATALOG.values()) addResourceRoutes(app, context, resource);
+  const exportSlots = new ExportSlots();
+  for (const resource of CATALOG.values()) {
+    addResourceRoutes(app, context, resource);
+    addExportRoute(app, context, resource, exportSlots);
+  }
   addApprovalRoutes(app, context, CATALOG.get('user')!);
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);
