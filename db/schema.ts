@@ -6,6 +6,7 @@
  * `YYYY-MM-DD`, `numeric` as number, `bytea` as Buffer, `jsonb` parsed.
  */
 export * from './schema/agreements.ts';
+export * from './schema/attachment-content.ts';
 export * from './schema/attachments.ts';
 export * from './schema/billing.ts';
 export * from './schema/equipment.ts';
