@@ -43,6 +43,7 @@ const WHOLE_TENANT = new Set([
   'facility_lookup',
   'tag_lookup',
   'ten_quick_link',
+  'equipment_addon',
   'equipment_type_lookup',
   'service_issues_lookup',
   'vmrs_lookup',
@@ -58,6 +59,7 @@ function idFor(url: string, whose: Owned): string | number | undefined {
     'telematic-alerts': [seed.foreign.alertIds[0], seed.mine.alertIds[1]],
     'iot-devices': [seed.foreign.iotDeviceIds[0], seed.mine.iotDeviceIds[1]],
     'gateway-tokens': [seed.foreign.gatewayTokenId, seed.mine.gatewayTokenId],
+    attachments: [seed.foreign.attachmentIds[0], seed.mine.attachmentIds[1]],
     equipment: [seed.foreign.equipmentIds[0], seed.mine.equipmentIds[1]],
   };
   const path = /^\/v1\/([^/]+)\/:id/.exec(url)?.[1] ?? '';
@@ -75,10 +77,23 @@ const BODIES: Record<string, object> = {
   'POST /v1/users/:id/reject': { reason: 'taken over' },
 };
 
+const UPLOAD = {
+  headers: { 'content-type': 'multipart/form-data; boundary=edge' },
+  payload:
+    '--edge\r\ncontent-disposition: form-data; name="file"; filename="a.txt"\r\ncontent-type: text/plain\r\n\r\n' +
+    'taken over\r\n--edge--\r\n',
+};
+
 const guarded = app.routeTable.filter(({ config }) => config?.permission !== undefined);
 const methodOf = ({ method }: RouteOptions) => String(method) as 'GET';
 const nameOf = (route: RouteOptions) => `${methodOf(route)} ${route.url}`;
-const withIds = guarded.filter(({ url }) => /\/:id(\/|$)/.test(url));
+/** Rows that are shipped are everyone's. */
+const isShipped = (url: string) =>
+  [...CATALOG.values()].some(
+    ({ path, hasCustomer, name }) =>
+      url.startsWith(`/v1/${path}/`) && !hasCustomer && !['customer', 'account'].includes(name),
+  );
+const withIds = guarded.filter(({ url }) => /\/:id(\/|$)/.test(url) && !isShipped(url));
 
 function requestFor(route: RouteOptions, whose: Owned) {
   const id = idFor(route.url, whose);
@@ -87,6 +102,8 @@ function requestFor(route: RouteOptions, whose: Owned) {
     .replace(':id', encodeURIComponent(String(id)))
     .replace(':command_id', String(seed.foreign.commandIds[0]));
   const method = methodOf(route);
+  if (method === ('POST' as string) && url.endsWith('/attachments'))
+    return { method, url, ...UPLOAD };
   const hasBody = ['POST', 'PUT', 'PATCH'].includes(method);
   const payload = hasBody ? (BODIES[nameOf(route)] ?? {}) : undefined;
   return { method, url, headers: { 'if-match': '*' }, ...(payload && { payload }) };
@@ -134,38 +151,64 @@ t.test('rows of another account are not there', async (t) => {
     const path = /^\/v1\/([^/]+)/.exec(route.url)![1];
     const resource = [...CATALOG.values()].find((one) => one.path === path);
     if (path === 'gateway-tokens' || (resource && WHOLE_TENANT.has(resource.name))) continue;
-    if (resource && !resource.hasCustomer && resource.name !== 'account') continue;
     const { status, text } = await portal.as('held', requestFor(route, 'south'));
     if (status !== 404) wrong.push(`${nameOf(route)}: ${status} ${text}`);
   }
   t.same(wrong, []);
 });
 
-t.test('no list shows what is another tenant’s or another account’s', async (t) => {
-  const lists = guarded.filter(
-    ({ url }) => methodOf({ method: 'GET', url } as RouteOptions) && !url.includes(':'),
-  );
+/** Devices on the shelf are seen by the whole tenant, and views of a list by their owner alone. */
+const LISTS_APART = new Set(['/v1/iot-devices', '/v1/column-preferences']);
+
+t.test('no list and no export shows what is another tenant’s or another account’s', async (t) => {
+  const lists = guarded.filter((route) => methodOf(route) === 'GET' && !route.url.includes(':'));
   const wrong: string[] = [];
   let shown = 0;
-  for (const route of lists.filter((one) => methodOf(one) === 'GET')) {
-    const resource = [...CATALOG.values()].find(({ path }) => route.url === `/v1/${path}`);
+  for (const { url } of lists) {
+    const path = url.replace(/^\/v1\//, '').replace(/\/export$/, '');
+    const resource = [...CATALOG.values()].find((one) => one.path === path);
+    const query = url.endsWith('/export') ? 'format=csv' : 'limit=500';
+    const asked = resource
+      ? `${url}?${query}${resource.isEvidence ? '&deleted=include' : ''}`
+      : url;
     for (const who of ['admin', 'held'] as const) {
       // `as` refuses any answer with the canary in it.
-      const url = `${route.url}${resource?.isEvidence ? '?limit=500&deleted=include' : resource ? '?limit=500' : ''}`;
-      const { status, text } = await portal.as(who, { url });
-      if (status !== 200 && resource) wrong.push(`${route.url} by ${who}: ${status} ${text}`);
+      const { status, text } = await portal.as(who, { url: asked });
+      if (status !== 200 && resource) wrong.push(`${asked} by ${who}: ${status} ${text}`);
       const isOthers = text.includes(OTHER_ACCOUNT);
       if (isOthers) shown += 1;
-      if (who === 'held' && isOthers && !(resource && WHOLE_TENANT.has(resource.name))) {
-        wrong.push(`${route.url} shows ${who} another account: ${text.slice(0, 300)}`);
-      }
-      if (who === 'admin' && resource?.hasCustomer && !text.includes(`"${resource.key.name}"`)) {
-        wrong.push(`${route.url} shows admin nothing`);
-      }
+      const isWhole =
+        LISTS_APART.has(`/v1/${path}`) || (resource && WHOLE_TENANT.has(resource.name));
+      if (who === 'held' && isOthers && !isWhole)
+        wrong.push(`${url} shows another account: ${text.slice(0, 300)}`);
+      const isEmpty = !text.includes(`"${resource?.key.name}"`) && !text.includes('\r\n');
+      if (who === 'admin' && resource?.hasCustomer && !isWhole && isEmpty)
+        wrong.push(`${url} shows admin nothing`);
     }
   }
   t.same(wrong, []);
-  t.ok(shown > 20, `${shown} lists have rows of the other account`);
+  t.ok(shown > 60, `${shown} lists have rows of the other account`);
+});
+
+t.test('no search finds what is another’s', async (t) => {
+  for (const who of ['admin', 'held'] as const) {
+    const { text } = await portal.as(who, { url: `/v1/search?q=${CANARY}&limit=50` });
+    t.same(JSON.parse(text), { data: [] }, who);
+  }
+  const types = (text: string) =>
+    new Set((JSON.parse(text) as { data: { type: string }[] }).data.map(({ type }) => type));
+  const own = await portal.as('foreign', {
+    url: `/v1/search?q=${CANARY}&limit=50`,
+  });
+  t.ok(types(own.text).size >= 6, `its owner finds ${[...types(own.text)].join(', ')}`);
+  const held = await portal.as('held', { url: `/v1/search?q=${OTHER_ACCOUNT}&limit=50` });
+  t.same(
+    [...types(held.text)].filter((type) => type !== 'user'),
+    [],
+    'nor what is of another account',
+  );
+  const admin = await portal.as('admin', { url: `/v1/search?q=${OTHER_ACCOUNT}&limit=50` });
+  t.ok(types(admin.text).size >= 5);
 });
 
 t.test('a cursor of another tenant is refused', async (t) => {

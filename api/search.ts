@@ -80,12 +80,13 @@ export function addSearchRoutes(app: FastifyInstance, context: ApiContext): void
     .withTypeProvider<TypeBoxTypeProvider>()
     .get('/v1/search', { config: { permission: 'signed_in' }, schema }, async (request) => {
       const { q, limit = SEARCH_ROWS_DEFAULT } = request.query;
-      const { tenant, permissions } = principalOf(request);
+      const principal = principalOf(request);
+      const { permissions } = principal;
       const types = readTypes(request.query.types).filter((type) =>
         permissions.has(SEARCH_TYPES[type]),
       );
       if (types.length === 0) return { data: [] };
-      const data = await readAsTenant<FoundRow>(context.pool, tenant, {
+      const data = await readAsTenant<FoundRow>(context.pool, principal, {
         text: 'select * from global_search($1, $2::text[], $3::integer)',
         values: [q, types, limit],
       });

@@ -15,6 +15,12 @@ export interface Tenant {
   readonly accountIds: readonly number[] | null;
 }
 
+/** Who reads; some rows are shown to one user alone. `userId` null: the system. A `Principal` is one. */
+export interface Reader {
+  readonly tenant: Tenant;
+  readonly userId: number | null;
+}
+
 /** By whom and for which request something is written, for the audit trail; left out, the system wrote it. */
 export interface Actor {
   readonly userId: number;
@@ -62,18 +68,19 @@ export async function withTenant<T>(
 }
 
 /**
- * Reads one statement as `tenant`, in a transaction of its own that cannot write: the whole of it is one round trip,
+ * Reads one statement as `reader`, in a transaction of its own that cannot write: the whole of it is one round trip,
  * where `withTenant` takes three. `values` are in the form `pg` takes them.
  */
 export async function readAsTenant<Row>(
   pool: pg.Pool,
-  tenant: Tenant,
+  { tenant, userId }: Reader,
   { text, values }: { readonly text: string; readonly values: readonly unknown[] },
 ): Promise<Row[]> {
   const { customerId, accounts } = settingsOf(tenant);
+  assert(userId === null || isId(userId), 'userId is a positive integer');
   const pipeline = new Pipeline();
   pipeline.query('tenant_begin', 'begin read only');
-  pipeline.query('tenant_settings', SETTINGS, [customerId, accounts]);
+  pipeline.query('tenant_settings', SETTINGS, [customerId, accounts, String(userId ?? '')]);
   const answer = pipeline.query<Row>('', text, values);
   pipeline.query('tenant_commit', 'commit');
   const client = await pool.connect();
@@ -87,7 +94,8 @@ export async function readAsTenant<Row>(
   }
 }
 
-const SETTINGS = `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true)`;
+const SETTINGS = `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true),
+  set_config('app.user_id', $3, true)`;
 
 function settingsOf({ customerId, accountIds }: Tenant): { customerId: string; accounts: string } {
   assert(isId(customerId), 'customerId is a positive integer');

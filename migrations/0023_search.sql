@@ -100,3 +100,23 @@ $$;
 revoke execute on function global_search from public;
 grant execute on function global_search to milepost_api;
 call step_over_tenants('global_search(text, text[], integer)');
+
+-- Lists whose columns people arrange: every resource of the API, by its table.
+insert into column_preference_table_name (table_name) values
+  ('account'), ('alert_category_lookup'), ('alert_recipients'), ('alert_templates'), ('alert_type_lookup'),
+  ('column_preference_table_name'), ('column_preferences'), ('communication_log'), ('contract_type_lookup'),
+  ('country_lookup'), ('coverage_type_master'), ('currency_lookup'), ('customer'), ('delivery_method_lookup'),
+  ('document_type_master'), ('dot_inspection'), ('dot_inspection_violation'), ('engine_type_master'), ('equipment'),
+  ('equipment_addon'), ('equipment_assignment'), ('equipment_has_addon'), ('equipment_has_iot_device'),
+  ('equipment_load_detail'), ('equipment_permit'), ('equipment_reading'), ('equipment_type_allocation'),
+  ('equipment_type_lookup'), ('ers'), ('ers_parts_used'), ('facility_lookup'), ('fuel_type_master'),
+  ('geofence_alert_config'), ('geofence_event_type_lookup'), ('invoice'), ('invoice_equipment'), ('invoice_items'),
+  ('iot_device_vendor_lookup'), ('master_agreement'), ('oem_lookup'), ('oem_make_model_lookup'), ('payment'),
+  ('payment_invoice'), ('pm_parts_used'), ('preventive_maintenance_event'), ('preventive_maintenance_schedule'),
+  ('schedule_agreement'), ('schedule_agreement_line_item'), ('service_frequency_master'), ('service_issues_lookup'),
+  ('service_request'), ('service_request_location'), ('service_urgency_lookup'), ('service_urgency_type_lookup'),
+  ('simple_field_lookup'), ('tag_lookup'), ('ten_quick_link'), ('tire_size_lookup'), ('transporter_vehicle_mapping'),
+  ('uom_lookup'), ('usage_type_master'), ('user'), ('user_metric_lookup'), ('user_role'),
+  ('vehicle_basic_information_hdr'), ('vehicle_basic_information_itm'), ('vehicle_documents'),
+  ('vehicle_driver_mapping'), ('vehicle_maintenance_service_history'), ('vehicle_ownership_details'),
+  ('vehicle_special_permit'), ('vehicle_type_master'), ('vmrs_lookup'), ('workorder'), ('workorder_vmrs');

@@ -15,7 +15,6 @@ import { inWork } from '../resources/routes.ts';
 import { lockRow, updateRow, type Work } from '../resources/store.ts';
 import { closed, guardedProblems, Id, problems, Text, writeCondition } from '../schemas.ts';
 
-
 type Status = 'pending_approval' | 'active' | 'rejected' | 'disabled';
 
 interface Step {

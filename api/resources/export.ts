@@ -123,13 +123,13 @@ export function addExportRoute(
   app.get(`/v1/${path}/export`, options, (request, reply) => {
     const query = request.query as ListRequest & { format: Format };
     const select = readList(resource, query);
-    const { tenant } = principalOf(request);
-    const release = slots.take(tenant.customerId);
+    const principal = principalOf(request);
+    const release = slots.take(principal.tenant.customerId);
     const stream = writeList(
       query.format,
       resource,
       select,
-      pagesOf(context.pool, tenant, resource, select),
+      pagesOf(context.pool, principal, resource, select),
     );
     stream.once('close', release);
     const day = new Date(context.now()).toISOString().slice(0, 10);

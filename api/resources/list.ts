@@ -4,7 +4,7 @@
  */
 import type pg from 'pg';
 import { Type } from 'typebox';
-import { readAsTenant, type Tenant } from '../../db/tenancy.ts';
+import { readAsTenant, type Reader } from '../../db/tenancy.ts';
 import type { Position } from '../pagination.ts';
 import { closed, oneOf } from '../schemas.ts';
 import type { Row } from './define.ts';
@@ -88,14 +88,14 @@ export function positionOf(sort: readonly SortKey[], row: Row): Position {
  */
 export async function* pagesOf(
   pool: pg.Pool,
-  tenant: Tenant,
+  reader: Reader,
   resource: Resource,
   select: ListSelect,
 ): AsyncGenerator<Row[]> {
   let after: Position | null = null;
   for (;;) {
     const page = toStatement(selectPage(resource, { ...select, after, rowsMax: EXPORT_PAGE_ROWS }));
-    const rows: Row[] = await readAsTenant<Row>(pool, tenant, page);
+    const rows: Row[] = await readAsTenant<Row>(pool, reader, page);
     if (rows.length > 0) yield rows;
     if (rows.length < EXPORT_PAGE_ROWS) return;
     after = positionOf(select.sort, rows.at(-1)!);

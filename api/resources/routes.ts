@@ -63,7 +63,7 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
       const list = openList(context, request, resource.name);
       const { after, rowsMax } = list;
       const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
-      const rows = await readAsTenant<Row>(context.pool, principalOf(request).tenant, statement);
+      const rows = await readAsTenant<Row>(context.pool, principalOf(request), statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
       return list.page(rows, (row) => positionOf(select.sort, row));
@@ -86,7 +86,7 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
     { config: { permission: resource.read }, schema },
     async (request, reply) => {
       const statement = toStatement(selectRow(resource, keyOf(request), { lock: false }));
-      const [row] = await readAsTenant<Row>(context.pool, principalOf(request).tenant, statement);
+      const [row] = await readAsTenant<Row>(context.pool, principalOf(request), statement);
       if (!row) throw notFound(resource.noun);
       if (!resource.isVersioned) return row;
       const version = row['version'] as number;
