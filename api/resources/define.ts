@@ -44,6 +44,10 @@ export interface ResourceDeclaration {
   readonly right: Right;
   /** False: the rows are shipped, or are written by rules alone. */
   readonly writable?: boolean;
+  /** False: rows are made by a route of their own, or not at all by callers; they are changed and deleted as others. */
+  readonly creatable?: boolean;
+  /** False: rows are never deleted by callers. */
+  readonly deletable?: boolean;
   /** The column that a path names a row by; the primary key when left out. */
   readonly key?: string;
   /** Columns that are given when a row is made and never changed. */

@@ -35,6 +35,8 @@ export interface Resource {
   readonly writable: ReadonlySet<string>;
   readonly references: readonly Reference[];
   readonly canWrite: boolean;
+  readonly canCreate: boolean;
+  readonly canDelete: boolean;
   /** Rows have a version, which is their entity tag. */
   readonly isVersioned: boolean;
   /** Rows are marked as deleted and never removed. */
@@ -109,6 +111,8 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     writable,
     references: referencesOf(declaration, name, all),
     canWrite,
+    canCreate: canWrite && (declaration.creatable ?? true),
+    canDelete: canWrite && (declaration.deletable ?? true),
     isVersioned: all.has('version'),
     isEvidence: all.has('deleted_at'),
     hasAccount: all.has('account_id') && name !== 'account',

@@ -44,11 +44,10 @@ export function addResourceRoutes(
 ): void {
   addList(app, context, resource);
   addGet(app, context, resource);
-  if (!resource.canWrite) return;
-  addCreate(app, context, resource);
-  addBulk(app, context, resource);
-  addPatch(app, context, resource);
-  addDelete(app, context, resource);
+  if (resource.canCreate) addCreate(app, context, resource);
+  if (resource.canCreate) addBulk(app, context, resource);
+  if (resource.canWrite) addPatch(app, context, resource);
+  if (resource.canDelete) addDelete(app, context, resource);
 }
 
 /** What a list takes: `filter`, `sort`, `fields`, and pages. */
