@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type pg from 'pg';
+import { Pipeline } from './pipeline.ts';
 import * as schema from './schema.ts';
 
 /** Whose rows are seen. `accountIds` null is every account of the tenant; an empty list only rows without account. */
@@ -60,14 +61,47 @@ export async function withTenant<T>(
   }
 }
 
-const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+/**
+ * Reads one statement as `tenant`, in a transaction of its own that cannot write: the whole of it is one round trip,
+ * where `withTenant` takes three. `values` are in the form `pg` takes them.
+ */
+export async function readAsTenant<Row>(
+  pool: pg.Pool,
+  tenant: Tenant,
+  { text, values }: { readonly text: string; readonly values: readonly unknown[] },
+): Promise<Row[]> {
+  const { customerId, accounts } = settingsOf(tenant);
+  const pipeline = new Pipeline();
+  pipeline.query('tenant_begin', 'begin read only');
+  pipeline.query('tenant_settings', SETTINGS, [customerId, accounts]);
+  const answer = pipeline.query<Row>('', text, values);
+  pipeline.query('tenant_commit', 'commit');
+  const client = await pool.connect();
+  try {
+    await pipeline.run(client);
+    client.release();
+    return answer.rows;
+  } catch (error) {
+    client.release(await rollbackFailed(client, error));
+    throw error;
+  }
+}
 
-// One simple query: BEGIN and the settings share a round trip. Only checked integers and a UUID are written into it.
-function openingSql({ customerId, accountIds }: Tenant, actor: Actor | null): string {
+const SETTINGS = `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true)`;
+
+function settingsOf({ customerId, accountIds }: Tenant): { customerId: string; accounts: string } {
   assert(isId(customerId), 'customerId is a positive integer');
   assert(accountIds === null || accountIds.length <= TENANT_ACCOUNT_IDS_MAX, 'too many accounts');
   assert(accountIds === null || accountIds.every(isId), 'accountIds are positive integers');
   const accounts = accountIds === null ? '' : `{${accountIds.join(',')}}`;
+  return { customerId: String(customerId), accounts };
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+// One simple query: BEGIN and the settings share a round trip. Only checked integers and a UUID are written into it.
+function openingSql(tenant: Tenant, actor: Actor | null): string {
+  const { customerId, accounts } = settingsOf(tenant);
   assert(actor === null || (isId(actor.userId) && UUID.test(actor.requestId)), 'an actor of ids');
   const who = actor
     ? `, set_config('app.user_id', '${actor.userId}', true), set_config('app.request_id', '${actor.requestId}', true)`

@@ -21,8 +21,8 @@ import { writeDeviceEvents, writeDeviceFeed } from './device-events.ts';
 import { encodeEvents, eventKey, EVENT_COLUMNS, storedEvents, type FeedRows } from './events.ts';
 import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
-import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
-import { Pipeline, type Answer } from './pipeline.ts';
+import { boolArray, float4Array, float8Array, int8Array, textArray } from '../db/pg-arrays.ts';
+import { Pipeline, type Answer } from '../db/pipeline.ts';
 import { writeLateFixes, writeVisits } from './visits.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */

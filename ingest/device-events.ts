@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import { EVENT_DETAIL_BYTES_MAX, type DecodedEvent } from './decode/decoded.ts';
 import { storedEvents, type FeedEvent, type FeedRows, type StoredEvent } from './events.ts';
-import type { Pipeline } from './pipeline.ts';
+import type { Pipeline } from '../db/pipeline.ts';
 import type { RegisteredDevice } from './registry.ts';
 
 /** One event with the device that it speaks of. */

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import type { EngineEvent } from '../engine/types.ts';
 import type { Batch } from './batch.ts';
 import { CopyWriter, textBytesMax } from './copy-encode.ts';
-import type { Answer, Pipeline } from './pipeline.ts';
+import type { Answer, Pipeline } from '../db/pipeline.ts';
 
 /** A row of the feed: what the engine concluded, or what a device said of itself. */
 export interface FeedEvent extends Omit<EngineEvent, 'type' | 'cause'> {

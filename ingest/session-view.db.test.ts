@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import t from 'tap';
 import { connectTestClient, createTestDatabase } from '../db/test-database.ts';
-import { Pipeline } from './pipeline.ts';
+import { Pipeline } from '../db/pipeline.ts';
 import { nameSession, openSessionView } from './session-view.ts';
 
 const GOING_ON = new AbortController().signal;

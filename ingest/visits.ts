@@ -7,8 +7,8 @@
  * the reviser too, so neither waits for the other for ever.
  */
 import type { EngineEvent, Evaluation } from '../engine/types.ts';
-import { float8Array, int8Array, textArray } from './pg-arrays.ts';
-import type { Pipeline } from './pipeline.ts';
+import { float8Array, int8Array, textArray } from '../db/pg-arrays.ts';
+import type { Pipeline } from '../db/pipeline.ts';
 
 const ASK_AGAIN = `
   on conflict (equipment_has_iot_device_id) do update set

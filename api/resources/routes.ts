@@ -1,6 +1,7 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
+import { readAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { principalOf } from '../guard.ts';
@@ -29,9 +30,9 @@ import {
   type FilterQuery,
 } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
-import { positionName, selectPage, selectRow } from './query.ts';
+import { positionName, selectPage, selectRow, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
-import { createRow, deleteRow, patchRow, run, type Work } from './store.ts';
+import { createRow, deleteRow, patchRow, type Work } from './store.ts';
 
 /** Seconds that a client may keep a list that is shipped with the software. */
 const SHIPPED_AGE_S_MAX = 300;
@@ -115,9 +116,8 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
       };
       const list = openList(context, request, resource.name);
       const { after, rowsMax } = list;
-      const rows = await inTenant(context, request, (_db, client) =>
-        run(client, selectPage(resource, { ...select, after, rowsMax })),
-      );
+      const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
+      const rows = await readAsTenant<Row>(context.pool, principalOf(request).tenant, statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
       return list.page(rows, (row) =>
@@ -141,9 +141,8 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
     `/v1/${path}/:id`,
     { config: { permission: resource.read }, schema },
     async (request, reply) => {
-      const [row] = await inTenant(context, request, (_db, client) =>
-        run(client, selectRow(resource, keyOf(request), { lock: false })),
-      );
+      const statement = toStatement(selectRow(resource, keyOf(request), { lock: false }));
+      const [row] = await readAsTenant<Row>(context.pool, principalOf(request).tenant, statement);
       if (!row) throw notFound(resource.noun);
       if (!resource.isVersioned) return row;
       const version = row['version'] as number;

@@ -4,7 +4,7 @@
  */
 import pg from 'pg';
 import { CopyWriter, FIX_COLUMNS } from '../../ingest/copy-encode.ts';
-import { Pipeline } from '../../ingest/pipeline.ts';
+import { Pipeline } from '../../db/pipeline.ts';
 import type { TrackFix } from './track.ts';
 
 const FIELDS = 15;

@@ -1,6 +1,6 @@
 import type pg from 'pg';
 import t from 'tap';
-import { connectTestClient, createTestDatabase } from '../db/test-database.ts';
+import { connectTestClient, createTestDatabase } from './test-database.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from './pg-arrays.ts';
 import { Pipeline } from './pipeline.ts';
 

@@ -11,7 +11,7 @@
 import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import pg from 'pg';
-import { valueTypes } from '../db/pools.ts';
+import { valueTypes } from './pools.ts';
 
 /** Values of one statement; a Buffer is in PostgreSQL's binary format. */
 type Values = readonly unknown[];
