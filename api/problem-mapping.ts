@@ -2,7 +2,10 @@
  * Makes a `Problem` of whatever was thrown while a request was served: by our own code, by Fastify (schemas, body
  * parsing, routing), or by the database. What it does not recognise is an internal error.
  */
+import { getTableColumns, getTableName, is } from 'drizzle-orm';
+import { PgTable } from 'drizzle-orm/pg-core';
 import type { FastifyError, FastifySchemaValidationError } from 'fastify';
+import * as schema from '../db/schema.ts';
 import {
   Problem,
   PROBLEMS,
@@ -171,10 +174,40 @@ function findDatabaseError(error: unknown): DatabaseError | null {
   return null;
 }
 
-// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in …
-function ofKey(code: ProblemCode, { detail }: DatabaseError, why: string): Problem {
-  const columns = /^Key \(([^)]*)\)=/.exec(detail ?? '')?.[1]?.split(', ') ?? [];
-  const fields = columns.filter((column) => column !== 'customer_id');
+function ofKey(code: ProblemCode, found: DatabaseError, why: string): Problem {
+  const fields = keyColumns(found).filter((column) => column !== 'customer_id');
   const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
   return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
+}
+
+/** The columns of every table, by its name. */
+const COLUMNS: ReadonlyMap<string, readonly string[]> = new Map(
+  (Object.values(schema) as unknown[])
+    .filter((value): value is PgTable => is(value, PgTable))
+    .map((table) => [
+      getTableName(table),
+      Object.values(getTableColumns(table)).map(({ name }) => name),
+    ]),
+);
+
+// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in … Of a table with
+// row-level security it says nothing, for the other row may not be the caller's to see. Then the name of the key tells:
+// equipment_customer_id_unit_number_key.
+function keyColumns({ detail, table = '', constraint = '' }: DatabaseError): readonly string[] {
+  const told = /^Key \(([^)]*)\)=/.exec(detail ?? '')?.[1];
+  if (told !== undefined) return told.split(', ');
+  const joined = /^(\w+)_f?key\d*$/.exec(constraint)?.[1];
+  if (!joined?.startsWith(`${table}_`)) return [];
+  return columnsIn(joined.slice(table.length + 1), COLUMNS.get(table) ?? []) ?? [];
+}
+
+// Names of columns may hold each other's, so all ways to read the name are tried.
+function columnsIn(joined: string, columns: readonly string[]): string[] | null {
+  if (joined === '') return [];
+  for (const column of columns) {
+    if (joined !== column && !joined.startsWith(`${column}_`)) continue;
+    const others = columnsIn(joined.slice(column.length + 1), columns);
+    if (others) return [column, ...others];
+  }
+  return null;
 }
