@@ -1,5 +1,5 @@
 /** `GET /v1/activity-feed`: what happened, newest first. */
-import { and, desc, eq, getTableColumns, gte, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, getTableColumns, gte, isNull, lt, sql } from 'drizzle-orm';
 import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
@@ -92,11 +92,14 @@ export function addActivityRoutes(app: FastifyInstance, context: ApiContext): vo
         db
           .select({
             ...getTableColumns(feed),
+            // Null in the audit trail alone, which is shown elsewhere.
+            equipment_id: sql<number>`${feed.equipment_id}`.mapWith(feed.equipment_id),
             event_text: sql<string>`${feed.event_time}::text`,
           })
           .from(feed)
           .where(
             and(
+              isNull(feed.entity_type),
               only('equipment_id'),
               only('event_type'),
               only('geofence_id'),

@@ -15,6 +15,12 @@ import {
   type RequestPart,
 } from './problem.ts';
 
+/** Names of columns by table. */
+const COLUMNS: ReadonlyMap<string, readonly string[]> = new Map(
+  (Object.values(schema) as unknown[])
+    .filter((value): value is PgTable => is(value, PgTable))
+    .map((table) => [getTableName(table), Object.keys(getTableColumns(table))]),
+);
 /** Causes of causes that are looked through for a database error. */
 const CAUSE_DEPTH_MAX = 5;
 
@@ -174,40 +180,26 @@ function findDatabaseError(error: unknown): DatabaseError | null {
   return null;
 }
 
+// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in … Under row-level
+// security it keeps that to itself, and then the name of the key tells: table_column_column_key.
 function ofKey(code: ProblemCode, found: DatabaseError, why: string): Problem {
-  const fields = keyColumns(found).filter((column) => column !== 'customer_id');
+  const told = /^Key \(([^)]*)\)=/.exec(found.detail ?? '')?.[1]?.split(', ');
+  const columns = told ?? columnsInName(found);
+  const fields = columns.filter((column) => column !== 'customer_id');
   const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
   return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
 }
 
-/** The columns of every table, by its name. */
-const COLUMNS: ReadonlyMap<string, readonly string[]> = new Map(
-  (Object.values(schema) as unknown[])
-    .filter((value): value is PgTable => is(value, PgTable))
-    .map((table) => [
-      getTableName(table),
-      Object.values(getTableColumns(table)).map(({ name }) => name),
-    ]),
-);
-
-// PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in … Of a table with
-// row-level security it says nothing, for the other row may not be the caller's to see. Then the name of the key tells:
-// equipment_customer_id_unit_number_key.
-function keyColumns({ detail, table = '', constraint = '' }: DatabaseError): readonly string[] {
-  const told = /^Key \(([^)]*)\)=/.exec(detail ?? '')?.[1];
-  if (told !== undefined) return told.split(', ');
-  const joined = /^(\w+)_f?key\d*$/.exec(constraint)?.[1];
-  if (!joined?.startsWith(`${table}_`)) return [];
-  return columnsIn(joined.slice(table.length + 1), COLUMNS.get(table) ?? []) ?? [];
-}
-
-// Names of columns may hold each other's, so all ways to read the name are tried.
-function columnsIn(joined: string, columns: readonly string[]): string[] | null {
-  if (joined === '') return [];
-  for (const column of columns) {
-    if (joined !== column && !joined.startsWith(`${column}_`)) continue;
-    const others = columnsIn(joined.slice(column.length + 1), columns);
-    if (others) return [column, ...others];
+function columnsInName({ table = '', constraint = '' }: DatabaseError): string[] {
+  if (!constraint.startsWith(`${table}_`)) return [];
+  let rest = constraint.slice(table.length + 1).replace(/_?(key|fkey|excl)\d*$/, '');
+  const known = [...(COLUMNS.get(table) ?? [])].sort((a, b) => b.length - a.length);
+  const columns: string[] = [];
+  while (rest !== '') {
+    const next = known.find((column) => rest === column || rest.startsWith(`${column}_`));
+    if (next === undefined) return columns;
+    columns.push(next);
+    rest = rest.slice(next.length + 1);
   }
-  return null;
+  return columns;
 }

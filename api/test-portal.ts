@@ -23,7 +23,9 @@ export const PASSWORD = 'correct horse';
 /** The minute at which the clock of the portal under test stands: the database keeps no other times than near ones. */
 export const NOW_MS = Math.floor(Date.now() / 60_000) * 60_000;
 
-type Who = 'admin' | 'held' | 'bare' | 'foreign';
+const NAMES = { issuer: 'http://issuer.test/', audience: 'milepost' };
+
+export type Who = 'admin' | 'held' | 'bare' | 'foreign';
 
 export interface TestPortal {
   readonly app: FastifyInstance;
@@ -120,8 +122,7 @@ export async function startTestPortal(
   const owner = connect('owner');
   const apiPool = connect('milepost_api');
   const seed = await makeSeed(owner);
-  const names = { issuer: 'http://issuer.test/', audience: 'milepost' };
-  const issuer = await getTestIssuer(names);
+  const issuer = await getTestIssuer(NAMES);
   const principals = createPrincipals({ pool: apiPool });
   let authenticate: Authenticate | null = null;
   const app = await buildServer({
@@ -146,7 +147,7 @@ export async function startTestPortal(
   });
   const { port } = app.server.address() as AddressInfo;
   const jwksUrl = `http://127.0.0.1:${port}${DEMO_JWKS_PATH}`;
-  authenticate = createAuthenticate(createVerifier({ ...names, jwksUrl }), principals);
+  authenticate = createAuthenticate(createVerifier({ ...NAMES, jwksUrl }), principals);
   const tokens = new Map<Who, string>();
   for (const who of ['admin', 'held', 'bare', 'foreign'] as const) {
     tokens.set(who, (await issuer.issue(`test|${who}`)).access_token);
@@ -192,11 +193,29 @@ function getTestIssuer(names: { issuer: string; audience: string }): Promise<Loc
   return sharedIssuer;
 }
 
-async function createTestIssuer(names: { issuer: string; audience: string }): Promise<LocalIssuer> {
+let sharedKey: string | null = null;
+
+/** A token that was good two hours ago. */
+export async function issueExpired(subject: string): Promise<string> {
+  const past = await createTestIssuer(NAMES, () => Date.now() - 7_200_000);
+  return (await past.issue(subject)).access_token;
+}
+
+async function createTestIssuer(
+  names: { issuer: string; audience: string },
+  now: () => number = Date.now,
+): Promise<LocalIssuer> {
   const passwordHash = await hashPassword(PASSWORD);
   return createLocalIssuer({
     ...names,
-    storage: { load: () => Promise.resolve(null), save: () => Promise.resolve() },
+    now,
+    storage: {
+      load: () => Promise.resolve(sharedKey),
+      save: (pem) => {
+        sharedKey = pem;
+        return Promise.resolve();
+      },
+    },
     findUser: (email) =>
       email === 'admin@acme.test' ? { subject: 'test|admin', passwordHash } : null,
   });

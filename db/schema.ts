@@ -20,4 +20,5 @@ export * from './schema/roadside.ts';
 export * from './schema/service.ts';
 export * from './schema/system.ts';
 export * from './schema/telemetry.ts';
+export * from './schema/tenant-lists.ts';
 export * from './schema/vehicles.ts';

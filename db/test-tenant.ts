@@ -30,6 +30,7 @@ export async function seedTenant(client: pg.ClientBase, name: string): Promise<T
   const secondAccountId = await addAccount('2');
   const subject = `local|${name}`;
   await addPeople(client, customerId, name, subject);
+  await addLists(client, customerId, name);
   const equipmentIds: number[] = [];
   for (const accountId of [firstAccountId, secondAccountId, null]) {
     const unit = `${name}-${equipmentIds.length}`;
@@ -75,6 +76,34 @@ async function addPeople(
     `insert into alert_type_lookup
        (customer_id, alert_category_lookup_id, event_name, event_type, operation_type)
      select $1, min(alert_category_lookup_id), $2, 'metric', 'number' from alert_category_lookup`,
+    [customerId, name],
+  );
+}
+
+async function addLists(client: pg.ClientBase, customerId: number, name: string): Promise<void> {
+  await client.query(
+    `with type as (
+       insert into equipment_type_lookup (customer_id, equipment_type, equipment_name, equipment_class)
+       values ($1, $2, $2, 'trailer')
+     ), issue as (
+       insert into service_issues_lookup (customer_id, type_name) values ($1, $2)
+     ), code as (
+       insert into vmrs_lookup (customer_id, vmrs_code, vmrs_description) values ($1, '013', $2)
+     ), facility as (
+       insert into facility_lookup (customer_id, facility_code, facility_name) values ($1, $2, $2)
+     ), tag as (
+       insert into tag_lookup (customer_id, tag_name) values ($1, $2)
+     ), answer as (
+       insert into idempotency_key
+         (customer_id, user_id, idempotency_key, request_hash, response_status)
+       select customer_id, user_id, $2, sha256($2::text::bytea), 201
+       from "user" where customer_id = $1
+     )
+     insert into attachment
+       (customer_id, account_id, name, mime_type, url, storage_key, size_bytes, sha256)
+     select customer_id, account_id, $2, 'image/png', '/', $2 || account_number, 1, sha256($2::text::bytea)
+     from account where customer_id = $1
+     union all select $1, null, $2, 'image/png', '/', $2, 1, sha256($2::text::bytea)`,
     [customerId, name],
   );
 }

@@ -1,7 +1,7 @@
 /** The rights that routes ask for, and how they are read out of a role. Anything not granted is denied. */
 
 /** What a right is about, and what may be done with it, in the order it is shown. */
-const RIGHTS = {
+export const RIGHTS = {
   account: ['read', 'write'],
   activity_feed: ['read'],
   agreement: ['read', 'write'],
@@ -27,7 +27,7 @@ const RIGHTS = {
   service_request: ['read', 'write'],
   telematic_alert: ['read', 'write'],
   telematics: ['read'],
-  user: ['read', 'write'],
+  user: ['read', 'write', 'approve'],
   user_role: ['read', 'write'],
   vehicle: ['read', 'write'],
   workorder: ['read', 'write'],

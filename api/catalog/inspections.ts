@@ -1,3 +1,84 @@
+import { Type } from 'typebox';
+import { dotInspection, dotInspectionViolation } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { Name } from '../schemas.ts';
+import { Meter, place } from './service-fields.ts';
 
-export const inspectionsResources: readonly ResourceDeclaration[] = [];
+const inspections: ResourceDeclaration = {
+  table: dotInspection,
+  path: 'dot-inspections',
+  noun: 'DOT inspection',
+  nouns: 'DOT inspections',
+  tag: 'inspections',
+  right: 'dot_inspection',
+  derived: ['certified_at', 'certified_by_user_id', 'returned_at', 'closed_at'],
+  fixed: ['equipment_id'],
+  long: ['location_description', 'notes'],
+  fields: {
+    ...place,
+    inspection_level: Type.Integer({ minimum: 1, maximum: 8, description: 'CVSA level.' }),
+    report_number: Name,
+    odometer_m: Meter,
+  },
+  references: { driver_user_id: 'user', certified_by_user_id: 'user' },
+  example: {
+    account_id: 1,
+    equipment_id: 1,
+    schedule_agreement_id: 1,
+    inspection_kind: 'roadside',
+    inspection_level: 2,
+    report_number: 'NE0071244381',
+    decal_number: 'D-448120',
+    inspection_date: '2026-03-02',
+    inspection_result: 'fail',
+    expires_on: '2027-03-31',
+    inspector_name: 'Officer R. Dale',
+    inspector_qualification: 'CVSA Level I certified, badge 2214',
+    inspector_organisation: 'Nebraska State Patrol',
+    facility_lookup_id: 1,
+    location_description: 'Weigh station at mile 416, I-80 westbound.',
+    city: 'Waverly',
+    state_code: 'NE',
+    country_code: 'US',
+    latitude: 40.9101,
+    longitude: -96.5243,
+    odometer_m: 412_350_000,
+    driver_user_id: 1,
+    driver_name: 'Sam Whitfield',
+    status: 'open',
+    is_return_required: true,
+    return_due_on: '2026-03-17',
+    notes: 'Tractor passed; two violations on this trailer.',
+  },
+};
+
+const violations: ResourceDeclaration = {
+  table: dotInspectionViolation,
+  path: 'dot-inspection-violations',
+  noun: 'DOT inspection violation',
+  nouns: 'DOT inspection violations',
+  tag: 'inspections',
+  right: 'dot_inspection',
+  derived: ['corrected_at', 'certified_at', 'returned_at', 'closed_at'],
+  fixed: ['dot_inspection_id'],
+  long: ['violation_description', 'corrective_action'],
+  fields: { severity_weight: Type.Integer({ minimum: 1, maximum: 10 }) },
+  references: { assigned_to_user_id: 'user' },
+  example: {
+    dot_inspection_id: 1,
+    violation_code: '393.75(a)',
+    violation_description: 'Tyre with ply or belt material exposed.',
+    severity_level: 'major',
+    severity_weight: 8,
+    is_out_of_service: false,
+    unit_position: 'Axle 4, left outer',
+    citation_number: 'C-90217',
+    status: 'repair_scheduled',
+    assigned_to_user_id: 1,
+    workorder_id: 1,
+    corrective_action: 'Tyre is replaced under the work order.',
+    due_on: '2026-03-17',
+  },
+};
+
+export const inspectionsResources: readonly ResourceDeclaration[] = [inspections, violations];

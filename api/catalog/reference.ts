@@ -1,3 +1,186 @@
+import type { PgTable } from 'drizzle-orm/pg-core';
+import { Type } from 'typebox';
+import {
+  alertCategoryLookup,
+  alertTypeLookup,
+  contractTypeLookup,
+  countryLookup,
+  currencyLookup,
+  deliveryMethodLookup,
+  equipmentTypeLookup,
+  facilityLookup,
+  geofenceEventTypeLookup,
+  iotDeviceVendorLookup,
+  oemLookup,
+  oemMakeModelLookup,
+  serviceIssuesLookup,
+  serviceUrgencyLookup,
+  serviceUrgencyTypeLookup,
+  simpleFieldLookup,
+  tagLookup,
+  tireSizeLookup,
+  uomLookup,
+  userMetricLookup,
+  vmrsLookup,
+} from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { LatDeg, LonDeg, Name } from '../schemas.ts';
 
-export const referenceResources: readonly ResourceDeclaration[] = [];
+const lookup = { tag: 'lookup', right: 'lookup' } as const;
+
+/** A list that is shipped; its path follows from its name. */
+function shipped(table: PgTable, noun: string, nouns: string): ResourceDeclaration {
+  return { ...lookup, table, path: nouns.replaceAll(' ', '-'), noun, nouns, writable: false };
+}
+
+const world: readonly ResourceDeclaration[] = [
+  shipped(countryLookup, 'country', 'countries'),
+  shipped(currencyLookup, 'currency', 'currencies'),
+  shipped(uomLookup, 'unit', 'units'),
+  shipped(simpleFieldLookup, 'simple field', 'simple fields'),
+  shipped(userMetricLookup, 'user metric', 'user metrics'),
+  shipped(deliveryMethodLookup, 'delivery method', 'delivery methods'),
+  shipped(serviceUrgencyLookup, 'service urgency', 'service urgencies'),
+  shipped(serviceUrgencyTypeLookup, 'service urgency type', 'service urgency types'),
+  shipped(tireSizeLookup, 'tire size', 'tire sizes'),
+  shipped(contractTypeLookup, 'contract type', 'contract types'),
+  { ...shipped(oemLookup, 'manufacturer', 'manufacturers'), path: 'oems' },
+  { ...shipped(oemMakeModelLookup, 'make and model', 'makes and models'), path: 'oem-make-models' },
+  shipped(geofenceEventTypeLookup, 'geofence event type', 'geofence event types'),
+  shipped(alertCategoryLookup, 'alert category', 'alert categories'),
+  {
+    ...shipped(iotDeviceVendorLookup, 'device vendor', 'device vendors'),
+    path: 'iot-device-vendors',
+  },
+];
+
+const Cost = Type.Number({ minimum: 0, maximum: 999_999_999_999.99 });
+
+/** Those with rows of everyone, which nobody changes, and rows of the tenant. */
+const shared: readonly ResourceDeclaration[] = [
+  {
+    ...lookup,
+    table: equipmentTypeLookup,
+    path: 'equipment-types',
+    noun: 'equipment type',
+    nouns: 'equipment types',
+    long: ['equipment_description'],
+    fields: { equipment_type: Name, equipment_name: Name },
+    example: {
+      equipment_type: 'beverage_trailer',
+      equipment_name: 'Beverage trailer',
+      equipment_description: 'Side-loading semitrailer with roll-up doors',
+      equipment_class: 'trailer',
+      status: 'active',
+    },
+  },
+  {
+    ...lookup,
+    table: serviceIssuesLookup,
+    path: 'service-issues',
+    noun: 'service issue',
+    nouns: 'service issues',
+    fields: { type_name: Name },
+    example: { type_name: 'Bulkhead damaged', status: 'active' },
+  },
+  {
+    ...lookup,
+    table: vmrsLookup,
+    path: 'vmrs-codes',
+    noun: 'VMRS code',
+    nouns: 'VMRS codes',
+    derived: ['vmrs_level'],
+    fields: {
+      vmrs_code: Type.String({
+        pattern: '^[0-9]{3}(-[0-9]{3}){0,2}$',
+        description: 'System, assembly and component, three digits each.',
+      }),
+      vmrs_description: Name,
+      labor_cost: Cost,
+      part_cost: Cost,
+      currency_code: Type.String({
+        pattern: '^[A-Z]{3}$',
+        description: 'ISO 4217; required with a cost.',
+      }),
+    },
+    example: {
+      vmrs_code: '013-999-001',
+      vmrs_description: 'Brake interlock of the dock lock',
+      labor_cost: 85.5,
+      part_cost: 240,
+      currency_code: 'USD',
+      status: 'active',
+    },
+  },
+  {
+    ...lookup,
+    table: alertTypeLookup,
+    path: 'alert-types',
+    noun: 'alert type',
+    nouns: 'alert types',
+    fields: {
+      event_name: Name,
+      metric_code: Type.String({
+        pattern: '^[A-Za-z0-9_.:#%-]{1,64}$',
+        description: 'The metric that rules of this type watch.',
+      }),
+    },
+    example: {
+      alert_category_lookup_id: 1,
+      event_name: 'Wheel speed',
+      event_type: 'metric',
+      operation_type: 'number',
+      metric_code: 'wheel_speed_mps',
+      uom_lookup_id: 1,
+    },
+  },
+];
+
+/** Those of the tenant alone. */
+const own: readonly ResourceDeclaration[] = [
+  {
+    ...lookup,
+    table: facilityLookup,
+    path: 'facilities',
+    noun: 'facility',
+    nouns: 'facilities',
+    long: ['facility_description'],
+    fields: {
+      facility_code: Name,
+      facility_name: Name,
+      country_code: Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' }),
+      latitude: LatDeg,
+      longitude: LonDeg,
+      phone: Type.String({ pattern: '^[+0-9][0-9 ()./x-]{2,39}$' }),
+    },
+    example: {
+      facility_code: 'JOL-1',
+      facility_name: 'Joliet yard',
+      facility_description: 'Trailers without load; open day and night.',
+      facility_type: 'yard',
+      street: '2100 Mound Road',
+      city: 'Joliet',
+      state_code: 'IL',
+      postal_code: '60436',
+      country_code: 'US',
+      latitude: 41.4932,
+      longitude: -88.1303,
+      phone: '+1 815 555 0142',
+      status: 'active',
+    },
+  },
+  {
+    ...lookup,
+    table: tagLookup,
+    path: 'tags',
+    noun: 'tag',
+    nouns: 'tags',
+    fields: {
+      tag_name: Name,
+      color: Type.String({ pattern: '^#[0-9a-f]{6}$', description: 'Red, green, blue.' }),
+    },
+    example: { tag_name: 'winter tyres', color: '#2f6fed', status: 'active' },
+  },
+];
+
+export const referenceResources: readonly ResourceDeclaration[] = [...world, ...shared, ...own];

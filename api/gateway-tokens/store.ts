@@ -26,7 +26,7 @@ export type GatewayTokenRow = Awaited<ReturnType<typeof getGatewayToken>>;
 /** Tokens after the given id, in the order they were made. */
 export function listGatewayTokens(
   db: TenantDb,
-  filters: { readonly status?: string },
+  filters: { readonly status?: GatewayTokenRow['status'] },
   afterId: number | null,
   rowsMax: number,
 ) {

@@ -3,12 +3,15 @@ import { shapeFromGeoJson, type FenceShapeFields } from '../../engine/geojson.ts
 import { checkRectangle } from '../../engine/rectangle.ts';
 import { checkShape, type ShapeCheck } from '../../engine/shape.ts';
 import { fieldProblem, type Problem } from '../problem.ts';
+import type { ShapeType } from './schemas.ts';
 
 /** Positions of a fence that is sent through the API; well within the body limit and the engine's own. */
 export const GEOFENCE_VERTICES_MAX = 10_000;
 
 const SHAPE_FIELDS = ['polygon', 'center_lat', 'center_lng', 'radius_m', 'width_m'] as const;
 type ShapeField = (typeof SHAPE_FIELDS)[number];
+/** Of a shape that can be one: its type is one of those there are. */
+type CheckedShape = FenceShapeFields & { readonly shape_type: ShapeType };
 
 function fieldsOf(shapeType: string): readonly ShapeField[] {
   if (shapeType === 'circle') return ['center_lat', 'center_lng', 'radius_m'];
@@ -23,7 +26,7 @@ function fieldsOf(shapeType: string): readonly ShapeField[] {
 export function checkedShape(
   stored: FenceShapeFields | null,
   sent: Partial<FenceShapeFields>,
-): FenceShapeFields {
+): CheckedShape {
   const shape_type = sent.shape_type ?? stored?.shape_type ?? '';
   const used = fieldsOf(shape_type);
   const shape: Record<string, unknown> = { shape_type };
@@ -38,7 +41,7 @@ export function checkedShape(
       }
     }
   }
-  const fields = shape as unknown as FenceShapeFields;
+  const fields = shape as unknown as CheckedShape;
   requireFence(fields);
   return fields;
 }

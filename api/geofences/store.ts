@@ -9,14 +9,14 @@ import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { notFound, Problem } from '../problem.ts';
 import { checkedShape } from './check.ts';
 import { requireHours } from './hours.ts';
-import type { GeofenceCreateBody, GeofencePatchBody } from './schemas.ts';
+import type { GeofenceCreateBody, GeofencePatchBody, ShapeType } from './schemas.ts';
 
 export type GeofenceRow = typeof geofence.$inferSelect;
 
 export interface GeofenceFilters {
   readonly account_id?: number;
-  readonly status?: string;
-  readonly shape_type?: string;
+  readonly status?: GeofenceRow['status'];
+  readonly shape_type?: ShapeType;
 }
 
 /** Fences after the given id, in the order they were made. */

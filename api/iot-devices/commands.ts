@@ -35,7 +35,7 @@ export const COMMAND_EXPIRY_S_DEFAULT = 86_400;
 export const COMMANDS_KEPT_PER_DEVICE_MAX = 100;
 
 const STATUSES = ['queued', 'sent', 'delivered', 'expired', 'cancelled'] as const;
-const OPEN = ['queued', 'sent'];
+const OPEN: (typeof STATUSES)[number][] = ['queued', 'sent'];
 
 const tags = ['iot_device'];
 const command = iotDeviceCommand;

@@ -20,7 +20,7 @@ import { DEVICE_TYPE_DEFAULT, type DeviceCreateBody, type DevicePatchBody } from
 export type DeviceRow = Awaited<ReturnType<typeof getDevice>>;
 
 export interface DeviceFilters {
-  readonly status?: string;
+  readonly status?: DeviceRow['status'];
   readonly equipment_id?: number;
   readonly device_identifier?: string;
 }

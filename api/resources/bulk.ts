@@ -17,15 +17,17 @@ export const BULK_ITEMS_MAX = 1_000;
 /** Bytes of its body. */
 export const BULK_BYTES_MAX = 4_194_304;
 
-/** A body of at most so many items. Their fields are looked at one by one, so that each gets its answer. */
-export function bulkBodyOf(itemsMax: number) {
-  return closed({
-    items: Type.Array(Type.Unsafe<Row>({ type: 'object' }), { minItems: 1, maxItems: itemsMax }),
+/**
+ * The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer.
+ */
+export function bulkBodyOf(createSchema: TSchema, itemsMax = BULK_ITEMS_MAX) {
+  const { examples = [] } = createSchema as { examples?: Row[] };
+  const items = Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
+    minItems: 1,
+    maxItems: itemsMax,
   });
+  return closed({ items }, { examples: examples.map((example) => ({ items: [example] })) });
 }
-
-/** The body: items in the form of a single create. */
-export const BulkBody = bulkBodyOf(BULK_ITEMS_MAX);
 
 /** The answer. `more` is told of an item that was made. */
 export function bulkResultOf(more: Record<string, TSchema>) {

@@ -46,6 +46,8 @@ export interface ResourceDeclaration {
   readonly writable?: boolean;
   /** False: rows are made by a route of their own, or not at all by callers; they are changed and deleted as others. */
   readonly creatable?: boolean;
+  /** False: rows stay as they were made. */
+  readonly changeable?: boolean;
   /** False: rows are never deleted by callers. */
   readonly deletable?: boolean;
   /** The column that a path names a row by; the primary key when left out. */

@@ -8,7 +8,7 @@ import { Type, type TSchema } from 'typebox';
 import * as schema from '../../db/schema.ts';
 import type { Permission } from '../auth/permissions.ts';
 import { closed, nullable, patchOf } from '../schemas.ts';
-import type { ResourceDeclaration, ResourceRules } from './define.ts';
+import type { ResourceDeclaration, ResourceRules, Row } from './define.ts';
 import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
 
 /** A column that holds the key of another table. */
@@ -36,6 +36,7 @@ export interface Resource {
   readonly references: readonly Reference[];
   readonly canWrite: boolean;
   readonly canCreate: boolean;
+  readonly canChange: boolean;
   readonly canDelete: boolean;
   /** Rows have a version, which is their entity tag. */
   readonly isVersioned: boolean;
@@ -112,6 +113,7 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     references: referencesOf(declaration, name, all),
     canWrite,
     canCreate: canWrite && (declaration.creatable ?? true),
+    canChange: canWrite && (declaration.changeable ?? true),
     canDelete: canWrite && (declaration.deletable ?? true),
     isVersioned: all.has('version'),
     isEvidence: all.has('deleted_at'),
@@ -190,8 +192,17 @@ function schemasOf(
   return {
     shownSchema: Type.Object(shown),
     createSchema: closed(create, example ? { examples: [example] } : {}),
-    patchSchema: patchOf(patch, { minProperties: 0 }),
+    patchSchema: patchOf(patch, example ? { examples: [patchExample(example, patch)] } : {}),
     keySchema:
       key.kind === 'integer' ? shownSchema(key) : Type.String({ minLength: 1, maxLength: 64 }),
   };
+}
+
+/** The first of the fields of the example that can be changed. */
+function patchExample(example: Row, patch: Readonly<Record<string, TSchema>>): Row {
+  return Object.fromEntries(
+    Object.entries(example)
+      .filter(([name]) => name in patch)
+      .slice(0, 2),
+  );
 }

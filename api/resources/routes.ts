@@ -12,25 +12,18 @@ import {
   guardedProblems,
   noContent,
   notModified,
-  oneOf,
   pageOf,
   pageQuery,
   problems,
   readCondition,
   writeCondition,
 } from '../schemas.ts';
-import { BulkBody, bulkLimits, BulkResult, createRows } from './bulk.ts';
+import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
 import type { Row } from './define.ts';
-import {
-  filterId,
-  OPERATORS,
-  readFields,
-  readFilters,
-  readSort,
-  type FilterQuery,
-} from './filters.ts';
+import { OPERATORS } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
-import { positionName, selectPage, selectRow, toStatement } from './query.ts';
+import { listQueryOf, positionOf, readList, type ListRequest } from './list.ts';
+import { selectPage, selectRow, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
 import { createRow, deleteRow, patchRow, type Work } from './store.ts';
 
@@ -47,49 +40,8 @@ export function addResourceRoutes(
   addGet(app, context, resource);
   if (resource.canCreate) addCreate(app, context, resource);
   if (resource.canCreate) addBulk(app, context, resource);
-  if (resource.canWrite) addPatch(app, context, resource);
+  if (resource.canChange) addPatch(app, context, resource);
   if (resource.canDelete) addDelete(app, context, resource);
-}
-
-/** What a list takes: `filter`, `sort`, `fields`, and pages. */
-export function listQueryOf(resource: Resource) {
-  const filters = Object.fromEntries(
-    [...resource.fields.values()].map(({ name, kind }) => [
-      name,
-      Type.Optional(Type.Ref(`${filterId(kind)}#`)),
-    ]),
-  );
-  return {
-    ...(resource.isEvidence && {
-      deleted: Type.Optional(oneOf(['exclude', 'include'], { default: 'exclude' })),
-    }),
-    filter: Type.Optional(
-      closed(filters, {
-        description:
-          'Conditions, all of which must hold: `filter[field][operator]=value`, or `filter[field]=value`.',
-      }),
-    ),
-    sort: Type.Optional(
-      Type.String({
-        maxLength: 200,
-        description: 'Fields with commas between them; `-` before one turns it round.',
-      }),
-    ),
-    fields: Type.Optional(
-      Type.String({
-        maxLength: 2_000,
-        description: 'Fields to show, with commas between them; all when left out.',
-      }),
-    ),
-  };
-}
-
-/** A list's query as it has been validated. */
-export interface ListRequest {
-  readonly filter?: FilterQuery;
-  readonly sort?: string;
-  readonly fields?: string;
-  readonly deleted?: 'exclude' | 'include';
 }
 
 function addList(app: FastifyInstance, context: ApiContext, resource: Resource): void {
@@ -107,22 +59,14 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
     { config: { permission: resource.read }, schema },
     async (request, reply) => {
       const query = request.query as ListRequest;
-      const sort = readSort(resource, query.sort);
-      const select = {
-        fields: readFields(resource, query.fields),
-        conditions: readFilters(resource, query.filter),
-        sort,
-        withDeleted: query.deleted === 'include',
-      };
+      const select = readList(resource, query);
       const list = openList(context, request, resource.name);
       const { after, rowsMax } = list;
       const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
       const rows = await readAsTenant<Row>(context.pool, principalOf(request).tenant, statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
-      return list.page(rows, (row) =>
-        sort.map((_key, index) => row[positionName(index)] as string | null),
-      );
+      return list.page(rows, (row) => positionOf(select.sort, row));
     },
   );
 }
@@ -180,7 +124,7 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
     description:
       'Each item is answered for itself; those that are refused do not hold up the others.',
     headers: idempotencyHeaders,
-    body: BulkBody,
+    body: bulkBodyOf(resource.createSchema),
     response: { 200: BulkResult, ...guardedProblems, ...problems(413, 415, 422) },
   };
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };

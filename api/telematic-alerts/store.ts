@@ -14,7 +14,7 @@ export type AlertRow = typeof telematicAlert.$inferSelect;
 export interface AlertFilters {
   readonly account_id?: number;
   readonly equipment_id?: number;
-  readonly status?: string;
+  readonly status?: AlertRow['status'];
 }
 
 /** Rules after the given id, in the order they were made. */

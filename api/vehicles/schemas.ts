@@ -144,7 +144,7 @@ const Token = Type.Unsafe<string | null>({
 });
 export const VehicleMade = Type.Object({ ...whole, token: Token });
 
-export const VehicleBulkBody = bulkBodyOf(BULK_VEHICLES_MAX);
+export const VehicleBulkBody = bulkBodyOf(VehicleCreate, BULK_VEHICLES_MAX);
 export const VehicleBulkResult = bulkResultOf({ token: Type.Optional(Token) });
 
 /** The properties of a closed object, but for some. */

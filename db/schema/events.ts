@@ -1,16 +1,7 @@
 /** Fences, alert rules, the activity feed and visits. */
 import { sql } from 'drizzle-orm';
-import {
-  boolean,
-  doublePrecision,
-  integer,
-  jsonb,
-  pgTable,
-  primaryKey,
-  text,
-  uuid,
-} from 'drizzle-orm/pg-core';
-import { id, identity, instant, instantNow, nameText } from './columns.ts';
+import { boolean, doublePrecision, integer, jsonb, pgTable, text, uuid } from 'drizzle-orm/pg-core';
+import { id, identity, instant, instantNow, nameText, recordColumns } from './columns.ts';
 
 /**
  * Fences. `polygon` is a GeoJSON geometry, null for a circle; `active_hours` are read by the engine's `readActiveHours`,
@@ -22,7 +13,9 @@ export const geofence = pgTable('geofence', {
   account_id: id(),
   geofence_name: text().notNull(),
   description: nameText(),
-  shape_type: text().notNull(),
+  shape_type: text({
+    enum: ['polygon', 'multipolygon', 'rectangle', 'circle', 'corridor'],
+  }).notNull(),
   polygon: jsonb(),
   center_lat: doublePrecision(),
   center_lng: doublePrecision(),
@@ -32,7 +25,9 @@ export const geofence = pgTable('geofence', {
   enter_fix_count: integer().notNull().default(1),
   exit_fix_count: integer().notNull().default(2),
   accuracy_m_max: doublePrecision(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
   version: integer().notNull().default(1),
   created_at: instantNow(),
   updated_at: instantNow(),
@@ -40,6 +35,7 @@ export const geofence = pgTable('geofence', {
   cross_gap_s: integer().notNull().default(120),
   active_hours: jsonb(),
   time_zone: text(),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** Kinds of transition. */
@@ -54,7 +50,9 @@ export const geofenceEventTypeLookup = pgTable('geofence_event_type_lookup', {
 export const alertCategoryLookup = pgTable('alert_category_lookup', {
   alert_category_lookup_id: identity().primaryKey(),
   category_name: text().notNull(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
   event_vendor_id: id().array().notNull().default([]),
 });
 
@@ -64,10 +62,11 @@ export const alertTypeLookup = pgTable('alert_type_lookup', {
   customer_id: id(),
   alert_category_lookup_id: id().notNull(),
   event_name: text().notNull(),
-  event_type: text().notNull(),
-  operation_type: text().notNull(),
+  event_type: text({ enum: ['metric', 'event'] }).notNull(),
+  operation_type: text({ enum: ['number', 'boolean', 'none'] }).notNull(),
   metric_code: text(),
   uom_lookup_id: id(),
+  ...recordColumns(),
 });
 
 /** Alert rules. */
@@ -79,25 +78,33 @@ export const telematicAlert = pgTable('telematic_alert', {
   alert_type_lookup_id: id(),
   alert_name: text().notNull(),
   metric_code: text().notNull(),
-  operator: text().notNull(),
+  operator: text({ enum: ['>', '>=', '<', '<=', '=', '!=', 'between', 'outside'] }).notNull(),
   operator_value: doublePrecision().notNull(),
   operator_value_high: doublePrecision(),
   clear_value: doublePrecision(),
   hold_s: integer().notNull().default(0),
-  severity: text().notNull().default('warning'),
-  status: text().notNull().default('active'),
+  severity: text({ enum: ['info', 'warning', 'critical'] })
+    .notNull()
+    .default('warning'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
   version: integer().notNull().default(1),
   created_at: instantNow(),
   updated_at: instantNow(),
+  created_by: id().default(sql`app_user_id()`),
 });
 
-/** Transitions and alerts, append-only; `event_key` makes a repeat no second event. */
+/**
+ * Transitions and alerts, append-only; `event_key` makes a repeat no second event. A row with an `entity_type` is of the
+ * audit trail: what a record was before and after a write.
+ */
 export const activityFeed = pgTable('activity_feed', {
   activity_feed_id: identity().primaryKey(),
   event_key: uuid().notNull(),
   customer_id: id().notNull(),
   account_id: id(),
-  equipment_id: id().notNull(),
+  equipment_id: id(),
   equipment_has_iot_device_id: id(),
   event_type: text().notNull(),
   event_time: instant().notNull(),
@@ -110,9 +117,17 @@ export const activityFeed = pgTable('activity_feed', {
   subject_version: integer(),
   metric_code: text(),
   metric_value: doublePrecision(),
-  severity: text().notNull().default('info'),
+  severity: text({ enum: ['info', 'warning', 'critical'] })
+    .notNull()
+    .default('info'),
   initial: boolean().notNull().default(false),
   cause: text().notNull().default('move'),
+  entity_type: text(),
+  entity_id: text(),
+  actor_user_id: id(),
+  request_id: text(),
+  before: jsonb().$type<Record<string, unknown>>(),
+  after: jsonb().$type<Record<string, unknown>>(),
 });
 
 /**

@@ -1,4 +1,5 @@
 /** Units of the fleet, and the devices that speak for them. */
+import { sql } from 'drizzle-orm';
 import {
   boolean,
   date,
@@ -8,7 +9,6 @@ import {
   jsonb,
   numeric,
   pgTable,
-  primaryKey,
   text,
   uuid,
 } from 'drizzle-orm/pg-core';
@@ -22,10 +22,14 @@ export const equipment = pgTable('equipment', {
   unit_number: text().notNull(),
   description: nameText(),
   vin: text(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'in_service', 'retired'] })
+    .notNull()
+    .default('active'),
   specifications: jsonb().$type<Record<string, unknown>>().notNull().default({}),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** Makers of devices. */
@@ -33,7 +37,9 @@ export const iotDeviceVendorLookup = pgTable('iot_device_vendor_lookup', {
   iot_device_vendor_lookup_id: identity().primaryKey(),
   vendor_name: text().notNull(),
   vendor_description: nameText(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
 });
 
 /**
@@ -49,7 +55,9 @@ export const iotDevice = pgTable('iot_device', {
   device_installation_date: date({ mode: 'string' }),
   battery_health: numeric({ mode: 'number' }),
   token_hash: bytea(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled', 'retired'] })
+    .notNull()
+    .default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
   sign_in_by_name: boolean().notNull().default(false),
@@ -57,6 +65,7 @@ export const iotDevice = pgTable('iot_device', {
   previous_token_until: instant(),
   token_changed_at: instant(),
   version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /**
@@ -69,10 +78,13 @@ export const gatewayToken = pgTable('gateway_token', {
   name: text().notNull(),
   token_hash: bytea().notNull(),
   iot_device_ids: id().array(),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
   version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** Which device is or was mounted on which equipment; `removed_at` null means now. */
@@ -84,6 +96,8 @@ export const equipmentHasIotDevice = pgTable('equipment_has_iot_device', {
   assigned_at: instantNow(),
   removed_at: instant(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** What devices said of themselves that is neither fix nor reading. */
@@ -107,7 +121,9 @@ export const iotDeviceCommand = pgTable('iot_device_command', {
   customer_id: id().notNull(),
   iot_device_id: id().notNull(),
   payload: text().notNull(),
-  status: text().notNull().default('queued'),
+  status: text({ enum: ['queued', 'sent', 'delivered', 'expired', 'cancelled'] })
+    .notNull()
+    .default('queued'),
   created_by: id(),
   created_at: instantNow(),
   updated_at: instantNow(),

@@ -1,5 +1,6 @@
 /** Customers, their accounts, and those who sign in. */
-import { jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import { sql } from 'drizzle-orm';
+import { integer, jsonb, pgTable, text } from 'drizzle-orm/pg-core';
 import { id, identity, instantNow, nameText } from './columns.ts';
 
 /** A user role's rights: resource → actions, as in `{"geofence": ["read", "write"]}`. */
@@ -12,9 +13,13 @@ export const customer = pgTable('customer', {
   customer_class: text(),
   reference_number: text(),
   time_zone: text().notNull().default('UTC'),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'suspended', 'closed'] })
+    .notNull()
+    .default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** Parts of a tenant, as a tree. */
@@ -24,10 +29,14 @@ export const account = pgTable('account', {
   parent_account_id: id(),
   account_name: text().notNull(),
   account_number: text().notNull(),
-  account_type: text().notNull(),
-  status: text().notNull().default('active'),
+  account_type: text({ enum: ['NATIONAL', 'REGIONAL'] }).notNull(),
+  status: text({ enum: ['active', 'closed'] })
+    .notNull()
+    .default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** Named sets of rights of one tenant. */
@@ -39,6 +48,8 @@ export const userRole = pgTable('user_role', {
   role_permission: jsonb().$type<RolePermission>().notNull().default({}),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });
 
 /** People who sign in. An empty `assigned_account_ids` means every account of the tenant. */
@@ -51,7 +62,11 @@ export const user = pgTable('user', {
   first_name: nameText(),
   last_name: nameText(),
   assigned_account_ids: id().array().notNull().default([]),
-  status: text().notNull().default('active'),
+  status: text({ enum: ['active', 'disabled'] })
+    .notNull()
+    .default('active'),
   created_at: instantNow(),
   updated_at: instantNow(),
+  version: integer().notNull().default(1),
+  created_by: id().default(sql`app_user_id()`),
 });

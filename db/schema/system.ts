@@ -1,1 +1,31 @@
-export {};
+/** What belongs to no domain. */
+import { integer, jsonb, pgTable, primaryKey, text, varchar } from 'drizzle-orm/pg-core';
+import { bytea, id, instantNow } from './columns.ts';
+
+/** Answers to requests that were sent with an Idempotency-Key. */
+export const idempotencyKey = pgTable(
+  'idempotency_key',
+  {
+    customer_id: id().notNull(),
+    user_id: id().notNull(),
+    idempotency_key: text().notNull(),
+    request_hash: bytea().notNull(),
+    response_status: integer().notNull(),
+    response_headers: jsonb().$type<Record<string, string>>().notNull().default({}),
+    response_body: jsonb(),
+    created_at: instantNow(),
+  },
+  (t) => [primaryKey({ columns: [t.customer_id, t.user_id, t.idempotency_key] })],
+);
+
+/**
+ * Coordinate systems, as PostGIS keeps them. Not there on a server that offers PostGIS, until `create extension postgis`
+ * makes PostGIS' own.
+ */
+export const spatialRefSys = pgTable('spatial_ref_sys', {
+  srid: integer().primaryKey(),
+  auth_name: varchar({ length: 256 }),
+  auth_srid: integer(),
+  srtext: varchar({ length: 2048 }),
+  proj4text: varchar({ length: 2048 }),
+});

@@ -1,0 +1,103 @@
+/**
+ * What is asked of a list: `filter`, `sort`, `fields`. The same for a page of JSON, for an export, and for a job that
+ * makes one, so that they show the same rows in the same order.
+ */
+import type pg from 'pg';
+import { Type } from 'typebox';
+import { readAsTenant, type Tenant } from '../../db/tenancy.ts';
+import type { Position } from '../pagination.ts';
+import { closed, oneOf } from '../schemas.ts';
+import type { Row } from './define.ts';
+import {
+  filterId,
+  readFields,
+  readFilters,
+  readSort,
+  type FilterQuery,
+  type SortKey,
+} from './filters.ts';
+import { positionName, selectPage, toStatement, type ListQuery } from './query.ts';
+import type { Resource } from './resource.ts';
+
+/** Rows that an export reads at a time. */
+export const EXPORT_PAGE_ROWS = 1_000;
+
+/** A list's query as it has been validated. */
+export interface ListRequest {
+  readonly filter?: FilterQuery;
+  readonly sort?: string;
+  readonly fields?: string;
+  readonly deleted?: 'exclude' | 'include';
+}
+
+/** A list's query, read; a page of it needs only to know where to begin. */
+export type ListSelect = Omit<ListQuery, 'after' | 'rowsMax'>;
+
+/** The query fields of a list, bar those of its pages. */
+export function listQueryOf(resource: Resource) {
+  const filters = Object.fromEntries(
+    [...resource.fields.values()].map(({ name, kind }) => [
+      name,
+      Type.Optional(Type.Ref(`${filterId(kind)}#`)),
+    ]),
+  );
+  return {
+    ...(resource.isEvidence && {
+      deleted: Type.Optional(oneOf(['exclude', 'include'], { default: 'exclude' })),
+    }),
+    filter: Type.Optional(
+      closed(filters, {
+        description:
+          'Conditions, all of which must hold: `filter[field][operator]=value`, or `filter[field]=value`.',
+      }),
+    ),
+    sort: Type.Optional(
+      Type.String({
+        maxLength: 200,
+        description: 'Fields with commas between them; `-` before one turns it round.',
+      }),
+    ),
+    fields: Type.Optional(
+      Type.String({
+        maxLength: 4_000,
+        description: 'Fields to show, with commas between them; all when left out.',
+      }),
+    ),
+  };
+}
+
+/** Throws 400 for what cannot be filtered, sorted or shown so. */
+export function readList(resource: Resource, query: ListRequest): ListSelect {
+  return {
+    fields: readFields(resource, query.fields),
+    conditions: readFilters(resource, query.filter),
+    sort: readSort(resource, query.sort),
+    withDeleted: query.deleted === 'include',
+  };
+}
+
+/** Where a row stands in its list. */
+export function positionOf(sort: readonly SortKey[], row: Row): Position {
+  return sort.map((_key, index) => row[positionName(index)] as string | null);
+}
+
+/**
+ * The whole list, page by page, each in a transaction of its own: nothing is held at the database while a slow reader
+ * takes its time. A row that is changed meanwhile is shown as it was or as it is, and none is shown twice unless the change
+ * moved it.
+ */
+export async function* pagesOf(
+  pool: pg.Pool,
+  tenant: Tenant,
+  resource: Resource,
+  select: ListSelect,
+): AsyncGenerator<Row[]> {
+  let after: Position | null = null;
+  for (;;) {
+    const page = toStatement(selectPage(resource, { ...select, after, rowsMax: EXPORT_PAGE_ROWS }));
+    const rows: Row[] = await readAsTenant<Row>(pool, tenant, page);
+    if (rows.length > 0) yield rows;
+    if (rows.length < EXPORT_PAGE_ROWS) return;
+    after = positionOf(select.sort, rows.at(-1)!);
+  }
+}
