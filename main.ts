@@ -349,7 +349,7 @@ function watchChanges(parts: {
         );
         return;
       }
-      if (!['user', 'user_role', 'customer'].includes(table)) return;
+      if (!['user', 'user_role', 'customer', 'account'].includes(table)) return;
       principals.invalidate();
       if (table === 'user') hub.revokeUser(id);
       else hub.revokeCustomer(customerId);

@@ -189,9 +189,11 @@ t.test('nothing is left for later, and no test is left out', (t) => {
   const leftOut = new RegExp(`\\bt\\.(${['on' + 'ly', 'sk' + 'ip', 'to' + 'do'].join('|')})\\(`);
   // TAP itself has a directive of that name.
   const isExempt = (file: string) => /^scripts\/tap-output(\.test)?\.ts$/.test(file);
+  // A code of ISO 4217.
+  const noCurrency = new RegExp(`'${'XX' + 'X'}'`);
   const checked = FILES.filter((file) => /\.(ts|sql|md|ya?ml|css|html)$|^\.ci\//.test(file));
   t.same(
-    checked.filter((file) => !isExempt(file) && later.test(text(file))),
+    checked.filter((file) => !isExempt(file) && later.test(text(file).replace(noCurrency, ''))),
     [],
   );
   t.same(

@@ -133,6 +133,8 @@ function fromDatabase(error: unknown): Problem | null {
   switch (code) {
     case '23505':
       return ofKey('conflict', found, 'is taken already');
+    case '23P01':
+      return ofKey('conflict', found, 'overlaps with what is stored');
     case '23503':
       return found.detail?.includes('still referenced')
         ? new Problem('conflict', 'something else still refers to it')

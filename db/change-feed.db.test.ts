@@ -43,7 +43,13 @@ t.test('tells inserts, updates and deletes of every watched table', async (t) =>
   await owner.query('commit');
   const seen = new Set<string>();
   const expected = ['customer', 'user_role', 'user', 'equipment', 'iot_device', 'gateway_token'];
-  expected.push('equipment_has_iot_device', 'geofence', 'telematic_alert', 'iot_device_command');
+  expected.push(
+    'equipment_has_iot_device',
+    'geofence',
+    'telematic_alert',
+    'iot_device_command',
+    'account',
+  );
   while (seen.size < expected.length) {
     const change = await next();
     t.match(change, { op: 'insert', customerId, id: Number });

@@ -24,8 +24,8 @@ export interface Actor {
 
 export type TenantDb = NodePgDatabase<typeof schema>;
 
-/** Most accounts that one person may be limited to. */
-export const TENANT_ACCOUNT_IDS_MAX = 1_000;
+/** Most accounts that one person may be limited to, and that a customer has (migrations/0013). */
+export const TENANT_ACCOUNT_IDS_MAX = 5_000;
 
 /**
  * Runs `work` in one transaction as `tenant` and commits it; whatever `work` throws rolls back and is thrown on. The pool

@@ -151,6 +151,11 @@ begin
   execute format('create policy tenant on %s
     using (customer_id is null or customer_id = (select app_customer_id()))
     with check (customer_id = (select app_customer_id()))', target);
+  -- A row of everyone's belongs to no tenant: shown to all, it could be changed into a tenant's own, or deleted.
+  execute format('create policy own_update on %s as restrictive for update
+    using (customer_id = (select app_customer_id()))', target);
+  execute format('create policy own_delete on %s as restrictive for delete
+    using (customer_id = (select app_customer_id()))', target);
   execute format('grant select on %s to milepost_definer', target);
 end
 $$;

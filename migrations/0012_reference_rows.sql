@@ -1,35 +1,6 @@
 -- What the lists of 0011 hold: countries of ISO 3166-1 and currencies of ISO 4217 as of February 2026, units by their
 -- UCUM codes, and the words that fleets use.
 
--- A row of everyone's belongs to no tenant: shown to all, it could have been changed into a tenant's own, or deleted.
-create or replace procedure keep_shared_records(target regclass)
-  language plpgsql as $$
-begin
-  call keep_records(target);
-  execute format('drop policy tenant on %s', target);
-  execute format('create policy tenant on %s
-    using (customer_id is null or customer_id = (select app_customer_id()))
-    with check (customer_id = (select app_customer_id()))', target);
-  execute format('create policy own_update on %s as restrictive for update
-    using (customer_id = (select app_customer_id()))', target);
-  execute format('create policy own_delete on %s as restrictive for delete
-    using (customer_id = (select app_customer_id()))', target);
-  execute format('grant select on %s to milepost_definer', target);
-end
-$$;
-do $$
-declare
-  target text;
-begin
-  foreach target in array array['equipment_type_lookup', 'service_issues_lookup', 'vmrs_lookup'] loop
-    execute format('create policy own_update on %s as restrictive for update
-      using (customer_id = (select app_customer_id()))', target);
-    execute format('create policy own_delete on %s as restrictive for delete
-      using (customer_id = (select app_customer_id()))', target);
-  end loop;
-end
-$$;
-
 -- Alert types are such a list too, and older than the rest: tenants may add their own now.
 drop policy tenant on alert_type_lookup;
 call keep_shared_records('alert_type_lookup');

@@ -25,7 +25,7 @@ export interface Principal {
 export interface Principals {
   /** The active user with this subject, or null. Rejects when the database cannot be asked. */
   bySubject(subject: string): Promise<Principal | null>;
-  /** Forgets everyone. To be called when a user, a role or a customer has changed. */
+  /** Forgets everyone. To be called when a user, a role, a customer or the tree of accounts has changed. */
   invalidate(): void;
 }
 

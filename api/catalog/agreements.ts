@@ -1,3 +1,164 @@
+/** Agreements, their schedules and lines, quotas of accounts, and who has which unit. */
+import { Type } from 'typebox';
+import {
+  equipmentAssignment,
+  equipmentTypeAllocation,
+  masterAgreement,
+  scheduleAgreement,
+  scheduleAgreementLineItem,
+} from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 
-export const agreementsResources: readonly ResourceDeclaration[] = [];
+const CurrencyCode = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' });
+const Rate = Type.Number({ minimum: 0, maximum: 9_999_999_999, multipleOf: 0.0001 });
+const Months = Type.Integer({ minimum: 1, maximum: 600, description: 'Months.' });
+const UNITS_MAX = 1_000_000;
+const Metres = Type.Integer({ minimum: 0, maximum: 9_999_999_999_999 });
+
+const masterAgreements: ResourceDeclaration = {
+  table: masterAgreement,
+  path: 'master-agreements',
+  noun: 'master agreement',
+  nouns: 'master agreements',
+  tag: 'agreements',
+  right: 'agreement',
+  long: ['description', 'termination_reason'],
+  fields: {
+    contract_term: Months,
+    renewal_term: Months,
+    notice_days: Type.Integer({ minimum: 0, maximum: 730 }),
+    currency_code: CurrencyCode,
+  },
+  example: {
+    account_id: 1,
+    agreement_number: 'MA-2026-014',
+    agreement_name: 'Trailer lease, Northline Freight',
+    contract_effective_date: '2026-01-01',
+    contract_term: 36,
+    contract_billing_method: 'advance',
+    currency_code: 'USD',
+    status: 'active',
+    auto_renews: true,
+    renewal_term: 12,
+    notice_days: 90,
+    signed_on: '2025-12-11',
+    signed_by_name: 'Ada Park',
+  },
+};
+
+const scheduleAgreements: ResourceDeclaration = {
+  table: scheduleAgreement,
+  path: 'schedule-agreements',
+  noun: 'schedule agreement',
+  nouns: 'schedule agreements',
+  tag: 'agreements',
+  right: 'agreement',
+  fixed: ['master_agreement_id'],
+  long: ['description'],
+  fields: {
+    currency_code: CurrencyCode,
+    billing_day: Type.Integer({ minimum: 1, maximum: 28 }),
+    deposit_amount: Type.Number({ minimum: 0, maximum: 999_999_999_999, multipleOf: 0.01 }),
+  },
+  example: {
+    account_id: 1,
+    master_agreement_id: 1,
+    contract_type_lookup_id: 1,
+    schedule_number: 'MA-2026-014/1',
+    effective_date: '2026-02-01',
+    termination_date: '2029-01-31',
+    status: 'active',
+    currency_code: 'USD',
+    billing_day: 1,
+    purchase_order_number: 'PO-77120',
+    deposit_amount: 12_000,
+    description: 'Dry vans for the Midwest.',
+  },
+};
+
+const lineItems: ResourceDeclaration = {
+  table: scheduleAgreementLineItem,
+  path: 'schedule-agreement-line-items',
+  noun: 'schedule line',
+  nouns: 'schedule lines',
+  tag: 'agreements',
+  right: 'agreement',
+  fixed: ['schedule_agreement_id'],
+  long: ['description'],
+  fields: {
+    line_number: Type.Integer({ minimum: 1, maximum: 10_000 }),
+    number_of_units: Type.Integer({ minimum: 1, maximum: UNITS_MAX }),
+    rate: Rate,
+    currency_code: CurrencyCode,
+    included_distance_m: Type.Number({ minimum: 0, maximum: 999_999_999, multipleOf: 0.001 }),
+    excess_rate_per_km: Rate,
+  },
+  example: {
+    schedule_agreement_id: 1,
+    line_number: 1,
+    equipment_type_lookup_id: 1,
+    description: 'Dry vans, 53 ft, with air ride',
+    number_of_units: 40,
+    rate: 415,
+    rate_period: 'month',
+    currency_code: 'USD',
+    included_distance_m: 8_000_000,
+    excess_rate_per_km: 0.035,
+  },
+};
+
+const allocations: ResourceDeclaration = {
+  table: equipmentTypeAllocation,
+  path: 'equipment-type-allocations',
+  noun: 'allocation',
+  nouns: 'allocations',
+  tag: 'agreements',
+  right: 'agreement',
+  fixed: ['account_id', 'schedule_agreement_line_item_id'],
+  derived: ['units_assigned'],
+  long: ['note'],
+  fields: { units_allowed: Type.Integer({ minimum: 0, maximum: UNITS_MAX }) },
+  example: {
+    account_id: 1,
+    schedule_agreement_line_item_id: 1,
+    units_allowed: 25,
+    over_allocation_policy: 'warn',
+    effective_date: '2026-02-01',
+    note: 'Ten of them for the yard in Joliet.',
+  },
+};
+
+const assignments: ResourceDeclaration = {
+  table: equipmentAssignment,
+  path: 'equipment-assignments',
+  noun: 'assignment',
+  nouns: 'assignments of units',
+  tag: 'agreements',
+  right: 'equipment',
+  fixed: ['account_id', 'equipment_id'],
+  long: ['note'],
+  fields: { pickup_odometer_m: Metres, return_odometer_m: Metres },
+  references: {
+    pickup_facility_lookup_id: 'facility_lookup',
+    return_facility_lookup_id: 'facility_lookup',
+    substitute_for_id: 'equipment_assignment',
+  },
+  example: {
+    account_id: 1,
+    equipment_id: 1,
+    equipment_type_allocation_id: 1,
+    activation_date: '2026-02-03',
+    assigned_at: '2026-02-03T15:30:00Z',
+    expected_return_at: '2029-01-31T23:00:00Z',
+    pickup_odometer_m: 184_200_000,
+    note: 'Handed over with two straps.',
+  },
+};
+
+export const agreementsResources: readonly ResourceDeclaration[] = [
+  masterAgreements,
+  scheduleAgreements,
+  lineItems,
+  allocations,
+  assignments,
+];

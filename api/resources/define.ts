@@ -40,8 +40,11 @@ export interface ResourceDeclaration {
   readonly nouns: string;
   /** Of the documentation. */
   readonly tag: string;
-  /** Reading asks for `<right>:read`, everything else for `<right>:write`. */
-  readonly right: Right;
+  /**
+   * Reading asks for `<right>:read`, everything else for `<right>:write`. `signed_in`: both ask only that somebody is
+   * signed in, for rows that are nobody else's.
+   */
+  readonly right: Right | 'signed_in';
   /** False: the rows are shipped, or are written by rules alone. */
   readonly writable?: boolean;
   /** False: rows are made by a route of their own, or not at all by callers; they are changed and deleted as others. */

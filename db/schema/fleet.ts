@@ -30,6 +30,32 @@ export const equipment = pgTable('equipment', {
   updated_at: instantNow(),
   version: integer().notNull().default(1),
   created_by: id().default(sql`app_user_id()`),
+  equipment_type_lookup_id: id(),
+  oem_make_model_lookup_id: id(),
+  model_year: integer(),
+  color: text(),
+  ownership: text({ enum: ['owned', 'leased', 'rented', 'customer_owned'] })
+    .notNull()
+    .default('owned'),
+  fuel_type: text({
+    enum: [
+      'diesel',
+      'gasoline',
+      'natural_gas',
+      'propane',
+      'electric',
+      'hybrid',
+      'hydrogen',
+      'none',
+    ],
+  }),
+  tire_size_lookup_id: id(),
+  axle_count: integer(),
+  length_m: numeric({ precision: 6, scale: 2, mode: 'number' }),
+  gvwr_kg: numeric({ precision: 12, scale: 3, mode: 'number' }),
+  facility_lookup_id: id(),
+  in_service_on: date({ mode: 'string' }),
+  out_of_service_on: date({ mode: 'string' }),
 });
 
 /** Makers of devices. */
