@@ -15,7 +15,7 @@ export const PART_ROWS_MAX = 50;
 /** Vehicles of one bulk request. */
 export const BULK_VEHICLES_MAX = 200;
 /** Rows that hang on all vehicles of one bulk request: so many are written in the time that a request has. */
-export const BULK_PART_ROWS_MAX = 4_000;
+export const BULK_PART_ROWS_MAX = 2_000;
 /** Rows of each part that are shown with a vehicle, the newest; the lists of their own have all. */
 export const PART_ROWS_SHOWN_MAX = 500;
 

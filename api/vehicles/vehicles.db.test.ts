@@ -628,7 +628,7 @@ t.test('many in one request', async (t) => {
   t.match(await post('/v1/vehicles/bulk', { items: many }), refusal(400, '/items'));
   const documents = Array(PART_ROWS_MAX).fill(doc());
   const heavy = Array(BULK_PART_ROWS_MAX / PART_ROWS_MAX + 1).fill(vehicle({ documents }));
-  t.match(await post('/v1/vehicles/bulk', { items: heavy }), refusal(400, '/items', /4000/));
+  t.match(await post('/v1/vehicles/bulk', { items: heavy }), refusal(400, '/items', /2000/));
 });
 
 t.test('so many devices, and so many tries', async (t) => {
