@@ -18,6 +18,10 @@ COPY --from=build /app/package.json /app/LICENSE ./
 COPY --from=build /app/node_modules ./node_modules
 COPY --from=build /app/migrations ./migrations
 COPY --from=build /app/dist ./dist
+# Uploaded files: mount a volume here.
+ENV ATTACHMENT_DIR=/data/attachments
+RUN mkdir -p /data/attachments && chown node:node /data/attachments
+VOLUME /data/attachments
 USER node
 # HTTP_PORT, LIVE_PORT, MQTT_PORT
 EXPOSE 8080 8081 1883

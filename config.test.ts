@@ -59,6 +59,13 @@ t.test('the rest has defaults; roles share the database unless told otherwise', 
     },
   });
   t.match(readDemoConfig({}), { ok: true, config: { server: { http: { host: '127.0.0.1' } } } });
+  t.match(read, { config: { attachments: { dir: '.milepost/attachments' } } });
+  t.match(readDemoConfig({ DATA_DIR: '/demo' }), {
+    config: { server: { attachments: { dir: '/demo/attachments' } } },
+  });
+  t.match(readConfig({ ...complete, ATTACHMENT_DIR: '/files' }), {
+    config: { attachments: { dir: '/files' } },
+  });
   t.match(readConfig({ ...complete, LIVE_ALLOWED_ORIGINS: 'https://map.example/, http://x:1' }), {
     config: { live: { allowedOrigins: ['https://map.example', 'http://x:1'] } },
   });

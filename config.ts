@@ -3,6 +3,8 @@
  * setting's name and what it wants; values of secrets are never repeated.
  */
 
+import { join } from 'node:path';
+
 export interface Config {
   readonly databaseUrl: string;
   readonly databaseIngestUrl: string;
@@ -23,6 +25,14 @@ export interface Config {
     readonly publicUrl: string;
   };
   readonly cursorSecret: string;
+  readonly attachments: {
+    /** The directory of uploaded files. */
+    readonly dir: string;
+    /** Of one file. */
+    readonly bytesMax: number;
+    /** How long the bytes of a deleted attachment are kept. */
+    readonly deletedKeepH: number;
+  };
   readonly ingest: {
     readonly partitionCount: number;
     readonly batchRowsMax: number;
@@ -86,6 +96,9 @@ export type ConfigResult<T> =
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
+/** Beside what the demo keeps, where nothing else is said. */
+const START_DATA_DIR = '.milepost';
+
 /** Settings of `npm start`. */
 export function readConfig(env: Environment = process.env): ConfigResult<Config> {
   const read = new Reader(env);
@@ -99,23 +112,29 @@ export function readConfig(env: Environment = process.env): ConfigResult<Config>
       audience: read.text('AUTH_AUDIENCE'),
       jwksUrl: read.httpUrl('AUTH_JWKS_URL'),
     },
-    ...readServer(read, '0.0.0.0', 'off'),
+    ...readServer(read, '0.0.0.0', 'off', START_DATA_DIR),
   });
 }
 
 /** Settings of `npm run demo`: all have defaults, and it listens on this machine only. */
 export function readDemoConfig(env: Environment = process.env): ConfigResult<DemoConfig> {
   const read = new Reader(env);
+  const dataDir = read.text('DATA_DIR', '.milepost');
   return read.result({
-    dataDir: read.text('DATA_DIR', '.milepost'),
+    dataDir,
     databasePort: read.integer('DEMO_DATABASE_PORT', 0, 0, 65_535),
     vehicleCount: read.integer('DEMO_VEHICLES', 200, 1, 5_000),
     fixIntervalS: read.integer('DEMO_FIX_INTERVAL_S', 2, 1, 3_600),
-    server: readServer(read, '127.0.0.1', '5027'),
+    server: readServer(read, '127.0.0.1', '5027', dataDir),
   });
 }
 
-function readServer(read: Reader, host: string, teltonikaPort: string): DemoConfig['server'] {
+function readServer(
+  read: Reader,
+  host: string,
+  teltonikaPort: string,
+  dataDir: string,
+): DemoConfig['server'] {
   return {
     http: {
       host: read.text('HTTP_HOST', host),
@@ -133,6 +152,11 @@ function readServer(read: Reader, host: string, teltonikaPort: string): DemoConf
       publicUrl: read.webSocketUrl('LIVE_PUBLIC_URL'),
     },
     cursorSecret: read.secret('CURSOR_SECRET'),
+    attachments: {
+      dir: read.text('ATTACHMENT_DIR', '') || join(dataDir, 'attachments'),
+      bytesMax: read.integer('ATTACHMENT_BYTES_MAX', 26_214_400, 1_024, 1_073_741_824),
+      deletedKeepH: read.integer('ATTACHMENT_DELETED_KEEP_H', 720, 0, 87_600),
+    },
     ingest: {
       partitionCount: read.integer('INGEST_PARTITIONS', 2, 1, 64),
       batchRowsMax: read.integer('INGEST_BATCH_ROWS_MAX', 5_000, 1, 50_000),

@@ -13,6 +13,8 @@ import type { FastifyInstance } from 'fastify';
 import { pino, type Logger } from 'pino';
 import { collectDefaultMetrics, Histogram, Registry as PromRegistry } from 'prom-client';
 import { Type } from 'typebox';
+import { openDiskStore } from './api/attachments/disk-store.ts';
+import type { AttachmentStore } from './api/attachments/store.ts';
 import { createAuthenticate } from './api/auth/authenticate.ts';
 import type { LocalIssuer } from './api/auth/local-issuer.ts';
 import { createPrincipals, type Principals } from './api/auth/principal.ts';
@@ -130,16 +132,9 @@ async function startInOrder(
   running.live = () => live.close();
   const liveUrl =
     config.live.publicUrl || `ws://${named(config.live.host)}:${live.port}${LIVE_PATH}`;
-  const app = await buildApp({
-    config,
-    extras,
-    log,
-    pool,
-    authenticate,
-    prometheus,
-    ingest,
-    liveUrl,
-  });
+  const attachmentStore = await openAttachments(config);
+  const parts = { config, extras, log, pool, authenticate, prometheus, ingest, liveUrl };
+  const app = await buildApp({ ...parts, attachmentStore });
   running.http = () => app.close();
   await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
   // Not awaited: an issuer that is away must not keep devices waiting.
@@ -257,7 +252,16 @@ function toLiveBatch({ positions, events, eventIds }: Committed): LiveBatch {
   };
 }
 
+async function openAttachments({ attachments }: Config): Promise<AttachmentStore> {
+  try {
+    return await openDiskStore(attachments.dir);
+  } catch (cause) {
+    throw new Error(`ATTACHMENT_DIR: ${String(cause)}`, { cause });
+  }
+}
+
 interface AppParts {
+  readonly attachmentStore: AttachmentStore;
   readonly config: Config;
   readonly extras: MilepostExtras;
   readonly log: Logger;
@@ -276,6 +280,11 @@ async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     authenticate: parts.authenticate,
     fencesAt: (tenantId, lonDeg, latDeg) => ingest.fencesAt(tenantId, lonDeg, latDeg),
     cursorKey: cursorKey(config.cursorSecret),
+    attachmentStore: parts.attachmentStore,
+    attachmentLimits: {
+      fileBytesMax: config.attachments.bytesMax,
+      deletedKeepMs: config.attachments.deletedKeepH * 3_600_000,
+    },
     trustProxy: config.http.trustProxy,
     log: parts.log,
     version: VERSION,

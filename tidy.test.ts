@@ -6,6 +6,7 @@ import { readdirSync, readFileSync, existsSync } from 'node:fs';
 import { dirname, join, normalize, relative } from 'node:path';
 import t from 'tap';
 import ts from 'typescript';
+import { ATTACHMENT_LIMITS } from './api/attachments/limits.ts';
 import { PERMISSIONS } from './api/auth/permissions.ts';
 import { QUOTAS } from './api/context.ts';
 import { liveLimits } from './api/live/limits.ts';
@@ -382,6 +383,7 @@ t.test('the documents know the limits', (t) => {
     );
   t.same(told('docs/protocol.md', 'Limits of the MQTT listener'), MQTT_LIMITS_DEFAULT);
   t.same(told('docs/live.md', 'Limits'), liveLimits);
+  t.same(told('docs/attachments.md', 'Limits'), ATTACHMENT_LIMITS);
   t.same(told('docs/formats.md', 'Limits of the Teltonika listener'), TELTONIKA_LIMITS_DEFAULT);
   t.end();
 });

@@ -14,6 +14,8 @@ export interface Quotas {
   readonly gatewayTokensPerTenantMax: number;
   /** Commands of one device that are neither delivered nor over. */
   readonly openCommandsPerDeviceMax: number;
+  /** Files of one unit, one work order and so on. */
+  readonly attachmentsPerParentMax: number;
 }
 
 export const QUOTAS: Quotas = {
@@ -22,6 +24,7 @@ export const QUOTAS: Quotas = {
   devicesPerTenantMax: 1_000_000,
   gatewayTokensPerTenantMax: 1_000,
   openCommandsPerDeviceMax: 100,
+  attachmentsPerParentMax: 500,
 };
 
 /**

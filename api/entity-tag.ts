@@ -27,10 +27,15 @@ export function requireMatch(ifMatch: string | undefined, version: number): void
 
 /** True when `If-None-Match` names this version: the caller has it already. Weak tags count. */
 export function isKnown(ifNoneMatch: string | undefined, version: number): boolean {
+  return isTagKnown(ifNoneMatch, entityTag(version));
+}
+
+/** The same for a tag of any kind. */
+export function isTagKnown(ifNoneMatch: string | undefined, tag: string): boolean {
   if (ifNoneMatch === undefined) return false;
   if (ifNoneMatch.trim() === '*') return true;
   const tags = readTags(ifNoneMatch, 'if-none-match');
-  return tags.some((tag) => tag.replace(/^W\//, '') === entityTag(version));
+  return tags.some((one) => one.replace(/^W\//, '') === tag);
 }
 
 function readTags(header: string, name: string): string[] {

@@ -43,9 +43,22 @@ function sendProblem(problem: Problem, request: FastifyRequest, reply: FastifyRe
     .send(JSON.stringify(body));
 }
 
+/** Connections on which a request may take longer to arrive than the server allows. */
+const slowSockets = new WeakSet<Socket>();
+
+/**
+ * Lets the request that is arriving on this connection take its time; whoever calls this must limit it. Node asks every
+ * request's server, and not its route, how long it may take. The function that it gives ends the exemption.
+ */
+export function allowSlowRequest(socket: Socket): () => void {
+  slowSockets.add(socket);
+  return () => void slowSockets.delete(socket);
+}
+
 /** For what comes in and is no HTTP, or not in time: answered once, then the connection is closed. */
 export function refuseBrokenRequest(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT' && slowSockets.has(socket)) return;
   if (!socket.writable) return void socket.destroy();
   const problem = brokenRequest(error.code);
   const requestId = randomUUID();

@@ -21,6 +21,7 @@ const TAGS = [
   { name: 'telemetry', description: 'For devices: fixes and readings come in.' },
   { name: 'geofence', description: 'Fences.' },
   { name: 'telematic_alert', description: 'Alert rules.' },
+  { name: 'attachment', description: 'Files that hang on units and other records.' },
   { name: 'activity', description: 'What happened.' },
   { name: 'lookup', description: 'Lists that forms are filled from.' },
   { name: 'server', description: 'For those who run it.' },

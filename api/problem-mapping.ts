@@ -147,8 +147,6 @@ function fromDatabase(error: unknown): Problem | null {
       return ofColumn(found.column, 'is required', error);
     case '23514':
       return ofColumn(checkedColumn(found), 'is not a value that is allowed here', error);
-    case '23P01':
-      return ofKey('conflict', found, 'overlaps what is stored');
     default:
       return code.startsWith('22')
         ? new Problem('unprocessable', 'a value cannot be stored', { cause: error })

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net';
 import { once } from 'node:events';
 import t from 'tap';
 import type { FastifyBaseLogger, RouteOptions } from 'fastify';
+import { openDiskStore } from './attachments/disk-store.ts';
 import { PROBLEM_CONTENT_TYPE } from './problem.ts';
 import { CANARY, PASSWORD, startTestPortal, type TestPortal } from './test-portal.ts';
 
@@ -34,6 +35,13 @@ const BODIES: Record<string, object> = {
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
   'POST /v1/gateway-tokens/:id/token': {},
 };
+const FORMS = /^POST .*\/attachments$/;
+
+function formOf(): FormData {
+  const form = new FormData();
+  form.append('file', new Blob(['taken over'], { type: 'text/plain' }), 'a.txt');
+  return form;
+}
 
 t.test('every route declares itself', (t) => {
   const names = new Set<string>();
@@ -63,7 +71,7 @@ t.test('every route declares itself', (t) => {
     ['/healthz', '/readyz', '/metrics', '/demo/.well-known/jwks.json', '/demo/sign-in'],
     'these and no others are public',
   );
-  t.equal(guarded().filter(({ method }) => method !== 'HEAD').length, 44);
+  t.equal(guarded().filter(({ method }) => method !== 'HEAD').length, 57);
   t.end();
 });
 
@@ -74,6 +82,7 @@ t.test('a route that declares nothing stops the start', async (t) => {
     authenticate: () => Promise.reject(new Error('not asked')),
     fencesAt: () => [],
     cursorKey: new Uint8Array(32),
+    attachmentStore: await openDiskStore(t.testdir()),
     trustProxy: [],
     log: { level: 'silent' },
     version: '0',
@@ -135,6 +144,9 @@ t.test('no route answers who lacks the right', async (t) => {
 
 t.test('what belongs to another tenant is not there', async (t) => {
   const ids: [RegExp, number][] = [
+    [/^\/v1\/attachments\//, seed.foreign.attachmentIds[0]],
+    // There are none of these, of whatever tenant.
+    [/^\/v1\/(ers|master-agreements|schedule-agreements|workorders)\//, 1],
     [/^\/v1\/equipment\//, seed.foreign.equipmentIds[0]],
     [/^\/v1\/geofences\//, seed.foreign.geofenceIds[0]],
     [/^\/v1\/telematic-alerts\//, seed.foreign.alertIds[0]],
@@ -142,17 +154,19 @@ t.test('what belongs to another tenant is not there', async (t) => {
     [/^\/v1\/gateway-tokens\//, seed.foreign.gatewayTokenId],
   ];
   const withId = guarded().filter(({ url }) => url.includes(':id'));
-  t.equal(withId.length, 34);
+  t.equal(withId.length, 54);
   for (const route of withId) {
     const id = ids.find(([prefix]) => prefix.test(route.url))![1];
     const method = methodOf(route);
     const url = route.url
       .replace(':id', String(id))
       .replace(':command_id', String(seed.foreign.commandIds[0]));
-    const payload =
-      method === ('PATCH' as string)
+    const name = `${String(method)} ${route.url}`;
+    const payload = FORMS.test(name)
+      ? formOf()
+      : method === ('PATCH' as string)
         ? PATCH_BODIES[route.url]!
-        : BODIES[`${String(method)} ${route.url}`];
+        : BODIES[name];
     for (const who of ['admin', 'held'] as const) {
       const answer = await portal.as(who, { method, url, ...(payload && { payload }) });
       t.equal(answer.status, 404, `${method} ${url}`);
@@ -571,7 +585,7 @@ t.test('the description of the interface', async (t) => {
   const operations = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ path, method, operation })),
   );
-  t.equal(operations.length, 49);
+  t.equal(operations.length, 62);
   const tags = new Set(document.tags.map(({ name }) => name));
   for (const { path, method, operation } of operations) {
     const name = `${method} ${path}`;

@@ -13,6 +13,9 @@ import Fastify, {
 } from 'fastify';
 import type pg from 'pg';
 import { addActivityRoutes } from './activity-feed.ts';
+import { ATTACHMENT_LIMITS, type AttachmentLimits } from './attachments/limits.ts';
+import { addAttachmentRoutes } from './attachments/routes.ts';
+import type { AttachmentStore } from './attachments/store.ts';
 import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
@@ -34,6 +37,7 @@ import { addDocumentation, installOpenApi } from './openapi.ts';
 import { addApprovalRoutes } from './people/approval.ts';
 import { createCursors } from './pagination.ts';
 import { convertValues } from './query-values.ts';
+import { addExportRoute, ExportSlots } from './resources/export.ts';
 import { FILTER_SCHEMAS } from './resources/filters.ts';
 import { addResourceRoutes } from './resources/routes.ts';
 import { ProblemSchema } from './schemas.ts';
@@ -86,6 +90,8 @@ export interface ServerOptions extends ServerRouteOptions {
   /** By `createAuthenticate`. */
   readonly authenticate: Authenticate;
   readonly fencesAt: FencesAt;
+  /** Where the bytes of attachments are. */
+  readonly attachmentStore: AttachmentStore;
   /** Signs cursors; 32 bytes or more. Cursors outlive a restart when it does. */
   readonly cursorKey: Uint8Array;
   /** Networks whose `X-Forwarded-For` is believed, such as `10.0.0.0/8`; empty: nobody's. */
@@ -107,6 +113,7 @@ export interface ServerOptions extends ServerRouteOptions {
   readonly httpLimits?: Partial<HttpLimits>;
   readonly rateLimits?: Partial<RateLimits>;
   readonly quotas?: Partial<Quotas>;
+  readonly attachmentLimits?: Partial<AttachmentLimits>;
   readonly onServed?: (request: ServedRequest) => void;
   /** Epoch milliseconds; the machine's clock when left out. */
   readonly now?: () => number;
@@ -146,13 +153,21 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addVisitRoutes(app, context);
   await addGeofenceRoutes(app, context);
   addTelematicAlertRoutes(app, context);
+  await addAttachmentRoutes(app, context, {
+    store: options.attachmentStore,
+    limits: { ...ATTACHMENT_LIMITS, ...options.attachmentLimits },
+  });
   addActivityRoutes(app, context);
   addRejectRoutes(app, context);
   addDeviceRoutes(app, context, registrations);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
   addVehicleRoutes(app, context, registrations);
-  for (const resource of CATALOG.values()) addResourceRoutes(app, context, resource);
+  const exportSlots = new ExportSlots();
+  for (const resource of CATALOG.values()) {
+    addResourceRoutes(app, context, resource);
+    addExportRoute(app, context, resource, exportSlots);
+  }
   addApprovalRoutes(app, context, CATALOG.get('user')!);
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);

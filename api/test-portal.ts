@@ -3,11 +3,15 @@
  * two tenants. Everything of the second tenant carries `CANARY`, so that a leak shows in any response.
  */
 import { randomBytes } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { FastifyInstance, InjectOptions } from 'fastify';
 import type pg from 'pg';
 import { createPool } from '../db/pools.ts';
 import { administer, createTestDatabase, testServerUrl } from '../db/test-database.ts';
+import { openDiskStore } from './attachments/disk-store.ts';
 import { createAuthenticate, type Authenticate } from './auth/authenticate.ts';
 import { DEMO_JWKS_PATH } from './auth/demo-routes.ts';
 import { createLocalIssuer, type LocalIssuer } from './auth/local-issuer.ts';
@@ -34,6 +38,12 @@ export interface TestPortal {
   readonly issuer: LocalIssuer;
   readonly principals: Principals;
   readonly seed: Seed;
+  /** Where it listens, without a slash at the end. */
+  readonly url: string;
+  /** The directory of its attachments, unless the test has given a store of its own. */
+  readonly attachmentDir: string;
+  /** The headers of a request by one of the users. */
+  headersOf(who: Who): { authorization: string };
   /** Cuts the portal off from its database, until the end of the test. */
   shutOff(): Promise<void>;
   /** A request by one of the users: `admin` may all, `held` may all but only in one account, `bare` may nothing. */
@@ -59,6 +69,7 @@ export interface TestRow {
   readonly iot_device_event_id: number;
   readonly iot_device_command_id: number;
   readonly gateway_token_id: number;
+  readonly attachment_id: number;
   readonly knocking_device_id: number;
   readonly device_identifier: string;
   readonly token: string;
@@ -98,7 +109,11 @@ export interface TenantSeed {
   readonly gatewayTokenId: number;
   readonly geofenceIds: [number, number, number];
   readonly alertIds: [number, number, number];
+  /** Each on the unit at the same place; there are no bytes to them. */
+  readonly attachmentIds: [number, number, number];
 }
+
+type Answered = Awaited<ReturnType<FastifyInstance['inject']>>;
 
 interface Tearable {
   teardown(work: () => Promise<unknown>): unknown;
@@ -125,10 +140,12 @@ export async function startTestPortal(
   const issuer = await getTestIssuer(NAMES);
   const principals = createPrincipals({ pool: apiPool });
   let authenticate: Authenticate | null = null;
+  const attachmentDir = await mkdtemp(join(tmpdir(), 'milepost-attachments-'));
   const app = await buildServer({
     pool: apiPool,
     authenticate: (token) => authenticate!(token),
     fencesAt: () => [],
+    attachmentStore: await openDiskStore(attachmentDir),
     cursorKey: randomBytes(32),
     trustProxy: [],
     log: { level: 'silent' },
@@ -144,14 +161,12 @@ export async function startTestPortal(
   t.teardown(async () => {
     await app.close();
     await Promise.all([owner.end(), apiPool.end()]);
+    await rm(attachmentDir, { recursive: true, force: true });
   });
   const { port } = app.server.address() as AddressInfo;
   const jwksUrl = `http://127.0.0.1:${port}${DEMO_JWKS_PATH}`;
   authenticate = createAuthenticate(createVerifier({ ...NAMES, jwksUrl }), principals);
-  const tokens = new Map<Who, string>();
-  for (const who of ['admin', 'held', 'bare', 'foreign'] as const) {
-    tokens.set(who, (await issuer.issue(`test|${who}`)).access_token);
-  }
+  const headersOf = await issueHeaders(issuer);
   return {
     app,
     owner,
@@ -159,20 +174,34 @@ export async function startTestPortal(
     issuer,
     principals,
     seed,
+    url: `http://127.0.0.1:${port}`,
+    attachmentDir,
+    headersOf,
     shutOff: () => shutOff(ownerUrl),
     async as(who, request) {
-      const headers = { authorization: `Bearer ${tokens.get(who)}`, ...request.headers };
-      const answer = await app.inject({ ...request, headers });
-      if (who !== 'foreign' && answer.body.includes(CANARY)) {
-        throw new Error(
-          `${request.method ?? 'GET'} ${JSON.stringify(request.url)} leaks another tenant`,
-        );
-      }
-      const isJson = /json/.test(String(answer.headers['content-type']));
-      const body = (isJson && answer.body !== '' ? JSON.parse(answer.body) : null) as TestBody;
-      return { status: answer.statusCode, headers: answer.headers, body, text: answer.body };
+      const headers = { ...headersOf(who), ...request.headers };
+      return toAnswer(who, request, await app.inject({ ...request, headers }));
     },
   };
+}
+
+function toAnswer(who: Who, request: InjectOptions, answer: Answered): TestAnswer {
+  if (who !== 'foreign' && answer.body.includes(CANARY)) {
+    throw new Error(
+      `${request.method ?? 'GET'} ${JSON.stringify(request.url)} leaks another tenant`,
+    );
+  }
+  const isJson = /json/.test(String(answer.headers['content-type']));
+  const body = (isJson && answer.body !== '' ? JSON.parse(answer.body) : null) as TestBody;
+  return { status: answer.statusCode, headers: answer.headers, body, text: answer.body };
+}
+
+async function issueHeaders(issuer: LocalIssuer): Promise<TestPortal['headersOf']> {
+  const tokens = new Map<Who, string>();
+  for (const who of ['admin', 'held', 'bare', 'foreign'] as const) {
+    tokens.set(who, (await issuer.issue(`test|${who}`)).access_token);
+  }
+  return (who) => ({ authorization: `Bearer ${tokens.get(who)}` });
 }
 
 async function shutOff(ownerUrl: string): Promise<void> {
@@ -281,6 +310,7 @@ async function makeTenant(owner: pg.Pool, word: string, key: string): Promise<Te
     commandIds: [],
     geofenceIds: [],
     alertIds: [],
+    attachmentIds: [],
   } as {
     [name: string]: number[];
   };
@@ -299,6 +329,7 @@ async function makeTenant(owner: pg.Pool, word: string, key: string): Promise<Te
     seed['commandIds']!.push(await makeDeviceWords(row, device.iotDeviceId, equipmentId));
     seed['geofenceIds']!.push(await makeGeofence(row));
     seed['alertIds']!.push(await makeAlert(row));
+    seed['attachmentIds']!.push(await makeAttachment({ ...row, equipmentId, key }));
   }
   const gatewayTokenId = await makeGateway(owner, customerId, word);
   return { customerId, accountIds, gatewayTokenId, ...seed } as unknown as TenantSeed;
@@ -395,4 +426,21 @@ function makeAlert({ owner, customerId, accountId, word, i }: RowSeed): Promise<
      values ($1, $2, $3, 'speed_mps', '>', 25) returning telematic_alert_id`,
     [customerId, accountId, `${word} rule ${i}`],
   );
+}
+
+async function makeAttachment(
+  row: RowSeed & { equipmentId: number; key: string },
+): Promise<number> {
+  const { owner, customerId, equipmentId } = row;
+  const attachmentId = await insert(
+    owner,
+    `insert into attachment (customer_id, account_id, name, mime_type, description, url, storage_key, size_bytes, sha256)
+     values ($1, $2, $3, 'application/pdf', $3, '', $4, 9, sha256($4::text::bytea)) returning attachment_id`,
+    [customerId, row.accountId, `${row.word} ${row.i}.pdf`, `seed/${row.key}/${row.i}`],
+  );
+  await owner.query(
+    'insert into equipment_has_attachment (customer_id, equipment_id, attachment_id) values ($1, $2, $3)',
+    [customerId, equipmentId, attachmentId],
+  );
+  return attachmentId;
 }

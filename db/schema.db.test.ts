@@ -112,14 +112,14 @@ t.test('schema.ts and the migrated database agree', async (t) => {
     t.notOk(database['spatial_ref_sys'], 'left to PostGIS');
     database['spatial_ref_sys'] = code['spatial_ref_sys']!;
   }
-  t.equal(Object.keys(database).length, 48, 'every table and view was read');
+  t.equal(Object.keys(database).length, 104, 'every table and view was read');
   t.same(differences(database, code), []);
 
   t.test('and a disagreement of any kind is found', async (t) => {
     await client.query(`
       begin;
       alter table equipment alter column vin set not null;
-      alter table equipment drop column description;
+      alter table equipment drop column specifications;
       alter table geofence alter column radius_m type real;
       alter table account alter column status drop default;
       alter table customer add column fleet_size integer;
@@ -130,7 +130,7 @@ t.test('schema.ts and the migrated database agree', async (t) => {
     t.same(differences(changed, code).sort(), [
       'account.status: database text not null, code text not null filled in',
       'customer.fleet_size: database integer, code absent',
-      'equipment.description: database absent, code text not null filled in',
+      'equipment.specifications: database absent, code jsonb not null filled in',
       'equipment.vin: database text not null, code text',
       'geofence.radius_m: database real, code double precision',
       'surprise.surprise_id: database bigint, code absent',

@@ -6,10 +6,12 @@
  * `YYYY-MM-DD`, `numeric` as number, `bytea` as Buffer, `jsonb` parsed.
  */
 export * from './schema/agreements.ts';
+export * from './schema/attachment-content.ts';
 export * from './schema/attachments.ts';
 export * from './schema/billing.ts';
 export * from './schema/equipment.ts';
 export * from './schema/events.ts';
+export * from './schema/exports.ts';
 export * from './schema/fleet.ts';
 export * from './schema/inspections.ts';
 export * from './schema/maintenance.ts';

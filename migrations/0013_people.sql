@@ -329,16 +329,10 @@ create table ten_quick_link (
 create index ten_quick_link_order on ten_quick_link (customer_id, sort_order);
 call keep_records('ten_quick_link');
 
+-- Two of them are there; they give way to those that come before.
 insert into simple_field_lookup (field_name, field_code, short_description, long_description, sort_order) values
-  ('customer.status', 'active', 'Active', 'The customer''s people and devices are let in.', 1),
-  ('customer.status', 'suspended', 'Suspended', 'Nobody of the customer can sign in for now; records are kept.', 2),
-  ('customer.status', 'closed', 'Closed', 'The customer has left; records are kept for as long as they must be.', 3),
-  ('account.account_type', 'NATIONAL', 'National', 'Stands for the customer in the whole country.', 1),
-  ('account.account_type', 'REGIONAL', 'Regional', 'Stands for one region, branch or site.', 2),
-  ('account.status', 'active', 'Active', 'Units can be assigned and work can be billed to the account.', 1),
-  ('account.status', 'closed', 'Closed', 'Nothing new is booked to the account.', 2),
   ('user.status', 'pending_approval', 'Pending approval', 'Invited; cannot sign in before somebody else approves.', 1),
-  ('user.status', 'active', 'Active', 'Can sign in.', 2),
-  ('user.status', 'disabled', 'Disabled', 'Was let in before and can sign in no more.', 3),
+  ('user.status', 'active', 'Active', 'May sign in.', 2),
+  ('user.status', 'disabled', 'Disabled', 'May not sign in; what the person did stays on record.', 3),
   ('user.status', 'rejected', 'Rejected', 'Approval was refused; the reason is given.', 4)
-on conflict do nothing;
+on conflict (field_name, field_code) do update set sort_order = excluded.sort_order;

@@ -184,15 +184,6 @@ call isolate_with_parent('equipment_has_attachment', 'equipment', 'equipment_id'
 create index equipment_has_attachment_equipment on equipment_has_attachment (customer_id, equipment_id);
 
 insert into simple_field_lookup (field_name, field_code, short_description, long_description, sort_order) values
-  ('equipment.status', 'active', 'Active', 'Part of the fleet and ready for work.', 1),
-  ('equipment.status', 'in_service', 'In the shop', 'Being serviced or repaired, and not available.', 2),
-  ('equipment.status', 'retired', 'Retired', 'Sold, returned or scrapped; its history is kept.', 3),
-  ('iot_device.status', 'active', 'Active', 'May report.', 1),
-  ('iot_device.status', 'disabled', 'Disabled', 'Is refused until it is made active again.', 2),
-  ('iot_device.status', 'retired', 'Retired', 'Will not be used again.', 3)
-on conflict do nothing;
-
-insert into simple_field_lookup (field_name, field_code, short_description, long_description, sort_order) values
   ('equipment.ownership', 'owned', 'Owned', 'Belongs to the fleet''s own company.', 1),
   ('equipment.ownership', 'leased', 'Leased', 'Hired from a lessor for a long term.', 2),
   ('equipment.ownership', 'rented', 'Rented', 'Hired for a short term, such as a peak season.', 3),

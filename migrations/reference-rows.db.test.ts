@@ -106,7 +106,7 @@ t.test('closed sets: CHECK, words and enum are the same', async (t) => {
       "facility_lookup.facility_type: CHECK it's,yard, words office,shop,terminal,vendor,yard",
       'no.such: CHECK none, words x',
       'tag_lookup.shade: CHECK light, words none',
-      'user.status: CHECK active,disabled, words active',
+      'user.status: CHECK active,disabled,pending_approval,rejected, words active,pending_approval,rejected',
     ]);
     t.same(differences(changed, setsOfEnums(), ['CHECK', 'enum']), [
       'account.account_type: CHECK none, enum NATIONAL,REGIONAL',

@@ -9,20 +9,10 @@ import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 
-/** A customer is made and closed by whoever runs the server. */
+/** Customers are made and closed by whoever runs the server. */
 export const customerRules: ResourceRules = {
-  prepare(_context, values, stored) {
-    if (stored === null) throw notForCallers('made');
-    return withLowerCase(values, 'contact_email');
-  },
-  removing() {
-    throw notForCallers('removed');
-  },
+  prepare: (_context, values) => withLowerCase(values, 'contact_email'),
 };
-
-function notForCallers(done: string): Problem {
-  return new Problem('forbidden', `customers are ${done} by whoever runs the server`);
-}
 
 /** Who is held to accounts may change them and not where they hang: that is about what others see. */
 export const accountRules: ResourceRules = {
@@ -60,27 +50,49 @@ function requireChangeable(principal: Principal, role: Row): void {
   }
 }
 
-/** People are made pending, whoever makes them, and are disabled instead of removed. */
+/** People are made pending, whoever makes them, and are disabled instead of removed. Nobody raises themselves. */
 export const userRules: ResourceRules = {
   async prepare(context, values, stored) {
-    const hasMore = stored && !(await isRoleWithin(context, stored['user_role_id']));
-    if (hasMore)
-      throw new Problem('forbidden', 'this user holds rights that you do not hold yourself');
+    const { principal } = context;
+    if (stored) await requireLesser(context, stored);
     const roleId = values['user_role_id'];
+    if (roleId !== undefined && stored?.['user_id'] === principal.userId) {
+      throw fieldProblem('forbidden', 'body', '/user_role_id', 'is your own; ask somebody else');
+    }
     if (roleId !== undefined && !(await isRoleWithin(context, roleId))) {
       const detail = 'holds rights that you do not hold yourself';
       throw fieldProblem('forbidden', 'body', '/user_role_id', detail);
     }
+    // Whose sign-in it is, is said once: another's would be signed by this user's name from then on.
+    if ('auth_0_reference_id' in values && typeof stored?.['auth_0_reference_id'] === 'string') {
+      throw fieldProblem('forbidden', 'body', '/auth_0_reference_id', 'has been said already');
+    }
+    const accountIds = values['assigned_account_ids'] ?? (stored ? undefined : []);
+    if (accountIds !== undefined && !areOwn(principal, accountIds as number[])) {
+      const detail = 'you are held to accounts: name some of them, and no others';
+      throw fieldProblem('forbidden', 'body', '/assigned_account_ids', detail);
+    }
     const written = withLowerCase(values, 'email');
     return stored ? written : { ...written, status: 'pending_approval' };
   },
-  removing() {
-    throw new Problem(
-      'conflict',
-      'users are disabled and not removed, for the sake of what they did',
-    );
-  },
 };
+
+/** Throws 403 where the user whose row it is holds a right or an account that the caller has not got. */
+export async function requireLesser(context: RuleContext, stored: Row): Promise<void> {
+  if (!(await isRoleWithin(context, stored['user_role_id']))) {
+    throw new Problem('forbidden', 'this user holds rights that you do not hold yourself');
+  }
+  if (!areOwn(context.principal, stored['assigned_account_ids'] as number[])) {
+    throw new Problem('forbidden', 'this user sees accounts that you do not see yourself');
+  }
+}
+
+/** None means all of them. */
+function areOwn({ tenant }: Principal, accountIds: readonly number[]): boolean {
+  if (tenant.accountIds === null) return true;
+  const own = new Set(tenant.accountIds);
+  return accountIds.length > 0 && accountIds.every((accountId) => own.has(accountId));
+}
 
 async function isRoleWithin({ db, principal }: RuleContext, roleId: unknown): Promise<boolean> {
   const [role] = await db

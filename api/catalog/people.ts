@@ -51,6 +51,8 @@ const customers: ResourceDeclaration = {
   nouns: 'customers',
   tag: 'people',
   right: 'customer',
+  creatable: false,
+  deletable: false,
   derived: ['customer_class', 'reference_number', 'status', 'currency_code'],
   fields: {
     time_zone: TimeZone,
@@ -135,8 +137,8 @@ const users: ResourceDeclaration = {
   nouns: 'users',
   tag: 'people',
   right: 'user',
+  deletable: false,
   derived: [
-    'auth_0_reference_id',
     'status',
     'approved_by',
     'approved_at',

@@ -5,6 +5,7 @@
  */
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
+import { requireLesser } from '../catalog/people-rules.ts';
 import type { ApiContext } from '../context.ts';
 import { entityTag } from '../entity-tag.ts';
 import { Problem } from '../problem.ts';
@@ -13,7 +14,7 @@ import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
 import { lockRow, updateRow, type Work } from '../resources/store.ts';
 import { closed, guardedProblems, Id, problems, Text, writeCondition } from '../schemas.ts';
-import { requireLesser } from './rules.ts';
+
 
 type Status = 'pending_approval' | 'active' | 'rejected' | 'disabled';
 

@@ -21,6 +21,9 @@ import type { Resource } from './resource.ts';
 export const EXPORTS_AT_ONCE_MAX = 8;
 export const EXPORTS_PER_TENANT_MAX = 2;
 
+/** Until the whole file has been taken. */
+export const EXPORT_MS_MAX = 3_600_000;
+
 export const EXPORT_FORMATS = ['csv', 'xlsx'] as const;
 export type Format = (typeof EXPORT_FORMATS)[number];
 
@@ -116,7 +119,7 @@ export function addExportRoute(
       ...guardedProblems,
     },
   };
-  const options = { config: { permission: resource.read }, schema, handlerTimeout: 0 };
+  const options = { config: { permission: resource.read }, schema, handlerTimeout: EXPORT_MS_MAX };
   app.get(`/v1/${path}/export`, options, (request, reply) => {
     const query = request.query as ListRequest & { format: Format };
     const select = readList(resource, query);

@@ -126,6 +126,14 @@ function readList(field: Field, text: string, pointer: string): SQL[] {
 const INTEGER = /^-?\d{1,16}$/;
 const NUMBER = /^-?\d{1,16}(\.\d{1,16})?$/;
 const DAY = /^\d{4}-\d{2}-\d{2}$/;
+/** That there is such a day: JavaScript takes the 30th of February for the 2nd of March, and PostgreSQL does not. */
+function isDay(text: string): boolean {
+  const ms = Date.parse(text);
+  return (
+    !Number.isNaN(ms) && !text.startsWith('0000') && new Date(ms).toISOString().startsWith(text)
+  );
+}
+
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,9})?(Z|[+-]\d{2}:\d{2})$/;
 
 /** A value as a parameter of the column's type. Throws 400. */
@@ -141,11 +149,10 @@ export function readValue(field: Field, text: string, pointer: string): SQL {
     case 'boolean':
       return sql`${readTruth(text, pointer)}::boolean`;
     case 'date':
-      if (!DAY.test(text) || Number.isNaN(Date.parse(text)))
-        throw refuse(pointer, 'must be a date, YYYY-MM-DD');
-      return sql`${new Date(text).toISOString().slice(0, 10)}::date`;
+      if (!DAY.test(text) || !isDay(text)) throw refuse(pointer, 'must be a date, YYYY-MM-DD');
+      return sql`${text}::date`;
     case 'instant':
-      if (!INSTANT.test(text) || Number.isNaN(Date.parse(text))) {
+      if (!INSTANT.test(text) || Number.isNaN(Date.parse(text)) || !isDay(text.slice(0, 10))) {
         throw refuse(pointer, 'must be an instant with its zone, such as 2026-01-31T08:00:00Z');
       }
       return sql`${text}::timestamptz`;

@@ -6,7 +6,7 @@ import { getTableName, is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
 import { Type, type TSchema } from 'typebox';
 import * as schema from '../../db/schema.ts';
-import type { Permission } from '../auth/permissions.ts';
+import type { RoutePermission } from '../auth/permissions.ts';
 import { closed, nullable, patchOf } from '../schemas.ts';
 import type { ResourceDeclaration, ResourceRules, Row } from './define.ts';
 import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
@@ -44,8 +44,8 @@ export interface Resource {
   readonly isEvidence: boolean;
   readonly hasAccount: boolean;
   readonly hasCustomer: boolean;
-  readonly read: Permission;
-  readonly write: Permission;
+  readonly read: RoutePermission;
+  readonly write: RoutePermission;
   readonly rules: ResourceRules;
   readonly shownSchema: TSchema;
   readonly createSchema: TSchema;
@@ -119,8 +119,8 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     isEvidence: all.has('deleted_at'),
     hasAccount: all.has('account_id') && name !== 'account',
     hasCustomer: all.has('customer_id') && name !== 'customer',
-    read: `${right}:read`,
-    write: `${right}:write` as Permission,
+    read: right === 'signed_in' ? right : `${right}:read`,
+    write: right === 'signed_in' ? right : (`${right}:write` as RoutePermission),
     rules: declaration.rules ?? {},
     ...schemasOf(declaration, fields, writable, key),
   };

@@ -370,7 +370,7 @@ t.test('many at once, each answered for itself', async (t) => {
         { index: 0, status: 201, id: Number },
         { index: 1, status: 409, code: 'conflict', errors: [{ pointer: '/items/1/tag_name' }] },
         { index: 2, status: 400, errors: [{ pointer: '/items/2/tag_name' }] },
-        { index: 3, status: 422, errors: [{ pointer: '/items/3/color' }] },
+        { index: 3, status: 400, errors: [{ pointer: '/items/3/color' }] },
         { index: 4, status: 400, errors: [{ pointer: '/items/4/nothing' }] },
         { index: 5, status: 201, id: Number },
       ],

@@ -125,11 +125,8 @@ export async function lockRow(
   ifMatch: string | undefined,
 ): Promise<Row> {
   const [stored] = await run(work.client, selectRow(resource, key, { lock: true }));
-  if (!stored) throw notFound(resource.noun);
+  if (!stored) throw await absence(work, resource, key);
   if (resource.hasAccount) requireOwnRow(work.principal, stored as { account_id: number | null });
-  if (resource.hasCustomer && stored['customer_id'] === null) {
-    throw new Problem('forbidden', 'it is shipped with Milepost; add one of your own');
-  }
   if (ifMatch === undefined) {
     throw new Problem(
       'precondition_required',
@@ -138,6 +135,13 @@ export async function lockRow(
   }
   requireMatch(ifMatch, stored['version'] as number);
   return stored;
+}
+
+/** What is shipped for everyone can be read and cannot be locked: row-level security says so. */
+async function absence(work: Work, resource: Resource, key: string | number): Promise<Problem> {
+  const [shown] = await run(work.client, selectRow(resource, key, { lock: false }));
+  if (shown?.['customer_id'] !== null) return notFound(resource.noun);
+  return new Problem('forbidden', 'it is shipped with Milepost; add one of your own');
 }
 
 /** The columns that a patch changes, with their new values. */

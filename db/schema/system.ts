@@ -1,5 +1,5 @@
 /** What belongs to no domain. */
-import { integer, jsonb, pgTable, primaryKey, text, varchar } from 'drizzle-orm/pg-core';
+import { integer, jsonb, pgTable, pgView, primaryKey, text, varchar } from 'drizzle-orm/pg-core';
 import { bytea, id, instantNow } from './columns.ts';
 
 /** Answers to requests that were sent with an Idempotency-Key. */
@@ -29,3 +29,16 @@ export const spatialRefSys = pgTable('spatial_ref_sys', {
   srtext: varchar({ length: 2048 }),
   proj4text: varchar({ length: 2048 }),
 });
+
+/** Everything that has a name or a number, to be searched; see `global_search` (migrations/0023_search.sql). */
+export const globalSearchView = pgView('global_search_view', {
+  id: text(),
+  type: text(),
+  title: text(),
+  subtitle: text(),
+  description: text(),
+  route: text(),
+  customer_id: id(),
+  account_id: id(),
+  search_text: text(),
+}).existing();
