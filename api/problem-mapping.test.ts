@@ -18,6 +18,31 @@ t.test('errors of the database', (t) => {
     ],
     ['taken, nothing told', failed('23505'), 409, []],
     [
+      'taken, told by the key alone',
+      failed('23505', {
+        table: 'equipment',
+        constraint: 'equipment_customer_id_unit_number_key',
+      }),
+      409,
+      ['/unit_number'],
+    ],
+    [
+      'taken, by a key whose name was cut',
+      failed('23505', { table: 'equipment', constraint: 'equipment_customer_id_unit_num_key' }),
+      409,
+      [],
+    ],
+    [
+      'no such, told by the key alone',
+      failed('23503', {
+        table: 'equipment',
+        constraint: 'equipment_customer_id_account_id_fkey',
+        detail: 'Key is not present in table "account".',
+      }),
+      422,
+      ['/account_id'],
+    ],
+    [
       'overlapping',
       failed('23P01', key('equipment_id, tstzrange(from, to)', 'conflicts with existing key')),
       409,

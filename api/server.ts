@@ -26,7 +26,7 @@ import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.t
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
-import { installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
+import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
@@ -46,6 +46,7 @@ import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addTelematicAlertRoutes } from './telematic-alerts/routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
+import { addVehicleRoutes } from './vehicles/routes.ts';
 
 /** Limits of one HTTP connection and request; times in milliseconds, sizes in bytes. */
 export interface HttpLimits {
@@ -144,6 +145,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     fencesAt: options.fencesAt,
     now: options.now ?? Date.now,
   };
+  const registrations = createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax);
   addServerRoutes(app, options);
   addMeRoutes(app, context);
   addTelematicsRoutes(app, context);
@@ -157,9 +159,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   });
   addActivityRoutes(app, context);
   addRejectRoutes(app, context);
-  addDeviceRoutes(app, context, rateLimits);
+  addDeviceRoutes(app, context, registrations);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
+  addVehicleRoutes(app, context, registrations);
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);

@@ -37,7 +37,10 @@ const records: readonly ResourceDeclaration[] = [
     nouns: 'vehicles',
     tag: 'vehicles',
     right: 'vehicle',
+    creatable: false,
     derived: ['vehicle_id_code_hdr', 'iot_device_id'],
+    // The unit and the device were made or found for them.
+    fixed: ['equipment_id', 'gps_tracker_imei_number'],
     long: ['blacklist_reason'],
     fields: {
       vin_chassis_no: Type.String({

@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
-import { createTenantLimiter, principalOf, requireRate, type RateLimits } from '../guard.ts';
+import { principalOf, requireRate, type Limiter } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import {
   closed,
@@ -31,14 +31,14 @@ const tags = ['iot_device'];
 const read = { permission: 'iot_device:read' } as const;
 const write = { permission: 'iot_device:write' } as const;
 
-/** Adds the routes of devices, and of their tokens, commands and events. */
+/** Adds the routes of devices, and of their tokens, commands and events. `registrations` counts what is tried. */
 export function addDeviceRoutes(
   app: FastifyInstance,
   context: ApiContext,
-  rateLimits: RateLimits,
+  registrations: Limiter,
 ): void {
   addReading(app, context);
-  addRegistering(app, context, rateLimits);
+  addRegistering(app, context, registrations);
   addChanging(app, context);
   addTokenRoutes(app, context);
   addCommandRoutes(app, context);
@@ -84,8 +84,7 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
   });
 }
 
-function addRegistering(app: FastifyInstance, context: ApiContext, rateLimits: RateLimits): void {
-  const byTenant = createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax);
+function addRegistering(app: FastifyInstance, context: ApiContext, registrations: Limiter): void {
   const schema = {
     operationId: 'createDevice',
     tags,
@@ -98,7 +97,7 @@ function addRegistering(app: FastifyInstance, context: ApiContext, rateLimits: R
   app
     .withTypeProvider<TypeBoxTypeProvider>()
     .post('/v1/iot-devices', { config: write, schema }, async (request, reply) => {
-      await requireRate(byTenant, request);
+      await requireRate(registrations, request);
       const max = context.quotas.devicesPerTenantMax;
       const row = await inTenant(context, request, (db) =>
         createDevice(db, principalOf(request), request.body, max),

@@ -121,16 +121,35 @@ export async function createDevice(
   body: Registration,
   perTenantMax: number,
 ): Promise<DeviceRow> {
-  const { equipment_id = null, ...columns } = body;
-  await requireUnit(db, principal, equipment_id);
-  await requireVendor(db, columns.iot_device_vendor_lookup_id ?? null);
+  await requireUnit(db, principal, body.equipment_id ?? null);
+  await requireVendor(db, body.iot_device_vendor_lookup_id ?? null);
+  if ((await countDevices(db, perTenantMax)) >= perTenantMax) throw deviceQuota(perTenantMax);
+  return insertDevice(db, principal, body);
+}
+
+/** How many devices the tenant has; counts no further than `max`. */
+export async function countDevices(db: TenantDb, max: number): Promise<number> {
   const held = await db
     .select({ rows: sql<number>`count(*)`.mapWith(Number) })
-    .from(db.select({ id: device.iot_device_id }).from(device).limit(perTenantMax).as('held'));
-  if (held[0]!.rows >= perTenantMax) {
-    throw new Problem('conflict', `there are ${perTenantMax} devices already, which is the limit`);
-  }
-  const { customerId } = principal.tenant;
+    .from(db.select({ id: device.iot_device_id }).from(device).limit(max).as('held'));
+  return held[0]!.rows;
+}
+
+/** What is said to a tenant that has its fill of devices. */
+export function deviceQuota(perTenantMax: number): Problem {
+  return new Problem('conflict', `there are ${perTenantMax} devices already, which is the limit`);
+}
+
+/**
+ * Registers a device whose unit and vendor are known to be the caller's to name, and for which there is room. Throws 409
+ * for a name that anybody has registered.
+ */
+export async function insertDevice(
+  db: TenantDb,
+  { tenant }: Principal,
+  { equipment_id = null, ...columns }: Registration,
+): Promise<DeviceRow> {
+  const { customerId } = tenant;
   const [made] = await db
     .insert(device)
     .values({ device_type: DEVICE_TYPE_DEFAULT, ...columns, customer_id: customerId })

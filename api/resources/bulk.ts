@@ -4,7 +4,7 @@
  */
 import { sql } from 'drizzle-orm';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
+import { Type, type TSchema } from 'typebox';
 import { toProblem, toFieldError } from '../problem-mapping.ts';
 import { Problem, type FieldError } from '../problem.ts';
 import { closed } from '../schemas.ts';
@@ -17,37 +17,54 @@ export const BULK_ITEMS_MAX = 1_000;
 /** Bytes of its body. */
 export const BULK_BYTES_MAX = 4_194_304;
 
-/** The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer. */
-export function bulkBodyOf({ createSchema }: Resource) {
-  const examples = (createSchema as { examples?: Row[] }).examples ?? [];
+/**
+ * The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer.
+ */
+export function bulkBodyOf(createSchema: TSchema, itemsMax = BULK_ITEMS_MAX) {
+  const { examples = [] } = createSchema as { examples?: Row[] };
   const items = Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
     minItems: 1,
-    maxItems: BULK_ITEMS_MAX,
+    maxItems: itemsMax,
   });
   return closed({ items }, { examples: examples.map((example) => ({ items: [example] })) });
 }
 
-export const BulkResult = Type.Object({
-  created: Type.Integer(),
-  refused: Type.Integer(),
-  results: Type.Array(
-    Type.Object({
-      index: Type.Integer(),
-      status: Type.Integer({ description: 'The HTTP status that a single create would have had.' }),
-      id: Type.Optional(Type.Unsafe<number | string>({ type: ['integer', 'string'] })),
-      code: Type.Optional(Type.String()),
-      detail: Type.Optional(Type.String()),
-      errors: Type.Optional(
-        Type.Array(
-          Type.Object({ in: Type.String(), pointer: Type.String(), detail: Type.String() }),
+/** The answer. `more` is told of an item that was made. */
+export function bulkResultOf(more: Record<string, TSchema>) {
+  return Type.Object({
+    created: Type.Integer(),
+    refused: Type.Integer(),
+    results: Type.Array(
+      Type.Object({
+        index: Type.Integer(),
+        status: Type.Integer({
+          description: 'The HTTP status that a single create would have had.',
+        }),
+        id: Type.Optional(Type.Unsafe<number | string>({ type: ['integer', 'string'] })),
+        ...more,
+        code: Type.Optional(Type.String()),
+        detail: Type.Optional(Type.String()),
+        errors: Type.Optional(
+          Type.Array(
+            Type.Object({ in: Type.String(), pointer: Type.String(), detail: Type.String() }),
+          ),
         ),
-      ),
-    }),
-    { description: 'In the order of `items`.' },
-  ),
-});
+      }),
+      { description: 'In the order of `items`.' },
+    ),
+  });
+}
 
-interface ItemResult {
+export const BulkResult = bulkResultOf({});
+
+export interface BulkAnswer {
+  readonly created: number;
+  readonly refused: number;
+  readonly results: ItemResult[];
+}
+
+/** What became of one item. */
+export interface ItemResult {
   index: number;
   status: number;
   id?: number | string;
@@ -57,19 +74,35 @@ interface ItemResult {
 }
 
 /** Makes the rows. Only what the whole transaction cannot survive is thrown. */
-export async function createRows(
+export function createRows(
   work: Work,
   resource: Resource,
   request: FastifyRequest,
   items: readonly Row[],
-): Promise<{ created: number; refused: number; results: ItemResult[] }> {
-  const validate = request.compileValidationSchema(resource.createSchema);
+): Promise<BulkAnswer> {
+  return createEach(work, request, [resource.createSchema, items], async (item) => {
+    const row = await createRow(work, resource, item);
+    return row[resource.key.name] as number | string;
+  });
+}
+
+/**
+ * Makes something of every item that fits the schema, and gives its key; what one throws is the answer to it alone. Only
+ * what the whole transaction cannot survive is thrown.
+ */
+export async function createEach(
+  work: Work,
+  request: FastifyRequest,
+  [schema, items]: readonly [TSchema, readonly Row[]],
+  make: (item: Row, index: number) => Promise<number | string>,
+): Promise<BulkAnswer> {
+  const validate = request.compileValidationSchema(schema);
   const results: ItemResult[] = [];
   for (const [index, item] of items.entries()) {
     const isValid = validate(item);
     results.push(
       isValid
-        ? await createOne(work, resource, item, index)
+        ? await createOne(work, index, () => make(item, index))
         : refused(index, invalid(validate.errors ?? [], index)),
     );
   }
@@ -79,15 +112,14 @@ export async function createRows(
 
 async function createOne(
   work: Work,
-  resource: Resource,
-  item: Row,
   index: number,
+  make: () => Promise<number | string>,
 ): Promise<ItemResult> {
   await run(work.client, sql`savepoint item`);
   try {
-    const row = await createRow(work, resource, item);
+    const id = await make();
     await run(work.client, sql`release savepoint item`);
-    return { index, status: 201, id: row[resource.key.name] as number | string };
+    return { index, status: 201, id };
   } catch (error) {
     const problem = toProblem(error);
     // The server's own trouble is the whole request's.

@@ -124,7 +124,7 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
     description:
       'Each item is answered for itself; those that are refused do not hold up the others.',
     headers: idempotencyHeaders,
-    body: bulkBodyOf(resource),
+    body: bulkBodyOf(resource.createSchema),
     response: { 200: BulkResult, ...guardedProblems, ...problems(413, 415, 422) },
   };
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
