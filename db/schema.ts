@@ -10,6 +10,7 @@ export * from './schema/attachments.ts';
 export * from './schema/billing.ts';
 export * from './schema/equipment.ts';
 export * from './schema/events.ts';
+export * from './schema/exports.ts';
 export * from './schema/fleet.ts';
 export * from './schema/inspections.ts';
 export * from './schema/maintenance.ts';
