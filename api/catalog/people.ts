@@ -138,6 +138,7 @@ const users: ResourceDeclaration = {
   tag: 'people',
   right: 'user',
   deletable: false,
+  heldMayWrite: true,
   derived: ['status', 'approved_by', 'approved_at', 'rejected_reason', 'last_sign_in_at'],
   fields: {
     email: Email,

@@ -65,6 +65,15 @@ export function selectPage(resource: Resource, list: ListQuery): SQL {
     where ${where ?? sql`true`} order by ${sql.join(order, sql`, `)} limit ${list.rowsMax}`;
 }
 
+/** How many rows a list has, up to `rowsMax`. */
+export function countPage(
+  resource: Resource,
+  { conditions, withDeleted, rowsMax }: Pick<ListQuery, 'conditions' | 'withDeleted' | 'rowsMax'>,
+): SQL {
+  const where = and(...conditions, hidesDeleted(resource, withDeleted)) ?? sql`true`;
+  return sql`select count(*) as rows from (select from ${resource.table} where ${where} limit ${rowsMax}) found`;
+}
+
 /** One row by its key. */
 export function selectRow(
   resource: Resource,
