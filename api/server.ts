@@ -27,6 +27,7 @@ import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
 import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
+import { addIdentityRoutes } from './identity/routes.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
@@ -169,6 +170,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     addExportRoute(app, context, resource, exportSlots);
   }
   addApprovalRoutes(app, context, CATALOG.get('user')!);
+  addIdentityRoutes(app, context, CATALOG.get('identity_task')!);
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
