@@ -12,6 +12,13 @@ import { settleIdentityTask, switchIdentitySync, takeIdentityTask } from './task
 import { CLIENT, CONNECTION, startFakeAuth0, type FakeAuth0 } from './test-auth0.ts';
 
 type Row = Record<string, unknown>;
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+
+interface Answer {
+  readonly status: number;
+  readonly body: Row;
+  readonly text: string;
+}
 
 const QUICK: Partial<IdentityLimits> = {
   pollMs: 20,
@@ -30,7 +37,7 @@ interface House {
   tasks(): Promise<Row[]>;
   /** Works until nothing waits any more. */
   settle(limits?: Partial<IdentityLimits>): Promise<void>;
-  send(who: Who, method: 'GET' | 'POST' | 'PATCH' | 'DELETE', url: string, payload?: object): Promise<{ status: number; body: Row; text: string }>; // prettier-ignore
+  send(who: Who, method: Method, url: string, payload?: object): Promise<Answer>;
   role(name: string): Promise<Row>;
   /** Invites somebody into a role, and approves them. */
   person(email: string, roleId: unknown): Promise<number>;
@@ -282,11 +289,8 @@ t.test('a restart in the middle makes nothing twice', async (t) => {
   const first = await takeIdentityTask(portal.apiPool, lost, 60_000);
   t.match(first, { kind: 'role_sync', tryCount: 1 });
   t.equal(await takeIdentityTask(portal.apiPool, randomUUID(), 60_000), null, 'the user waits');
-  const { name, tag } = {
-    name: 'Old name',
-    tag: `[milepost ${first!.customerId}/${first!.userRoleId!}]`,
-  };
-  await provider.createRole({ name: `${name} ${tag}`, description: 'x', tag }, signal);
+  const tag = roleTagOf(first!.customerId, first!.userRoleId!);
+  await provider.createRole({ name: `Old name ${tag}`, description: 'x', tag }, signal);
   await provider.createUser(
     { email: 'ann@acme.test', name: 'Ann', owner: `${first!.customerId}/${userId}` },
     signal,
