@@ -5,6 +5,7 @@ import {
   columnPreferences,
   columnPreferenceTableName,
   customer,
+  identityTask,
   tenQuickLink,
   user,
   userRole,
@@ -130,6 +131,18 @@ const userRoles: ResourceDeclaration = {
   rules: userRoleRules,
 };
 
+const identityTasks: ResourceDeclaration = {
+  table: identityTask,
+  path: 'identity-tasks',
+  noun: 'identity task',
+  nouns: 'identity tasks',
+  tag: 'people',
+  // Written by the database when a role or a user changes.
+  right: 'user_role',
+  writable: false,
+  hidden: ['runner_id', 'beat_at'],
+};
+
 const users: ResourceDeclaration = {
   table: user,
   path: 'users',
@@ -232,6 +245,7 @@ export const peopleResources: readonly ResourceDeclaration[] = [
   customers,
   accounts,
   userRoles,
+  identityTasks,
   users,
   columnPreferenceTables,
   columnPreferencesOfPeople,
