@@ -24,11 +24,21 @@ export function toStatement(query: SQL): Statement {
 
 /** The columns of a row: numbers of PostgreSQL's `numeric` come as numbers, for they are at most 15 digits long. */
 export function projection(fields: Iterable<Field>): SQL {
-  const parts = [...fields].map(({ column, name }) => {
-    const isNumeric = column.getSQLType().startsWith('numeric');
-    return isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
-  });
-  return sql.join(parts, sql`, `);
+  return sql.raw(Array.from(fields, shownText).join(', '));
+}
+
+/** Written once: a list has dozens of columns, and to write them anew took as long as to check a token. */
+const shownTexts = new WeakMap<Field, string>();
+
+function shownText(field: Field): string {
+  const known = shownTexts.get(field);
+  if (known !== undefined) return known;
+  const { column, name } = field;
+  const isNumeric = column.getSQLType().startsWith('numeric');
+  const shown = isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
+  const { text } = toStatement(shown);
+  shownTexts.set(field, text);
+  return text;
 }
 
 export interface ListQuery {
