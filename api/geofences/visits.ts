@@ -18,10 +18,11 @@ import { Type } from 'typebox';
 import { geofenceVisit } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
-import { requireEquipment } from '../equipment/routes.ts';
+import { requireEquipment } from '../ownership.ts';
 import { fieldProblem } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -75,7 +76,12 @@ const query = closed({
   open: Type.Optional(
     Type.Boolean({ description: 'True: those that go on; false: those that have ended.' }),
   ),
-  include_retracted: Type.Optional(Type.Boolean({ default: false })),
+  include_retracted: Type.Optional(
+    described(
+      Type.Boolean({ default: false }),
+      'Whether visits are shown that late fixes took back.',
+    ),
+  ),
 });
 
 interface VisitFilters {

@@ -8,9 +8,10 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { tenantDeviceMetric, tenantGpsLocation } from '../../db/schema.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
-import { requireEquipment } from '../equipment/routes.ts';
+import { requireEquipment } from '../ownership.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -134,7 +135,10 @@ function addMetrics(app: FastifyInstance, context: ApiContext): void {
         tags: ['telematics'],
         summary: 'Sensor readings of one unit',
         params: idParams,
-        querystring: closed({ ...historyQuery, metric_code: Type.Optional(Name) }),
+        querystring: closed({
+          ...historyQuery,
+          metric_code: Type.Optional(described(Name, 'Of this metric.')),
+        }),
         response: { 200: pageOf(Metric), ...guardedProblems, ...problems(404) },
       },
     },

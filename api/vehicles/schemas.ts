@@ -121,7 +121,7 @@ export const VehicleCreate = closed(
     tracker: Type.Optional(TrackerFields),
     ...Object.fromEntries(PARTS.map((part) => [part.name, partSchema(part)])),
   },
-  { examples: [exampleBody()] },
+  { title: 'VehicleWithPartsCreate', examples: [exampleBody()] },
 );
 
 /** A vehicle with all that hangs on it. */
@@ -136,16 +136,21 @@ const whole = {
     ]),
   ),
 };
-export const VehicleWhole = Type.Object(whole);
+export const VehicleWhole = Type.Object(whole, { title: 'VehicleWithParts' });
 
 const Token = Type.Unsafe<string | null>({
   type: ['string', 'null'],
   description: 'The token of its tracker, this once; null: none was asked for, or it was told.',
 });
-export const VehicleMade = Type.Object({ ...whole, token: Token });
+export const VehicleMade = Type.Object(
+  { ...whole, token: Token },
+  { title: 'VehicleWithPartsMade' },
+);
 
 export const VehicleBulkBody = bulkBodyOf(VehicleCreate, BULK_VEHICLES_MAX);
-export const VehicleBulkResult = bulkResultOf({ token: Type.Optional(Token) });
+export const VehicleBulkResult = bulkResultOf('VehicleBulkResult', {
+  token: Type.Optional(Token),
+});
 
 /** The properties of a closed object, but for some. */
 function fieldsWithout(schema: TSchema, names: readonly string[]): Record<string, TSchema> {
