@@ -12,6 +12,7 @@ import { benchDatabase, DATABASE_PARAMS, DATABASE_PARAMS_TINY } from './engine/d
 import { benchEdits, EDITS_PARAMS, EDITS_PARAMS_TINY } from './engine/edits.ts';
 import { benchMemory, MEMORY_PARAMS, MEMORY_PARAMS_TINY } from './engine/memory.ts';
 import { benchPlot, PLOT_PARAMS, PLOT_PARAMS_TINY } from './engine/plot.ts';
+import { benchExport, EXPORT_PARAMS, EXPORT_PARAMS_TINY, EXPORT_WORDS } from './export/bench.ts';
 import { benchIngest, INGEST_PARAMS, INGEST_PARAMS_TINY } from './ingest/bench.ts';
 import { createReport, type Report } from './report.ts';
 import { benchWorkers, WORKERS_PARAMS, WORKERS_PARAMS_TINY } from './workers/bench.ts';
@@ -71,6 +72,12 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     normal: { ...PLOT_PARAMS },
     tiny: { ...PLOT_PARAMS_TINY },
     run: (params, report) => benchPlot({ ...PLOT_PARAMS, ...params }, report),
+  },
+  export: {
+    normal: { ...EXPORT_PARAMS },
+    tiny: { ...EXPORT_PARAMS_TINY },
+    words: EXPORT_WORDS,
+    run: (params, report) => benchExport({ ...EXPORT_PARAMS, ...params }, report),
   },
 };
 

@@ -69,6 +69,11 @@ async function addPeople(
     [customerId, `${name}@example.com`, subject],
   );
   await client.query(
+    `insert into export_job (customer_id, user_id, resource, format, status)
+     select customer_id, user_id, 'equipment', 'csv', 'cancelled' from "user" where auth_0_reference_id = $1`,
+    [subject],
+  );
+  await client.query(
     `insert into gateway_token (customer_id, name, token_hash) values ($1, $2::text, sha256($2::text::bytea))`,
     [customerId, name],
   );

@@ -2,7 +2,7 @@
  * The rows that lookup tables are shipped with; and that every column of the database that holds one of a closed set has
  * the same set as its CHECK, as its words in simple_field_lookup, and as the enum in `db/schema.ts`.
  */
-import { getTableConfig, PgTable } from 'drizzle-orm/pg-core';
+import { getTableConfig, PgArray, PgTable } from 'drizzle-orm/pg-core';
 import type pg from 'pg';
 import t from 'tap';
 import { createPool } from '../db/pools.ts';
@@ -24,13 +24,16 @@ async function one(sql: string): Promise<Record<string, unknown> | undefined> {
 
 /** `(status = ANY (ARRAY['a'::text, 'b'::text]))`, or `(status = 'a'::text)` of a set of one. */
 const CLOSED = /^CHECK \(\((\w+|"\w+") = (?:ANY \(ARRAY\[(.+)\]\)|('(?:[^']|'')+'::text))\)\)$/;
+/** Of an array, each of whose elements is one of a set. */
+const CLOSED_LIST = /\w+ <@ ARRAY\[([^\]]+)\]/;
 const CODE = /'((?:[^']|'')*)'::text/g;
 
 /** The codes of a CHECK over one column; `null` where it holds no closed set. Throws for a set in another form. */
 function codesOf(definition: string): string[] | null {
   const closed = CLOSED.exec(definition);
-  if (closed) {
-    return [...(closed[2] ?? closed[3]!).matchAll(CODE)].map(([, code]) =>
+  const text = closed ? (closed[2] ?? closed[3]!) : CLOSED_LIST.exec(definition)?.[1];
+  if (text !== undefined) {
+    return [...text.matchAll(CODE)].map(([, code]) =>
       code!.replaceAll("''", "'"),
     );
   }
@@ -67,7 +70,8 @@ function setsOfEnums(): Sets {
     if (!(table instanceof PgTable)) continue;
     const { name, columns } = getTableConfig(table);
     for (const column of columns) {
-      if (column.enumValues?.length) sets[`${name}.${column.name}`] = [...column.enumValues].sort();
+      const { enumValues } = column instanceof PgArray ? column.baseColumn : column;
+      if (enumValues?.length) sets[`${name}.${column.name}`] = [...enumValues].sort();
     }
   }
   return sets;

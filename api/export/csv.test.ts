@@ -179,6 +179,25 @@ t.test('a reader that stands still holds the rows back', async (t) => {
   t.equal(state.isEnded, true, 'a reader that goes away ends the rows');
 });
 
+t.test(
+  'a reader that goes away ends rows that come slowly, and need not wait for one that never comes',
+  async (t) => {
+    const { state, pages } = endlessPages(() => [{ text: 'a' }]);
+    const file = writeCsv([columnOf('text')], pages);
+    await new Promise((resolve) => file.once('data', resolve));
+    file.destroy();
+    await turns(10);
+    t.equal(state.isEnded, true, 'after a page, though it does not fill a piece of the file');
+    const never = {
+      [Symbol.asyncIterator]: () => ({ next: () => new Promise<never>(() => undefined) }),
+    };
+    const stuck = writeCsv([columnOf('text')], never);
+    const read = bytesOf(stuck);
+    stuck.destroy(new Error('enough'));
+    await t.rejects(read, /enough/);
+  },
+);
+
 t.test('an error of the rows is the error of the file', async (t) => {
   async function* failing() {
     yield [{ text: 'a' }];

@@ -40,7 +40,7 @@ export function writeCsv(columns: readonly ExportColumn[], pages: ExportPages): 
 async function* csvChunks(
   columns: readonly ExportColumn[],
   pages: ExportPages,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Buffer, void> {
   const fields = columns.map(({ name, kind }) => ({ name, cell: CELLS[kind] }));
   const headers = columns.map((column) => textCell(headerText(column)));
   let text = BYTE_ORDER_MARK + headers.join(',') + LINE_END;
@@ -58,6 +58,9 @@ async function* csvChunks(
         text = '';
       }
     }
+    // Whoever reads gets what there is, and may go away between two pages however short they are.
+    if (text !== '') yield Buffer.from(text);
+    text = '';
   }
   if (text !== '') yield Buffer.from(text);
 }

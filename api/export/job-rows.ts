@@ -1,6 +1,6 @@
 /**
  * Export jobs in the database: what a request does with its own, and what a runner does with anybody's. Knows the table and
- * its two functions (migrations/0024_exports.sql), and nothing of files.
+ * its two functions (migrations/0025_exports.sql), and nothing of files.
  */
 import { and, eq, inArray, sql } from 'drizzle-orm';
 import type pg from 'pg';

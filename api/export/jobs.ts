@@ -299,7 +299,7 @@ async function* measuredChunks(
   file: AsyncIterable<Buffer>,
   sizeBytesMax: number,
   progress: Progress,
-): AsyncGenerator<Buffer> {
+): AsyncGenerator<Buffer, void> {
   let sizeBytes = 0;
   for await (const chunk of file) {
     sizeBytes += chunk.length;
