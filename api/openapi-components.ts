@@ -151,7 +151,8 @@ function shareParameters(operations: readonly Operation[]): Json {
 function composeFields(schemas: Record<string, Json>): void {
   for (const [name, schema] of Object.entries(schemas)) {
     const fields = schemas[`${name}Fields`];
-    if (JSON.stringify(fields?.['properties']) !== JSON.stringify(schema['properties'])) continue;
+    if (!fields) continue;
+    if (JSON.stringify(fields['properties']) !== JSON.stringify(schema['properties'])) continue;
     const { title, required, examples } = schema;
     schemas[name] = {
       title,

@@ -136,7 +136,10 @@ const whole = {
     ]),
   ),
 };
-export const VehicleWhole = Type.Object(whole, { title: 'VehicleWithParts' });
+export const VehicleWhole = Type.Object(whole, {
+  title: 'VehicleWithParts',
+  examples: [exampleWhole()],
+});
 
 const Token = Type.Unsafe<string | null>({
   type: ['string', 'null'],
@@ -144,7 +147,7 @@ const Token = Type.Unsafe<string | null>({
 });
 export const VehicleMade = Type.Object(
   { ...whole, token: Token },
-  { title: 'VehicleWithPartsMade' },
+  { title: 'VehicleWithPartsMade', examples: [{ ...exampleWhole(), token: null }] },
 );
 
 export const VehicleBulkBody = bulkBodyOf(VehicleCreate, BULK_VEHICLES_MAX);
@@ -173,4 +176,19 @@ function exampleOf({ createSchema }: Resource, left: readonly string[]): Row {
   return Object.fromEntries(
     Object.entries(examples[0] ?? {}).filter(([name]) => !left.includes(name)),
   );
+}
+
+function exampleWhole(): Row {
+  const shownOf = ({ shownSchema }: Resource) =>
+    (shownSchema as { examples?: readonly Row[] }).examples![0];
+  const parts = PARTS.map(({ name, resource }) => {
+    const row = shownOf(resource);
+    return [name, isList(name) ? [row] : row];
+  });
+  return {
+    header: shownOf(HEADER),
+    equipment_id: 1,
+    iot_device_id: 1,
+    ...(Object.fromEntries(parts) as Row),
+  };
 }
