@@ -35,6 +35,20 @@ foreignRows.set('customer', { customer_id: seed.foreign.customerId });
 foreignRows.set('account', { account_id: foreignAccount });
 southRows.set('account', { account_id: south });
 
+/** An export of somebody of the other tenant, and of somebody else of ours. */
+const exportOf = async (email: string) => {
+  const { rows } = await client.query<{ id: number }>(
+    `insert into export_job (customer_id, user_id, resource, format, status)
+     select customer_id, user_id, 'tags', 'csv', 'cancelled' from "user" where email = $1 returning export_job_id as id`,
+    [email],
+  );
+  return rows[0]!.id;
+};
+const exportIds = [
+  await exportOf('foreign@rival.test'),
+  await exportOf('admin@acme.test'),
+] as const;
+
 /** Resources whose rows are the whole tenant's, and seen by those who are held to accounts too. */
 const WHOLE_TENANT = new Set([
   'customer',
@@ -54,7 +68,8 @@ type Owned = 'foreign' | 'south';
 
 /** The id to put into a route's path. */
 function idFor(url: string, whose: Owned): string | number | undefined {
-  const byPath: Record<string, [number, number]> = {
+  const byPath: Record<string, readonly [number, number]> = {
+    exports: exportIds,
     geofences: [seed.foreign.geofenceIds[0], seed.mine.geofenceIds[1]],
     'telematic-alerts': [seed.foreign.alertIds[0], seed.mine.alertIds[1]],
     'iot-devices': [seed.foreign.iotDeviceIds[0], seed.mine.iotDeviceIds[1]],

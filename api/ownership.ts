@@ -1,9 +1,9 @@
-/** Whose row it is, where row-level security cannot put it into words or its answer must be told. */
+/** Rules on accounts that row-level security cannot put into words: who may write what belongs to the whole customer. */
 import { eq } from 'drizzle-orm';
-import { account, equipment } from '../db/schema.ts';
+import { account } from '../db/schema.ts';
 import type { TenantDb } from '../db/tenancy.ts';
 import type { Principal } from './auth/principal.ts';
-import { fieldProblem, notFound, Problem } from './problem.ts';
+import { fieldProblem, Problem } from './problem.ts';
 
 /**
  * Throws unless the caller may give a row to this account: 422 when there is no such account for the caller, 403 when
@@ -30,13 +30,4 @@ export async function requireAccount(
 export function requireOwnRow({ tenant }: Principal, row: { account_id: number | null }): void {
   if (tenant.accountIds === null || row.account_id !== null) return;
   throw new Problem('forbidden', 'it belongs to the whole customer, and you are held to accounts');
-}
-
-/** Throws 404 when the unit is not there or is not the caller's. */
-export async function requireEquipment(db: TenantDb, equipmentId: number): Promise<void> {
-  const rows = await db
-    .select({ equipment_id: equipment.equipment_id })
-    .from(equipment)
-    .where(eq(equipment.equipment_id, equipmentId));
-  if (!rows[0]) throw notFound('equipment');
 }

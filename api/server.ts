@@ -21,8 +21,9 @@ import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
-import { CATALOG } from './catalog/catalog.ts';
+import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
+import { addExportJobRoutes } from './export/routes.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
@@ -168,6 +169,11 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     addResourceRoutes(app, context, resource);
     addExportRoute(app, context, resource, exportSlots);
   }
+  for (const resource of EXPORTED.values()) addExportRoute(app, context, resource, exportSlots);
+  const resources = new Map(
+    [...CATALOG.values(), ...EXPORTED.values()].map((resource) => [resource.path, resource]),
+  );
+  addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);

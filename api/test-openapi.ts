@@ -93,12 +93,9 @@ export function validatorOf(document: OpenApiDocument): Validate {
     name,
     { ...withIds(schema), $id: name },
   ]);
-  const compile = ajvCompiler()(
-    Object.fromEntries(components) as never,
-    {
-      customOptions: { allowUnionTypes: true, multipleOfPrecision: 9, strict: false, ...STRICT },
-    },
-  ) as unknown as (definition: object) => Compiled;
+  const compile = ajvCompiler()(Object.fromEntries(components) as never, {
+    customOptions: { allowUnionTypes: true, multipleOfPrecision: 9, strict: false, ...STRICT },
+  }) as unknown as (definition: object) => Compiled;
   const known = new Map<string, Compiled>();
   return (schema, value) => {
     const text = JSON.stringify(schema);

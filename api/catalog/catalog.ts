@@ -10,6 +10,7 @@ import { peopleResources } from './people.ts';
 import { referenceResources } from './reference.ts';
 import { roadsideResources } from './roadside.ts';
 import { serviceResources } from './service.ts';
+import { exportedResources } from './telemetry.ts';
 import { vehiclesResources } from './vehicles.ts';
 
 const DECLARATIONS = [
@@ -28,6 +29,14 @@ const DECLARATIONS = [
 
 export const CATALOG: ReadonlyMap<string, Resource> = new Map(
   DECLARATIONS.map((declaration) => {
+    const resource = compileResource(declaration);
+    return [resource.name, resource];
+  }),
+);
+
+/** Lists with routes of their own that can be exported as well, by the name of their table. */
+export const EXPORTED: ReadonlyMap<string, Resource> = new Map(
+  exportedResources.map((declaration) => {
     const resource = compileResource(declaration);
     return [resource.name, resource];
   }),

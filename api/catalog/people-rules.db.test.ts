@@ -131,7 +131,11 @@ t.test('a view shows what its list has', async (t) => {
   );
   const list = rows[0]!.id;
   const choose = (...selected_columns: string[]) =>
-    prepare(columnPreferenceRules, { column_preference_table_name_id: list, selected_columns }, null);
+    prepare(
+      columnPreferenceRules,
+      { column_preference_table_name_id: list, selected_columns },
+      null,
+    );
   t.match(await choose('vin', 'status'), { selected_columns: ['vin', 'status'] });
   await t.rejects(choose('vin', 'constructor', 'status', 'premium_amount'), {
     code: 'unprocessable',

@@ -9,7 +9,7 @@ import { withTenant } from '../../db/tenancy.ts';
 import { connectTestClient, createTestDatabase } from '../../db/test-database.ts';
 import { seedTenant, type TestTenant } from '../../db/test-tenant.ts';
 import type { ExportPages } from './columns.ts';
-import type { FileStore } from './file-store.ts';
+import type { AttachmentStore } from '../attachments/store.ts';
 import { cancelExportJob, takeExportJob, type ExportJob } from './job-rows.ts';
 import { createExportRunner, type ExportRunnerOptions, type ExportSource } from './jobs.ts';
 import { bytesOf, columnOf, endlessPages, pagesOf, turns } from './test-rows.ts';
@@ -19,16 +19,16 @@ type Row = typeof exportJob.$inferSelect;
 
 const DAY_MS = 86_400_000;
 
-class MemoryStore implements FileStore {
+class MemoryStore implements AttachmentStore {
   readonly files = new Map<string, Buffer>();
   isBroken = false;
 
-  async put(key: string, stream: Readable, { sizeMax }: { sizeMax: number }) {
+  async put(key: string, stream: AsyncIterable<Uint8Array>, { sizeMax }: { sizeMax: number }) {
     if (this.isBroken) throw new Error('the disk is full');
-    const bytes = await bytesOf(stream);
+    const bytes = await bytesOf(stream as Readable);
     if (bytes.length > sizeMax) throw new Error('larger than promised');
     this.files.set(key, bytes);
-    return { sizeBytes: bytes.length, sha256: '' };
+    return { sizeBytes: bytes.length, sha256: Buffer.alloc(32) };
   }
 
   open(): Promise<Readable> {

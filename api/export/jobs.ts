@@ -15,7 +15,7 @@ import type pg from 'pg';
 import { streamOfChunks } from './chunk-stream.ts';
 import type { ExportColumn, ExportPages } from './columns.ts';
 import { writeCsv } from './csv.ts';
-import type { FileStore } from './file-store.ts';
+import type { AttachmentStore } from '../attachments/store.ts';
 import {
   beatExportJob,
   forgetFile,
@@ -38,7 +38,7 @@ export interface ExportSource {
 export interface ExportRunnerOptions {
   /** Of the role `milepost_api`. Each running job takes a connection for a moment with each progress. */
   readonly pool: pg.Pool;
-  readonly store: FileStore;
+  readonly store: AttachmentStore;
   /**
    * Opens the rows of a job, as its tenant and held to its accounts. `signal` says that they are wanted no more. What it
    * throws fails the job, by its `code` where that begins with `EXPORT_`.

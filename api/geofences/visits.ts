@@ -18,7 +18,7 @@ import { Type } from 'typebox';
 import { geofenceVisit } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
-import { requireEquipment } from '../ownership.ts';
+import { requireEquipment } from '../equipment/require.ts';
 import { fieldProblem } from '../problem.ts';
 import {
   closed,

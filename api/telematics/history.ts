@@ -8,7 +8,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { tenantDeviceMetric, tenantGpsLocation } from '../../db/schema.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
-import { requireEquipment } from '../ownership.ts';
+import { requireEquipment } from '../equipment/require.ts';
 import {
   closed,
   described,
