@@ -19,7 +19,7 @@ const units: ResourceDeclaration = {
   table: equipment,
   path: 'equipment',
   noun: 'unit',
-  nouns: 'units of the fleet',
+  nouns: 'units',
   tag: 'equipment',
   right: 'equipment',
   rules: equipmentRules,

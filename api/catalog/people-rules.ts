@@ -3,7 +3,8 @@
  * themselves, and which rows are neither made nor removed by callers. Approval has routes of its own.
  */
 import { and, eq, ne } from 'drizzle-orm';
-import { columnPreferences, user, userRole } from '../../db/schema.ts';
+import { columnPreferences, columnPreferenceTableName, user, userRole } from '../../db/schema.ts';
+import type { TenantDb } from '../../db/tenancy.ts';
 import { permissionsOf } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, Problem } from '../problem.ts';
@@ -139,11 +140,13 @@ export const columnPreferenceRules: ResourceRules = {
   async prepare({ db, principal }, values, stored) {
     const { userId } = principal;
     const written = stored ? values : { ...values, user_id: userId };
+    const { column_preference_table_name_id: list } = { ...stored, ...values } as {
+      column_preference_table_name_id: number;
+    };
+    if ('selected_columns' in values)
+      await requireColumns(db, list, values['selected_columns'] as string[]);
     if (values['is_default'] === true) {
       const table = columnPreferences;
-      const { column_preference_table_name_id: list } = { ...stored, ...values } as {
-        column_preference_table_name_id: number;
-      };
       await db
         .update(table)
         .set({ is_default: false })
@@ -159,6 +162,36 @@ export const columnPreferenceRules: ResourceRules = {
     return written;
   },
 };
+
+/** Throws 422 naming each column that the list has not. */
+async function requireColumns(
+  db: TenantDb,
+  list: number,
+  columns: readonly string[],
+): Promise<void> {
+  const [named] = await db
+    .select({ table_name: columnPreferenceTableName.table_name })
+    .from(columnPreferenceTableName)
+    .where(eq(columnPreferenceTableName.column_preference_table_name_id, list));
+  // The catalog is made of these rules: it is there when they are used, and not yet when they are read.
+  const { CATALOG } = await import('./catalog.ts');
+  const resource = CATALOG.get(named?.table_name ?? '');
+  if (!resource) return;
+  const errors = columns.flatMap((name, index) =>
+    resource.fields.has(name)
+      ? []
+      : [
+          {
+            in: 'body' as const,
+            pointer: `/selected_columns/${index}`,
+            detail: `is no field of ${resource.nouns}`,
+          },
+        ],
+  );
+  if (errors.length === 0) return;
+  const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
+  throw new Problem('unprocessable', detail, { errors });
+}
 
 function withLowerCase(values: Row, name: string): Row {
   const value = values[name];

@@ -190,6 +190,7 @@ const columnPreferenceTables: ResourceDeclaration = {
   tag: 'people',
   right: 'lookup',
   writable: false,
+  shown: { table_name: 'equipment', description: 'Units' },
 };
 
 const columnPreferencesOfPeople: ResourceDeclaration = {

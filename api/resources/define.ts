@@ -74,5 +74,7 @@ export interface ResourceDeclaration {
   readonly references?: Readonly<Record<string, string>>;
   /** A body that makes a row, with ids as placeholders; also the example in the documentation. */
   readonly example?: Row;
+  /** Values of the documentation's example of a row that callers do not write, where the column's type says too little. */
+  readonly shown?: Row;
   readonly rules?: ResourceRules;
 }

@@ -9,6 +9,7 @@ import * as schema from '../../db/schema.ts';
 import type { RoutePermission } from '../auth/permissions.ts';
 import { closed, nullable, patchOf } from '../schemas.ts';
 import type { ResourceDeclaration, ResourceRules, Row } from './define.ts';
+import { shownExample } from './example.ts';
 import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
 
 /** A column that holds the key of another table. */
@@ -51,7 +52,10 @@ export interface Resource {
   readonly read: RoutePermission;
   readonly write: RoutePermission;
   readonly rules: ResourceRules;
+  /** A row. The titles of these schemas are their names among the components of the documentation. */
   readonly shownSchema: TSchema;
+  /** A row of a list, of which fields may have been chosen. */
+  readonly listedSchema: TSchema;
   readonly createSchema: TSchema;
   readonly patchSchema: TSchema;
   readonly keySchema: TSchema;
@@ -144,6 +148,7 @@ function requireColumns(
     ...Object.keys(declaration.fields ?? {}),
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
+    ...Object.keys(declaration.shown ?? {}),
   ];
   const unknown = named.filter((column) => !all.has(column));
   if (unknown.length > 0) throw new Error(`${name} has no columns ${unknown.join(', ')}`);
@@ -196,15 +201,41 @@ function schemasOf(
       patch[field.name] = field.kind === 'json' ? clearable(accepts) : accepts;
   }
   const { example } = declaration;
+  const title = titleOf(declaration.noun);
+  const examples = [shownExample(fields.values(), { ...example, ...declaration.shown })];
+  const described = { description: `Its \`${key.name}\`.` };
   return {
-    shownSchema: Type.Object(shown),
-    createSchema: closed(create, example ? { examples: [example] } : {}),
-    patchSchema: patchOf(patch, example ? { examples: [patchExample(example, patch)] } : {}),
+    shownSchema: Type.Object(shown, { title, examples }),
+    listedSchema: Type.Object(Type.Partial(Type.Object(shown)).properties, {
+      title: `${title}Fields`,
+      examples,
+    }),
+    createSchema: closed(create, {
+      title: `${title}Create`,
+      ...(example && { examples: [example] }),
+    }),
+    patchSchema: patchOf(patch, {
+      title: `${title}Patch`,
+      ...(example && { examples: [patchExample(example, patch)] }),
+    }),
     keySchema:
       key.kind === 'integer'
-        ? shownSchema(key)
-        : Type.String({ minLength: 1, maxLength: 64, pattern: '^[A-Za-z0-9_.-]+$' }),
+        ? Type.Unsafe({ ...shownSchema(key), ...described })
+        : Type.String({
+            minLength: 1,
+            maxLength: 64,
+            pattern: '^[A-Za-z0-9_.-]+$',
+            ...described,
+          }),
   };
+}
+
+/** `work order line` → `WorkOrderLine`. */
+export function titleOf(words: string): string {
+  return words
+    .split(/[ -]/)
+    .map((word) => word[0]!.toUpperCase() + word.slice(1))
+    .join('');
 }
 
 /** The first of the fields of the example that can be changed. */
