@@ -49,7 +49,7 @@ t.test('nor what hangs on what is the whole customer’s', async (t) => {
   t.equal(
     (
       await patch('held', `/v1/equipment-readings/${String(own['equipment_reading_id'])}`, {
-        notes: 'x',
+        note: 'x',
       })
     ).status,
     200,
