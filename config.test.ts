@@ -74,3 +74,44 @@ t.test('the rest has defaults; roles share the database unless told otherwise', 
   });
   t.end();
 });
+
+t.test('the identity provider is told of all together, or not at all', (t) => {
+  const auth0 = {
+    AUTH0_MANAGEMENT_URL: 'https://example.eu.auth0.com/',
+    AUTH0_MANAGEMENT_CLIENT_ID: 'client',
+    AUTH0_MANAGEMENT_CLIENT_SECRET: 'hunter2',
+  };
+  t.match(readConfig(complete), { ok: true, config: { identity: null } });
+  t.match(readConfig({ ...complete, AUTH0_CONNECTION: 'staff' }), { config: { identity: null } });
+  t.match(readConfig({ ...complete, ...auth0 }), {
+    config: {
+      identity: {
+        url: 'https://example.eu.auth0.com/',
+        clientId: 'client',
+        clientSecret: 'hunter2',
+        connection: 'Username-Password-Authentication',
+      },
+    },
+  });
+  for (const name of Object.keys(auth0)) {
+    const read = readConfig({ ...complete, ...auth0, [name]: '' });
+    t.same(read, { ok: false, problems: [`${name} is required`] });
+  }
+  const rows: [string, boolean][] = [
+    ['https://example.eu.auth0.com', true],
+    ['http://127.0.0.1:4010/', true],
+    ['http://localhost:4010', true],
+    ['http://example.eu.auth0.com/', false],
+    ['http://localhost.example.com/', false],
+    ['https://example.eu.auth0.com/api/v2/', false],
+    ['https://user:password@example.eu.auth0.com/', false],
+    ['https://example.eu.auth0.com/?x=1', false],
+    ['example.eu.auth0.com', false],
+  ];
+  for (const [url, isGood] of rows) {
+    const read = readConfig({ ...complete, ...auth0, AUTH0_MANAGEMENT_URL: url });
+    t.equal(read.ok, isGood, url);
+    if (!read.ok) t.notMatch(read.problems.join('\n'), /hunter2|password@/);
+  }
+  t.end();
+});

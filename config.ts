@@ -10,6 +10,8 @@ export interface Config {
   readonly databaseIngestUrl: string;
   readonly databaseApiUrl: string;
   readonly auth: { readonly issuer: string; readonly audience: string; readonly jwksUrl: string };
+  /** The Auth0 that is told of roles and users; `null`: nobody is. */
+  readonly identity: IdentityConfig | null;
   readonly http: { readonly host: string; readonly port: number; readonly trustProxy: string[] };
   readonly mqtt: MqttConfig;
   /** An external broker to consume from; `null`: none. */
@@ -45,6 +47,15 @@ export interface Config {
   };
   readonly logLevel: string;
   readonly stopMsMax: number;
+}
+
+/** A client of Auth0's Management API. */
+export interface IdentityConfig {
+  readonly url: string;
+  readonly clientId: string;
+  readonly clientSecret: string;
+  /** The database connection in which people have their accounts. */
+  readonly connection: string;
 }
 
 export interface MqttConfig {
@@ -87,7 +98,10 @@ export interface DemoConfig {
   readonly vehicleCount: number;
   readonly fixIntervalS: number;
   /** Everything the server itself needs but the database and the issuer, which the demo supplies. */
-  readonly server: Omit<Config, 'databaseUrl' | 'databaseIngestUrl' | 'databaseApiUrl' | 'auth'>;
+  readonly server: Omit<
+    Config,
+    'databaseUrl' | 'databaseIngestUrl' | 'databaseApiUrl' | 'auth' | 'identity'
+  >;
 }
 
 export type ConfigResult<T> =
@@ -112,6 +126,7 @@ export function readConfig(env: Environment = process.env): ConfigResult<Config>
       audience: read.text('AUTH_AUDIENCE'),
       jwksUrl: read.httpUrl('AUTH_JWKS_URL'),
     },
+    identity: readIdentity(read),
     ...readServer(read, '0.0.0.0', 'off', START_DATA_DIR),
   });
 }
@@ -180,6 +195,24 @@ function readServer(
     stopMsMax: read.integer('STOP_MS_MAX', 20_000, 100, 600_000),
   };
 }
+
+/** All of it or nothing. */
+function readIdentity(read: Reader): IdentityConfig | null {
+  const isAsked = read.hasAny(IDENTITY_SETTINGS);
+  const identity = {
+    url: read.secureUrlIf('AUTH0_MANAGEMENT_URL', isAsked),
+    clientId: read.textIf('AUTH0_MANAGEMENT_CLIENT_ID', isAsked),
+    clientSecret: read.textIf('AUTH0_MANAGEMENT_CLIENT_SECRET', isAsked),
+    connection: read.text('AUTH0_CONNECTION', 'Username-Password-Authentication'),
+  };
+  return isAsked ? identity : null;
+}
+
+const IDENTITY_SETTINGS = [
+  'AUTH0_MANAGEMENT_URL',
+  'AUTH0_MANAGEMENT_CLIENT_ID',
+  'AUTH0_MANAGEMENT_CLIENT_SECRET',
+];
 
 function readMqtt(read: Reader, host: string): MqttConfig {
   const ports = {
@@ -259,6 +292,10 @@ class Reader {
     return fallback ?? '';
   }
 
+  hasAny(names: readonly string[]): boolean {
+    return names.some((name) => this.text(name, '') !== '');
+  }
+
   /** Names separated by commas. */
   list(name: string): string[] {
     return this.text(name, '')
@@ -326,6 +363,19 @@ class Reader {
   /** Empty when it is not set. */
   mqttUrl(name: string): string {
     return this.url(name, ['mqtt:', 'mqtts:'], 'mqtt://user:password@broker.example:1883', '');
+  }
+
+  /** A root that is sent secrets: over TLS, or to this machine. Required under a condition. */
+  secureUrlIf(name: string, isRequired: boolean): string {
+    const text = this.textIf(name, isRequired);
+    if (text === '') return text;
+    const url = URL.canParse(text) ? new URL(text) : null;
+    const isLocal = url?.protocol === 'http:' && /^(localhost|127\.0\.0\.1)$/.test(url.hostname);
+    const isRoot = url?.pathname === '/' && url.href === `${url.origin}/`;
+    if (!isRoot || !(url.protocol === 'https:' || isLocal)) {
+      this.problems.push(`${name} must be a URL such as https://example.eu.auth0.com/`);
+    }
+    return text;
   }
 
   httpUrl(name: string): string {

@@ -15,10 +15,11 @@ import { collectDefaultMetrics, Histogram, Registry as PromRegistry } from 'prom
 import { Type } from 'typebox';
 import { openDiskStore } from './api/attachments/disk-store.ts';
 import type { AttachmentStore } from './api/attachments/store.ts';
-import { createAuthenticate } from './api/auth/authenticate.ts';
+import type { Authenticate } from './api/auth/authenticate.ts';
+import { openDoor } from './api/auth/door.ts';
 import type { LocalIssuer } from './api/auth/local-issuer.ts';
-import { createPrincipals, type Principals } from './api/auth/principal.ts';
-import { createVerifier } from './api/auth/verifier.ts';
+import type { Principals } from './api/auth/principal.ts';
+import { startIdentity, type RunningIdentity } from './api/identity/start.ts';
 import { buildServer, type ServedRequest } from './api/server.ts';
 import { createHub, type Hub } from './api/live/hub.ts';
 import { startLive, type RunningLive } from './api/live/start.ts';
@@ -66,7 +67,7 @@ const API_CONNECTIONS_MAX = 10;
 const API_STATEMENT_TIMEOUT_MS = 15_000;
 
 /** What has been started, in the order in which it is stopped: first what holds the devices' data. */
-const STOP_ORDER = ['ingest', 'live', 'changeFeed', 'http', 'pool'] as const;
+const STOP_ORDER = ['ingest', 'live', 'changeFeed', 'http', 'identity', 'pool'] as const;
 type Running = Partial<Record<(typeof STOP_ORDER)[number], () => Promise<void>>>;
 
 /** Starts everything; rejects, having stopped what had started, when something cannot. */
@@ -102,12 +103,7 @@ async function startInOrder(
   log.info({ applied: applied.length }, 'database is migrated');
   const pool = apiPool(config, log);
   running.pool = () => pool.end();
-  const principals = createPrincipals({ pool });
-  const verifier = createVerifier({
-    ...config.auth,
-    onKeySetError: (error) => log.warn({ err: error }, "the issuer's keys could not be fetched"),
-  });
-  const authenticate = createAuthenticate(verifier, principals);
+  const { authenticate, principals, verifier } = openDoor(config.auth, pool, log);
   const hub = createHub({ ...portalOf(authenticate, pool), log });
   const prometheus = new PromRegistry();
   collectDefaultMetrics({ register: prometheus });
@@ -139,7 +135,9 @@ async function startInOrder(
   await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
   // Not awaited: an issuer that is away must not keep devices waiting.
   void verifier.warm();
-  const changeFeed = watchChanges({ config, principals, hub, ingest, log });
+  const identity = await startIdentity(config.identity, pool, log);
+  running.identity = () => identity.stop();
+  const changeFeed = watchChanges({ config, principals, hub, ingest, identity, log });
   running.changeFeed = () => changeFeed.stop();
   await changeFeed.start();
   const ports = await ingest.start().catch((error: unknown) => {
@@ -266,7 +264,7 @@ interface AppParts {
   readonly extras: MilepostExtras;
   readonly log: Logger;
   readonly pool: ReturnType<typeof createPool>;
-  readonly authenticate: ReturnType<typeof createAuthenticate>;
+  readonly authenticate: Authenticate;
   readonly prometheus: PromRegistry;
   readonly ingest: Ingest;
   readonly liveUrl: string;
@@ -341,9 +339,10 @@ function watchChanges(parts: {
   principals: Principals;
   hub: Hub;
   ingest: Ingest;
+  identity: RunningIdentity;
   log: Logger;
 }): ChangeFeed {
-  const { principals, hub, ingest, log } = parts;
+  const { principals, hub, ingest, identity, log } = parts;
   const showUnit = async (customerId: number, equipmentId: number): Promise<void> => {
     const position = await ingest.livePosition(equipmentId);
     if (position !== null) hub.publish({ positions: [position], events: [] });
@@ -360,11 +359,13 @@ function watchChanges(parts: {
       }
       if (!['user', 'user_role', 'customer', 'account'].includes(table)) return;
       principals.invalidate();
+      identity.wake();
       if (table === 'user') hub.revokeUser(id);
       else hub.revokeCustomer(customerId);
     },
     onReset() {
       principals.invalidate();
+      identity.wake();
       hub.revokeAll();
     },
   });

@@ -618,6 +618,7 @@ function settingOf(method: string, args: readonly (ts.Expression | undefined)[])
     case 'mqttUrl':
     case 'secret':
     case 'textIf':
+    case 'secureUrlIf':
       return both('none');
     default:
       if (second === undefined) return both('required');

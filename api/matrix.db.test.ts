@@ -54,6 +54,7 @@ const WHOLE_TENANT = new Set([
   'customer',
   'user',
   'user_role',
+  'identity_task',
   'facility_lookup',
   'tag_lookup',
   'ten_quick_link',

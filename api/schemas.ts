@@ -11,8 +11,8 @@ export const CURSOR_LENGTH_MAX = 1_024;
 export const NAME_LENGTH_MAX = 200;
 export const TEXT_LENGTH_MAX = 2_000;
 
-/** PostgreSQL keeps no U+0000 in text. */
-const STORABLE = '^[^\\u0000]*$';
+/** PostgreSQL keeps no U+0000 in text, and half of a pair of surrogates is no character. */
+export const STORABLE = '^[^\\u0000\\p{Cs}]*$';
 
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 /** A row's instant, serialised from a Date. */

@@ -28,6 +28,7 @@ import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addGeofenceRoutes } from './geofences/routes.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
 import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
+import { addIdentityRoutes } from './identity/routes.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
@@ -175,6 +176,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   );
   addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
+  addIdentityRoutes(app, context, CATALOG.get('identity_task')!);
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);

@@ -13,6 +13,7 @@ export * from './schema/equipment.ts';
 export * from './schema/events.ts';
 export * from './schema/exports.ts';
 export * from './schema/fleet.ts';
+export * from './schema/identity.ts';
 export * from './schema/inspections.ts';
 export * from './schema/maintenance.ts';
 export * from './schema/notifications.ts';

@@ -44,6 +44,7 @@ const RULED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   geofence: { shape_type: 'circle', center_lat: 1, center_lng: 1, radius_m: 10 },
   geofence_visit: { left_cause: null },
   idempotency_key: { response_status: 200 },
+  identity_task: { user_role_id: 1 },
   invoice: { due_date: '2099-01-01', credited_invoice_id: null },
   service_frequency_master: { km_drove: 10_000 },
 };

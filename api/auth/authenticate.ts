@@ -16,13 +16,20 @@ export type Authentication =
 /** Verifies a token and looks its subject up. Rejects when the database cannot be asked. */
 export type Authenticate = (token: string) => Promise<Authentication>;
 
-/** Joins a verifier and the directory of users. */
-export function createAuthenticate(verifier: Verifier, principals: Principals): Authenticate {
+/** Joins a verifier and the directory of users. `onSignedIn` is told of everybody who is let in, each time. */
+export function createAuthenticate(
+  verifier: Verifier,
+  principals: Principals,
+  onSignedIn: (userId: number) => void = () => undefined,
+): Authenticate {
   return async (token) => {
     const verified = await verifier.verify(token);
     if (!verified.ok) return verified;
     const principal = await principals.bySubject(verified.subject);
-    if (principal) return { ok: true, principal, expiresMs: verified.expiresMs };
+    if (principal) {
+      onSignedIn(principal.userId);
+      return { ok: true, principal, expiresMs: verified.expiresMs };
+    }
     const detail = 'no active user stands behind this token';
     return { ok: false, reason: 'unknown_user', detail };
   };

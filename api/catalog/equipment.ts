@@ -10,6 +10,7 @@ import {
   equipmentReading,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { equipmentRules } from './vehicle-rules.ts';
 
 /** Numbers of an SI unit to the third decimal. */
 const Quantity = Type.Number({ minimum: 0, maximum: 999_999_999, multipleOf: 0.001 });
@@ -21,6 +22,7 @@ const units: ResourceDeclaration = {
   nouns: 'units',
   tag: 'equipment',
   right: 'equipment',
+  rules: equipmentRules,
   long: ['description'],
   fields: {
     vin: Type.String({

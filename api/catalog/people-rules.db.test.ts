@@ -89,15 +89,18 @@ t.test('roles and users hold only what their maker holds', async (t) => {
   t.same(await prepare(userRules, { phone: null }, person, { rights }), { phone: null });
 });
 
-t.test('accounts are moved by those who see all', async (t) => {
+t.test('customers, accounts and roles are changed by those who see all', async (t) => {
   const { firstAccountId, prepare } = await open(t);
+  const held = { accountIds: [firstAccountId] };
+  await t.rejects(prepare(customerRules, { customer_name: 'x' }, {}, held), forbidden());
+  await t.rejects(
+    prepare(userRoleRules, { name: 'x' }, { role_permission: {} }, held),
+    forbidden(),
+  );
   t.same(await prepare(customerRules, { contact_email: 'A@B.c' }, {}), { contact_email: 'a@b.c' });
   const move = { parent_account_id: null };
   t.same(await prepare(accountRules, move, {}), move);
-  await t.rejects(
-    prepare(accountRules, move, {}, { accountIds: [firstAccountId] }),
-    forbidden('/parent_account_id'),
-  );
+  await t.rejects(prepare(accountRules, move, {}, held), forbidden());
 });
 
 t.test('a new default view takes the place of the one before', async (t) => {

@@ -5,6 +5,7 @@ import {
   columnPreferences,
   columnPreferenceTableName,
   customer,
+  identityTask,
   tenQuickLink,
   user,
   userRole,
@@ -130,6 +131,18 @@ const userRoles: ResourceDeclaration = {
   rules: userRoleRules,
 };
 
+const identityTasks: ResourceDeclaration = {
+  table: identityTask,
+  path: 'identity-tasks',
+  noun: 'identity task',
+  nouns: 'identity tasks',
+  tag: 'people',
+  // Written by the database when a role or a user changes.
+  right: 'user_role',
+  writable: false,
+  hidden: ['runner_id', 'beat_at'],
+};
+
 const users: ResourceDeclaration = {
   table: user,
   path: 'users',
@@ -138,6 +151,7 @@ const users: ResourceDeclaration = {
   tag: 'people',
   right: 'user',
   deletable: false,
+  heldMayWrite: true,
   derived: ['status', 'approved_by', 'approved_at', 'rejected_reason', 'last_sign_in_at'],
   fields: {
     email: Email,
@@ -232,6 +246,7 @@ export const peopleResources: readonly ResourceDeclaration[] = [
   customers,
   accounts,
   userRoles,
+  identityTasks,
   users,
   columnPreferenceTables,
   columnPreferencesOfPeople,

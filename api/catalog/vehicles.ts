@@ -18,6 +18,7 @@ import {
   vehicleTypeMaster,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { vehicleRules } from './vehicle-rules.ts';
 import { AmountFromZero, Currency, QuantityAboveZero } from './amounts.ts';
 
 const HEADER = 'vehicle_basic_information_hdr';
@@ -38,6 +39,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     creatable: false,
+    rules: vehicleRules,
     derived: ['vehicle_id_code_hdr', 'iot_device_id'],
     shown: { vehicle_id_code_hdr: 'VEH0001', iot_device_id: 1 },
     // The unit and the device were made or found for them.

@@ -19,6 +19,8 @@ export interface Reference {
   readonly key: Field;
   /** Rows of that table are marked as deleted, and then can be referred to no more. */
   readonly isEvidence: boolean;
+  /** Its rows belong to an account, or to the whole customer. */
+  readonly hasAccount: boolean;
 }
 
 export interface Resource {
@@ -45,6 +47,8 @@ export interface Resource {
   readonly isEvidence: boolean;
   readonly hasAccount: boolean;
   readonly hasCustomer: boolean;
+  /** Rows without an account may be written by those who are held to accounts, as far as its rules allow. */
+  readonly heldMayWrite: boolean;
   readonly read: RoutePermission;
   readonly write: RoutePermission;
   readonly rules: ResourceRules;
@@ -123,6 +127,7 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     isEvidence: all.has('deleted_at'),
     hasAccount: all.has('account_id') && name !== 'account',
     hasCustomer: all.has('customer_id') && name !== 'customer',
+    heldMayWrite: declaration.heldMayWrite ?? right === 'signed_in',
     read: right === 'signed_in' ? right : `${right}:read`,
     write: right === 'signed_in' ? right : (`${right}:write` as RoutePermission),
     rules: declaration.rules ?? {},
@@ -167,7 +172,8 @@ function referencesOf(
     if (!key)
       throw new Error(`${name}.${field.name} refers to a table without a key of one column`);
     const isEvidence = target.some((one) => one.name === 'deleted_at');
-    found.push({ name: field.name, table, key, isEvidence });
+    const hasAccount = target.some((one) => one.name === 'account_id') && keyName !== 'account_id';
+    found.push({ name: field.name, table, key, isEvidence, hasAccount });
   }
   return found;
 }
@@ -191,7 +197,8 @@ function schemasOf(
     const accepts = field.isNullable ? nullable(given) : given;
     const isOptional = field.isNullable || field.hasDefault;
     create[field.name] = isOptional ? Type.Optional(accepts) : accepts;
-    if (!fixed.has(field.name)) patch[field.name] = accepts;
+    if (!fixed.has(field.name))
+      patch[field.name] = field.kind === 'json' ? clearable(accepts) : accepts;
   }
   const { example } = declaration;
   const title = titleOf(declaration.noun);
@@ -214,7 +221,12 @@ function schemasOf(
     keySchema:
       key.kind === 'integer'
         ? Type.Unsafe({ ...shownSchema(key), ...described })
-        : Type.String({ minLength: 1, maxLength: 64, ...described }),
+        : Type.String({
+            minLength: 1,
+            maxLength: 64,
+            pattern: '^[A-Za-z0-9_.-]+$',
+            ...described,
+          }),
   };
 }
 
@@ -233,4 +245,22 @@ function patchExample(example: Row, patch: Readonly<Record<string, TSchema>>): R
       .filter(([name]) => name in patch)
       .slice(0, 2),
   );
+}
+
+/** The schema of an object as a merge patch takes it: each of its members may be null, which removes it. */
+function clearable(schema: TSchema): TSchema {
+  const { properties, required, ...rest } = schema as {
+    properties?: Record<string, TSchema>;
+    required?: string[];
+  };
+  if (properties === undefined) return schema;
+  void required;
+  const members = Object.entries(properties).map(([name, member]) => [
+    name,
+    nullable(clearable(member)),
+  ]);
+  return Type.Unsafe({
+    ...rest,
+    properties: Object.fromEntries(members) as Record<string, TSchema>,
+  });
 }

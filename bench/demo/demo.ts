@@ -196,6 +196,7 @@ async function serverConfigOf(
       audience: AUDIENCE,
       jwksUrl: `http://${dialHost(server.http.host)}:${port}${DEMO_JWKS_PATH}`,
     },
+    identity: null,
     cursorSecret: server.cursorSecret === '' ? secrets.cursorSecret : server.cursorSecret,
   };
 }
