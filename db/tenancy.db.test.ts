@@ -13,6 +13,7 @@ type Test = Parameters<typeof createTestDatabase>[0];
 const HOT_TABLES = ['equipment_gps_location', 'iot_device_metric'];
 // The same for everyone.
 const SHARED_TABLES = [
+  'identity_sync',
   'ingest_leader',
   'alert_category_lookup',
   'contract_type_lookup',
