@@ -7,6 +7,7 @@ import { activityFeed } from '../db/schema.ts';
 import { inTenant, openList, type ApiContext } from './context.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   Instant,
@@ -52,13 +53,13 @@ const Activity = Type.Object({
 
 const filters = closed({
   ...pageQuery,
-  equipment_id: Type.Optional(Id),
-  event_type: Type.Optional(Name),
-  geofence_id: Type.Optional(Id),
-  telematic_alert_id: Type.Optional(Id),
-  severity: Type.Optional(oneOf(['info', 'warning', 'critical'])),
-  from: Type.Optional(InstantText),
-  to: Type.Optional(InstantText),
+  equipment_id: Type.Optional(described(Id, 'About this unit.')),
+  event_type: Type.Optional(described(Name, 'Of this type.')),
+  geofence_id: Type.Optional(described(Id, 'About this fence.')),
+  telematic_alert_id: Type.Optional(described(Id, 'By this alert rule.')),
+  severity: Type.Optional(described(oneOf(['info', 'warning', 'critical']), 'Of this severity.')),
+  from: Type.Optional(described(InstantText, 'At this time or later.')),
+  to: Type.Optional(described(InstantText, 'Before this time.')),
 });
 
 /** Adds the route. */

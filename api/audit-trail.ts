@@ -10,6 +10,7 @@ import { activityFeed } from '../db/schema.ts';
 import { inTenant, openList, type ApiContext } from './context.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   Instant,
@@ -47,13 +48,13 @@ const AuditEntry = Type.Object({
 
 const querystring = closed({
   ...pageQuery,
-  entity_type: Type.Optional(Name),
-  entity_id: Type.Optional(Name),
-  actor_user_id: Type.Optional(Id),
-  equipment_id: Type.Optional(Id),
-  event_type: Type.Optional(oneOf(ENTRY_TYPES)),
-  from: Type.Optional(InstantText),
-  to: Type.Optional(InstantText),
+  entity_type: Type.Optional(described(Name, 'Of this table.')),
+  entity_id: Type.Optional(described(Name, 'Of the row with this key.')),
+  actor_user_id: Type.Optional(described(Id, 'By this user.')),
+  equipment_id: Type.Optional(described(Id, 'About this unit.')),
+  event_type: Type.Optional(described(oneOf(ENTRY_TYPES), 'Of this type.')),
+  from: Type.Optional(described(InstantText, 'At this time or later.')),
+  to: Type.Optional(described(InstantText, 'Before this time.')),
 });
 
 /** Adds the route. */

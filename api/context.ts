@@ -4,6 +4,7 @@ import type pg from 'pg';
 import { withTenant, type TenantDb } from '../db/tenancy.ts';
 import type { FenceSettings } from '../engine/types.ts';
 import { principalOf } from './guard.ts';
+import { Problem } from './problem.ts';
 import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
 
 /** Rows that one tenant may hold; checked on insert, so simultaneous inserts may pass it by a few. */
@@ -56,7 +57,19 @@ export function inTenant<T>(
   work: (db: TenantDb, client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
   const { tenant, userId } = principalOf(request);
-  return withTenant(context.pool, tenant, work, { userId, requestId: request.id });
+  const wanted = async (db: TenantDb, client: pg.PoolClient) => {
+    const result = await work(db, client);
+    // Whoever asked has been told already that it failed.
+    if (isTimedOut(request)) throw new Problem('unavailable', 'it took too long');
+    return result;
+  };
+  return withTenant(context.pool, tenant, wanted, { userId, requestId: request.id });
+}
+
+/** The signal also says that a request has arrived whole, which is no reason to stop. */
+function isTimedOut({ signal }: FastifyRequest): boolean {
+  const { code } = (signal.reason ?? {}) as { code?: unknown };
+  return code === 'FST_ERR_HANDLER_TIMEOUT';
 }
 
 /** One page of a list, while it is being read. */

@@ -9,6 +9,7 @@ import { inTenant, openList, type ApiContext } from './context.ts';
 import { principalOf } from './guard.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   Instant,
@@ -46,8 +47,8 @@ export function addRejectRoutes(app: FastifyInstance, context: ApiContext): void
         summary: 'Refused input, newest first',
         querystring: closed({
           ...pageQuery,
-          iot_device_id: Type.Optional(Id),
-          reason: Type.Optional(Name),
+          iot_device_id: Type.Optional(described(Id, 'Of this device.')),
+          reason: Type.Optional(described(Name, 'For this reason.')),
         }),
         response: { 200: pageOf(Reject), ...guardedProblems },
       },

@@ -11,8 +11,8 @@ export const CURSOR_LENGTH_MAX = 1_024;
 export const NAME_LENGTH_MAX = 200;
 export const TEXT_LENGTH_MAX = 2_000;
 
-/** PostgreSQL keeps no U+0000 in text. */
-const STORABLE = '^[^\\u0000]*$';
+/** PostgreSQL keeps no U+0000 in text, and half of a pair of surrogates is no character. */
+export const STORABLE = '^[^\\u0000\\p{Cs}]*$';
 
 export const Id = Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER });
 /** A row's instant, serialised from a Date. */
@@ -23,6 +23,11 @@ export const Name = Type.String({ minLength: 1, maxLength: NAME_LENGTH_MAX, patt
 export const Text = Type.String({ maxLength: TEXT_LENGTH_MAX, pattern: STORABLE });
 export const LonDeg = Type.Number({ minimum: -180, maximum: 180 });
 export const LatDeg = Type.Number({ minimum: -90, maximum: 90 });
+
+/** The same schema, with what it means said. */
+export function described<T extends TSchema>(schema: T, description: string): T {
+  return { ...schema, description };
+}
 
 /** One of a list of words. */
 export function oneOf<const T extends readonly string[]>(
@@ -95,12 +100,17 @@ export const pageQuery = {
 export function pageOf<T extends TSchema>(item: T) {
   return Type.Object({
     data: Type.Array(item),
-    page: Type.Object({ next_cursor: nullable(Type.String()), has_more: Type.Boolean() }),
+    page: Type.Object(
+      { next_cursor: nullable(Type.String()), has_more: Type.Boolean() },
+      { title: 'Page', examples: [{ next_cursor: null, has_more: false }] },
+    ),
   });
 }
 
 /** The path of one row. */
-export const idParams = closed({ id: Id });
+export const idParams = closed({
+  id: described(Id, 'The key of the row.'),
+});
 
 /** Registered with the server under this id; responses refer to it. */
 export const ProblemSchema = Type.Object(
@@ -161,6 +171,17 @@ const condition = Type.Optional(Type.String({ description: 'Entity tags such as 
 /** Headers of reading and of changing one row. Other headers are let through. */
 export const readCondition = Type.Object({ 'if-none-match': condition });
 export const writeCondition = Type.Object({ 'if-match': condition });
+/** The same response, of which headers are told. */
+export function withHeaders<T extends TSchema>(schema: T, headers: Record<string, string>): T {
+  const told = Object.entries(headers).map(([name, description]) => [
+    name,
+    { type: 'string', description },
+  ]);
+  return { ...schema, headers: Object.fromEntries(told) as unknown };
+}
+
+/** Headers of an answer that shows one row. */
+export const versionHeaders = { etag: 'The version of the row, for `If-Match`.' };
 /** Responses without a body. */
 export const noContent = Type.Unsafe<undefined>({ type: 'null', description: 'Done.' });
 export const notModified = Type.Unsafe<undefined>({

@@ -2,6 +2,7 @@
  * `npm run bench -- SCENARIO [--json] [--tiny] [--NAME VALUE …]`. Knows the scenarios by name; each prints its parameters,
  * its seed and a hash of what it did.
  */
+import { API_PARAMS, API_PARAMS_TINY, benchApi } from './api/bench.ts';
 import {
   benchConnections,
   CONNECTIONS_PARAMS,
@@ -33,6 +34,11 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     normal: { ...INGEST_PARAMS },
     tiny: { ...INGEST_PARAMS_TINY },
     run: (params, report) => benchIngest({ ...INGEST_PARAMS, ...params }, report),
+  },
+  api: {
+    normal: { ...API_PARAMS },
+    tiny: { ...API_PARAMS_TINY },
+    run: (params, report) => benchApi({ ...API_PARAMS, ...params }, report),
   },
   connections: {
     normal: { ...CONNECTIONS_PARAMS },

@@ -12,6 +12,7 @@ import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import pg from 'pg';
 import { valueTypes } from './pools.ts';
+import { Prepared, type PreparingConnection } from './prepared.ts';
 
 /** Values of one statement; a Buffer is in PostgreSQL's binary format. */
 type Values = readonly unknown[];
@@ -27,12 +28,14 @@ const { prepareValue } = (
 ).utils;
 
 interface Statement extends Answer<Record<string, unknown>> {
-  /** Prepared under this name, once a connection: one name, one text. Empty: parsed each time. */
-  readonly name: string;
+  /** Prepared under this name, once a connection: one name, one text. Empty: parsed each time. Null: kept by its text. */
+  readonly name: string | null;
   readonly text: string;
   readonly values: Values;
   /** What a COPY sends; `null` for every other statement. */
   readonly data: Buffer | null;
+  /** Takes no time to speak of. */
+  readonly isBrief: boolean;
 }
 
 export class Pipeline {
@@ -43,15 +46,37 @@ export class Pipeline {
    * then: a plan that was made while they were empty stays.
    */
   query<Row>(name: string, text: string, values: Values = []): Answer<Row> {
+    return this.add<Row>(name, text, values);
+  }
+
+  /** Adds a statement that reads no table: its answer comes with that of the next, and within the next one's time. */
+  brief(name: string, text: string, values: Values): void {
+    this.add(name, text, values, true);
+  }
+
+  /**
+   * Adds a statement that may come again: a connection keeps the last `KEPT_STATEMENTS_MAX` of these prepared. The server
+   * plans them anew for other values until it finds that these make no difference, and again when a table was analyzed.
+   */
+  recurring<Row>(text: string, values: Values): Answer<Row> {
+    return this.add<Row>(null, text, values);
+  }
+
+  private add<Row>(
+    name: string | null,
+    text: string,
+    values: Values,
+    isBrief = false,
+  ): Answer<Row> {
     const rows: Record<string, unknown>[] = [];
     const prepared = values.map((value) => prepareValue(value));
-    this.statements.push({ name, text, values: prepared, data: null, rows });
+    this.statements.push({ name, text, values: prepared, data: null, isBrief, rows });
     return { rows: rows as Row[] };
   }
 
   /** Adds a COPY … FROM STDIN. The bytes must stay as they are until the pipeline has run. */
   copy(name: string, text: string, data: Buffer): void {
-    this.statements.push({ name, text, values: [], data, rows: [] });
+    this.statements.push({ name, text, values: [], data, isBrief: false, rows: [] });
   }
 
   /**
@@ -67,9 +92,6 @@ export class Pipeline {
   }
 }
 
-/** Names that a connection has prepared. */
-const namesOf = new WeakMap<Connection, Set<string>>();
-
 /** CopyDone. */
 const DONE = Buffer.from([0x63, 0, 0, 0, 4]);
 const DATA_CODE = 0x64;
@@ -78,15 +100,12 @@ const HEAD_BYTES = 5;
 const COPY_PIECE_BYTES_MAX = 16_384;
 
 /** What `pg` hands to a query: the part that is used here. */
-interface Connection {
-  parse(query: { name: string; text: string }): void;
+interface Connection extends PreparingConnection {
   bind(config: { statement: string; values: Values }): void;
   describe(what: { type: 'P' }): void;
   execute(config: object): void;
   flush(): void;
   sync(): void;
-  on(event: 'parseComplete', listener: () => void): void;
-  off(event: 'parseComplete', listener: () => void): void;
   readonly stream: {
     cork(): void;
     uncork(): void;
@@ -97,6 +116,11 @@ interface Connection {
 interface Field {
   readonly name: string;
   readonly dataTypeID: number;
+}
+
+interface Column {
+  readonly name: string;
+  readonly parse: (text: string) => unknown;
 }
 
 /** A longer timer would fire at once. */
@@ -116,10 +140,12 @@ class Run {
   private readonly statements: readonly Statement[];
   private readonly resolve: () => void;
   private readonly reject: (error: Error) => void;
-  private leave = (): void => undefined;
+  private prepared: Prepared | null = null;
   /** Statements that are done. */
   private done = 0;
-  private fields: readonly Field[] = [];
+  private columns: readonly Column[] = [];
+  /** A row as yet without values: what is copied from it has its columns in one go. */
+  private blank: Record<string, unknown> = {};
 
   /** `answerMsMax`: how long the answer to one statement may take, 0 for ever. */
   constructor(
@@ -140,27 +166,22 @@ class Run {
     // It was given up while it waited: it must not be done after all.
     if (this.isOver) return new Error('given up before it was sent');
     const connection = sent as Connection;
-    const names = namesOf.get(connection) ?? new Set();
-    namesOf.set(connection, names);
-    const parsing: string[] = [];
-    // Not all that is sent here is prepared: the server passes over what comes behind an error.
-    const parsed = (): void => void names.add(parsing.shift()!);
-    connection.on('parseComplete', parsed);
-    this.leave = () => connection.off('parseComplete', parsed);
+    const prepared = Prepared.of(connection);
+    this.prepared = prepared;
     this.startTimer();
     connection.stream.cork();
+    prepared.begin();
     for (const statement of this.statements) {
       const { name, text, values, data } = statement;
-      if (name === '' || (!names.has(name) && !parsing.includes(name))) {
-        parsing.push(name);
-        connection.parse({ name, text });
-      }
-      connection.bind({ statement: name, values });
+      const preparedName = name === null ? prepared.keep(text) : prepared.name(name, text);
+      connection.bind({ statement: preparedName, values });
       if (data === null) connection.describe({ type: 'P' });
       connection.execute({});
       if (data !== null) sendCopyData(connection, data);
-      // Or else the server keeps its answers together until the end, and who waits does not know that it is at work.
-      connection.flush();
+      // Or else the server keeps its answers together until the end, and who waits does not know that it is at work. What
+      // takes no time, and what comes last, is answered together with what follows: each packet less is a turn less.
+      const isLast = statement === this.statements.at(-1);
+      if (!isLast && !statement.isBrief) connection.flush();
     }
     connection.sync();
     connection.stream.uncork();
@@ -168,15 +189,18 @@ class Run {
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
-    this.fields = fields;
+    this.columns = fields.map(({ name, dataTypeID }) => ({ name, parse: parserOf(dataTypeID) }));
+    this.blank = Object.fromEntries(fields.map(({ name }) => [name, null]));
   }
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
-    const row: Record<string, unknown> = {};
+    const row = { ...this.blank };
     try {
-      for (const [i, { name, dataTypeID }] of this.fields.entries()) {
+      for (let i = 0; i < this.columns.length; i++) {
         const text = fields[i]!;
-        row[name] = text === null ? null : parserOf(dataTypeID)(text);
+        if (text === null) continue;
+        const { name, parse } = this.columns[i]!;
+        row[name] = parse(text);
       }
     } catch (error) {
       this.unreadable ??= error as Error;
@@ -207,6 +231,7 @@ class Run {
   }
 
   handleError(error: Error): void {
+    for (const { name, text } of this.statements) if (name === null) this.prepared?.forget(text);
     this.end();
     this.reject(error);
   }
@@ -214,7 +239,7 @@ class Run {
   private end(): void {
     this.isOver = true;
     if (this.timer !== null) clearTimeout(this.timer);
-    this.leave();
+    this.prepared?.end();
     this.callback();
   }
 

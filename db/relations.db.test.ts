@@ -32,9 +32,10 @@ const WITHOUT_TENANT_KEY = new Set([
   'knocking_device',
   'visit_revision',
 ]);
-/** Written by ingestion alone, or kept for a day: nobody's acts. */
+/** Written by ingestion alone, kept for a day, or of the store's own: nobody's acts. */
 const WITHOUT_AUDIT = new Set([
   'activity_feed',
+  'attachment_content',
   'telematics',
   'ingest_reject',
   'engine_state',

@@ -69,7 +69,9 @@ export async function withTenant<T>(
 
 /**
  * Reads one statement as `reader`, in a transaction of its own that cannot write: the whole of it is one round trip,
- * where `withTenant` takes three. `values` are in the form `pg` takes them.
+ * where `withTenant` takes three. The transaction is that of the pipeline, from its first statement to its end, and the
+ * settings are over with it, whether it ends well or not. The text is kept prepared, so texts should be few and hold no
+ * values; `values` are in the form `pg` takes them.
  */
 export async function readAsTenant<Row>(
   pool: pg.Pool,
@@ -79,10 +81,8 @@ export async function readAsTenant<Row>(
   const { customerId, accounts } = settingsOf(tenant);
   assert(userId === null || isId(userId), 'userId is a positive integer');
   const pipeline = new Pipeline();
-  pipeline.query('tenant_begin', 'begin read only');
-  pipeline.query('tenant_settings', SETTINGS, [customerId, accounts, String(userId ?? '')]);
-  const answer = pipeline.query<Row>('', text, values);
-  pipeline.query('tenant_commit', 'commit');
+  pipeline.brief('tenant_settings', SETTINGS, [customerId, accounts, String(userId ?? '')]);
+  const answer = pipeline.recurring<Row>(text, values);
   const client = await pool.connect();
   try {
     await pipeline.run(client);
@@ -95,7 +95,7 @@ export async function readAsTenant<Row>(
 }
 
 const SETTINGS = `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true),
-  set_config('app.user_id', $3, true)`;
+  set_config('app.user_id', $3, true), set_config('transaction_read_only', 'on', true)`;
 
 function settingsOf({ customerId, accountIds }: Tenant): { customerId: string; accounts: string } {
   assert(isId(customerId), 'customerId is a positive integer');

@@ -1,5 +1,6 @@
-/** One tenant with a row in every table that belongs to tenants, for tests of isolation. */
+/** One tenant with rows of what the fleet is made of, and on request in every table of tenants, for tests of isolation. */
 import type pg from 'pg';
+import { RowMaker } from './test-rows.ts';
 
 export interface TestTenant {
   readonly customerId: number;
@@ -51,6 +52,24 @@ export async function seedTenant(client: pg.ClientBase, name: string): Promise<T
     equipmentIds: equipmentIds as [number, number, number],
     subject,
   };
+}
+
+/** Adds a row to every table of tenants that has none yet of one of these, under their names. */
+export async function fillTenants(
+  client: pg.ClientBase,
+  tenants: Readonly<Record<string, TestTenant>>,
+): Promise<void> {
+  const maker = await RowMaker.open(client);
+  const ofTenants = maker.tables.filter(({ columns }) =>
+    columns.some(({ name }) => name === 'customer_id'),
+  );
+  for (const [word, { customerId, firstAccountId: accountId }] of Object.entries(tenants)) {
+    for (const { table } of ofTenants) {
+      const query = `select from "${table}" where customer_id = $1 limit 1`;
+      const { rowCount } = await client.query(query, [customerId]);
+      if (rowCount === 0) await maker.ensure(table, { customerId, accountId, word });
+    }
+  }
 }
 
 async function addPeople(

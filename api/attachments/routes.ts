@@ -10,6 +10,7 @@ import { principalOf } from '../guard.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   idParams,
   noContent,
@@ -100,7 +101,7 @@ function addListing(app: FastifyInstance, context: ApiContext, parent: Attachmen
     params: idParams,
     querystring: closed({
       ...pageQuery,
-      document_category_type: Type.Optional(oneOf(CATEGORIES)),
+      document_category_type: Type.Optional(described(oneOf(CATEGORIES), 'Of this category.')),
     }),
     response: { 200: pageOf(Attachment), ...guardedProblems, ...problems(404) },
   };
@@ -149,8 +150,12 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
 }
 
 const contentHeaders = Type.Object({
-  'if-none-match': Type.Optional(Type.String()),
-  'if-range': Type.Optional(Type.String()),
+  'if-none-match': Type.Optional(
+    Type.String({ description: 'Entity tags that are there already.' }),
+  ),
+  'if-range': Type.Optional(
+    Type.String({ description: 'The range holds for this entity tag alone.' }),
+  ),
   range: Type.Optional(Type.String({ description: 'One range of bytes, such as bytes=0-1023.' })),
 });
 

@@ -48,6 +48,11 @@ export interface KeySet {
    * had, and jose's `JWKSNoMatchingKey` when the issuer has no such key, or had none when last asked.
    */
   find(header: JWSHeaderParameters): Promise<PublicKey>;
+  /**
+   * Counts the fetches that succeeded: what was found in one generation holds no longer than it. Null while no usable keys are
+   * held. Refreshes aging keys as `find` does.
+   */
+  generation(): number | null;
   /** Fetches now, unless that was tried just before. True when usable keys are held afterwards. */
   warm(): Promise<boolean>;
 }
@@ -61,6 +66,7 @@ export class IssuerUnavailable extends Error {
 export function createKeySet(options: KeySetOptions): KeySet {
   const { url, limits, now, onError } = options;
   let keys: ReturnType<typeof createLocalJWKSet> | null = null;
+  let fetches = 0;
   let fetchedMs = -Infinity;
   let triedMs = -Infinity;
   let pending: Promise<void> | null = null;
@@ -76,6 +82,7 @@ export function createKeySet(options: KeySetOptions): KeySet {
       .then((document) => {
         keys = createLocalJWKSet(document);
         fetchedMs = now();
+        fetches += 1;
       })
       .catch(onError)
       .finally(() => {
@@ -84,14 +91,23 @@ export function createKeySet(options: KeySetOptions): KeySet {
     return pending;
   }
 
+  function refreshAging(): void {
+    if (now() - fetchedMs > limits.freshMsMax) void fetchOnce();
+  }
+
   return {
     async warm() {
       await fetchOnce();
       return usable();
     },
+    generation() {
+      if (!usable()) return null;
+      refreshAging();
+      return fetches;
+    },
     async find(header) {
       if (!usable()) await fetchOnce();
-      else if (now() - fetchedMs > limits.freshMsMax) void fetchOnce();
+      else refreshAging();
       if (!usable()) throw new IssuerUnavailable('no usable key set of the issuer');
       try {
         return await keys!(header);

@@ -237,6 +237,42 @@ t.test('keys in the set that are not for this', async (t) => {
   t.match(await verifier.verify(shared), { ok: false, reason: 'not_accepted' });
 });
 
+t.test('a token that is known to be good is so no longer than it would be verified', async (t) => {
+  const { verifier, served, sign, claims, clock, count, issuer } = await setUp(t);
+  await verifier.warm();
+  const both = served.body;
+  const { exp } = claims();
+  const token = await sign({ ...claims(), nbf: Math.floor(clock.ms / 1000) });
+  for (let i = 0; i < 3; i++) t.match(await verifier.verify(token), { ok: true });
+  t.match(await verifier.verify(`${token.slice(0, -6)}AAAAAA`), { reason: 'not_accepted' });
+
+  clock.ms -= 60_000;
+  t.match(await verifier.verify(token), { reason: 'not_accepted' }, 'the clock was turned back');
+  clock.ms += 60_000;
+  t.match(await verifier.verify(token), { ok: true });
+
+  clock.ms = (exp + 4) * 1000 + 999;
+  t.match(await verifier.verify(token), { ok: true }, 'within the tolerance');
+  clock.ms += 1;
+  t.match(await verifier.verify(token), { ok: false, reason: 'expired' });
+
+  const lasting = await sign({ ...claims(), exp: exp + 1e6 });
+  t.match(await verifier.verify(lasting), { ok: true });
+  served.body = JSON.stringify(issuer.jwks);
+  clock.ms += KEY_SET_LIMITS.freshMsMax + 1;
+  t.match(await verifier.verify(lasting), { ok: true }, 'the keys are fetched meanwhile');
+  while (count.fetches < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+  await verifier.warm();
+  t.match(await verifier.verify(lasting), { reason: 'not_accepted' }, 'its key is withdrawn');
+
+  served.body = both;
+  clock.ms += KEY_SET_LIMITS.cooldownMsMin;
+  t.match(await verifier.verify(lasting), { ok: true });
+  served.status = 500;
+  clock.ms += KEY_SET_LIMITS.staleMsMax + 1;
+  t.match(await verifier.verify(lasting), { reason: 'unavailable' }, 'without usable keys');
+});
+
 t.test('a flood of unknown key ids asks the issuer once per cooldown', async (t) => {
   const { verifier, sign, claims, count, clock } = await setUp(t);
   t.equal(await verifier.warm(), true);

@@ -2,6 +2,7 @@
  * Says whether an access token is the issuer's and still good, and whose it is. It takes nothing else from the token:
  * tenant and rights come from the database.
  */
+import { createHash } from 'node:crypto';
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyOptions } from 'jose';
 import {
   createKeySet,
@@ -17,6 +18,8 @@ export const TOKEN_LENGTH_MAX = 8_192;
 export const SUBJECT_LENGTH_MAX = 255;
 /** Seconds by which the issuer's clock may differ from ours. */
 export const CLOCK_TOLERANCE_S = 5;
+/** Tokens that need not be verified again; those that were verified longest ago go first. */
+export const KNOWN_TOKENS_MAX = 10_000;
 
 export interface VerifierOptions {
   /** Exactly as in the token's `iss`; Auth0's ends with a slash. */
@@ -41,7 +44,7 @@ export type Verification =
     };
 
 export interface Verifier {
-  /** Never throws for a bad token. Costs one RSA verification. */
+  /** Never throws for a bad token. Costs one RSA verification, or, for a token known to be good, one hash. */
   verify(token: string): Promise<Verification>;
   /** Fetches the issuer's keys ahead of the first token; false when they could not be had. */
   warm(): Promise<boolean>;
@@ -66,19 +69,64 @@ export function createVerifier(options: VerifierOptions): Verifier {
     requiredClaims: ['exp', 'sub'],
     clockTolerance: CLOCK_TOLERANCE_S,
   };
+  const known = createKnownTokens();
   return {
     warm: () => keySet.warm(),
     async verify(token) {
       if (token.length > TOKEN_LENGTH_MAX) {
         return refuse('malformed', `the token is longer than ${TOKEN_LENGTH_MAX} characters`);
       }
+      const hash = createHash('sha256').update(token).digest('base64');
+      const generation = keySet.generation();
+      const accepted = known.find(hash, generation, now());
+      if (accepted !== null) return accepted;
+      const verifiedMs = now();
       try {
-        const dated = { ...checks, currentDate: new Date(now()) };
+        const dated = { ...checks, currentDate: new Date(verifiedMs) };
         const { payload } = await jwtVerify(token, (header) => findKey(keySet, header), dated);
-        return readClaims(payload);
+        const verification = readClaims(payload);
+        // By the keys of before, if others have come meanwhile: it is verified again when it comes again.
+        if (verification.ok && generation !== null) {
+          known.add(hash, { verification, generation, verifiedMs });
+        }
+        return verification;
       } catch (error) {
         return refusalOf(error);
       }
+    },
+  };
+}
+
+type Accepted = Extract<Verification, { ok: true }>;
+
+interface KnownToken {
+  readonly verification: Accepted;
+  /** Of the keys by one of which it is signed. */
+  readonly generation: number;
+  readonly verifiedMs: number;
+}
+
+/**
+ * Tokens that were verified, by their hash. One is known as long as its verification would come out the same: until it
+ * expires, with the issuer's keys as they were then, and by a clock that has not been turned back since.
+ */
+function createKnownTokens() {
+  const tokens = new Map<string, KnownToken>();
+  return {
+    find(hash: string, generation: number | null, nowMs: number): Accepted | null {
+      const token = tokens.get(hash);
+      if (token === undefined) return null;
+      const { verification, verifiedMs } = token;
+      // Whole seconds, as the verification itself reckons.
+      const isLive = Math.floor(nowMs / 1_000) - CLOCK_TOLERANCE_S < verification.expiresMs / 1_000;
+      if (isLive && nowMs >= verifiedMs && token.generation === generation) return verification;
+      tokens.delete(hash);
+      return null;
+    },
+    add(hash: string, token: KnownToken): void {
+      tokens.delete(hash);
+      if (tokens.size >= KNOWN_TOKENS_MAX) tokens.delete(tokens.keys().next().value!);
+      tokens.set(hash, token);
     },
   };
 }

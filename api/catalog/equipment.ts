@@ -10,6 +10,7 @@ import {
   equipmentReading,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { equipmentRules } from './vehicle-rules.ts';
 
 /** Numbers of an SI unit to the third decimal. */
 const Quantity = Type.Number({ minimum: 0, maximum: 999_999_999, multipleOf: 0.001 });
@@ -18,9 +19,10 @@ const units: ResourceDeclaration = {
   table: equipment,
   path: 'equipment',
   noun: 'unit',
-  nouns: 'units of the fleet',
+  nouns: 'units',
   tag: 'equipment',
   right: 'equipment',
+  rules: equipmentRules,
   long: ['description'],
   fields: {
     vin: Type.String({

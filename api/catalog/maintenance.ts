@@ -109,6 +109,7 @@ const parts: ResourceDeclaration = {
   tag: 'maintenance',
   right: 'maintenance',
   derived: ['total_cost'],
+  shown: { total_cost: 63.5 },
   fixed: ['pm_event_id'],
   fields: { part_quantity: Quantity, part_cost: PartCost, currency_code: CurrencyCode },
   example: {

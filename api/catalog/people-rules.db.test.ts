@@ -89,21 +89,19 @@ t.test('roles and users hold only what their maker holds', async (t) => {
   t.same(await prepare(userRules, { phone: null }, person, { rights }), { phone: null });
 });
 
-t.test(
-  'addresses are kept in lower case, and accounts are moved by those who see all',
-  async (t) => {
-    const { firstAccountId, prepare } = await open(t);
-    t.same(await prepare(customerRules, { contact_email: 'A@B.c' }, {}), {
-      contact_email: 'a@b.c',
-    });
-    const move = { parent_account_id: null };
-    t.same(await prepare(accountRules, move, {}), move);
-    await t.rejects(
-      prepare(accountRules, move, {}, { accountIds: [firstAccountId] }),
-      forbidden('/parent_account_id'),
-    );
-  },
-);
+t.test('customers, accounts and roles are changed by those who see all', async (t) => {
+  const { firstAccountId, prepare } = await open(t);
+  const held = { accountIds: [firstAccountId] };
+  await t.rejects(prepare(customerRules, { customer_name: 'x' }, {}, held), forbidden());
+  await t.rejects(
+    prepare(userRoleRules, { name: 'x' }, { role_permission: {} }, held),
+    forbidden(),
+  );
+  t.same(await prepare(customerRules, { contact_email: 'A@B.c' }, {}), { contact_email: 'a@b.c' });
+  const move = { parent_account_id: null };
+  t.same(await prepare(accountRules, move, {}), move);
+  await t.rejects(prepare(accountRules, move, {}, held), forbidden());
+});
 
 t.test('a new default view takes the place of the one before', async (t) => {
   const { owner, customerId, dispatcher, prepare } = await open(t);
@@ -127,4 +125,31 @@ t.test('a new default view takes the place of the one before', async (t) => {
   t.equal((await defaults()).length, 1, 'it is the one itself');
   t.same(await prepare(columnPreferenceRules, values, null), { ...values, user_id });
   t.equal((await defaults()).length, 0);
+});
+
+t.test('a view shows what its list has', async (t) => {
+  const { owner, prepare } = await open(t);
+  const { rows } = await owner.query<{ id: number }>(
+    `select column_preference_table_name_id as id from column_preference_table_name where table_name = 'equipment'`,
+  );
+  const list = rows[0]!.id;
+  const choose = (...selected_columns: string[]) =>
+    prepare(
+      columnPreferenceRules,
+      { column_preference_table_name_id: list, selected_columns },
+      null,
+    );
+  t.match(await choose('vin', 'status'), { selected_columns: ['vin', 'status'] });
+  await t.rejects(choose('vin', 'constructor', 'status', 'premium_amount'), {
+    code: 'unprocessable',
+    errors: [
+      { in: 'body', pointer: '/selected_columns/1', detail: 'is no field of units' },
+      { in: 'body', pointer: '/selected_columns/3' },
+    ],
+  });
+  const stored = { column_preference_table_name_id: list, column_preferences_id: 1 };
+  await t.rejects(prepare(columnPreferenceRules, { selected_columns: ['x'] }, stored), {
+    errors: [{ pointer: '/selected_columns/0' }],
+  });
+  await t.resolves(prepare(columnPreferenceRules, { view_name: 'x' }, stored));
 });

@@ -3,33 +3,46 @@
  * themselves, and which rows are neither made nor removed by callers. Approval has routes of its own.
  */
 import { and, eq, ne } from 'drizzle-orm';
-import { columnPreferences, userRole } from '../../db/schema.ts';
+import { columnPreferences, columnPreferenceTableName, user, userRole } from '../../db/schema.ts';
+import type { TenantDb } from '../../db/tenancy.ts';
 import { permissionsOf } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 
-/** Customers are made and closed by whoever runs the server. */
+/** Customers are made and closed by whoever runs the server, and changed by those who see all of them. */
 export const customerRules: ResourceRules = {
-  prepare: (_context, values) => withLowerCase(values, 'contact_email'),
-};
-
-/** Who is held to accounts may change them and not where they hang: that is about what others see. */
-export const accountRules: ResourceRules = {
-  prepare({ principal }, values, stored) {
-    const isMoved = stored !== null && 'parent_account_id' in values;
-    if (isMoved && principal.tenant.accountIds !== null) {
-      const detail = 'is changed only by those who see every account';
-      throw fieldProblem('forbidden', 'body', '/parent_account_id', detail);
-    }
+  prepare({ principal }, values) {
+    requireWhole(principal);
     return withLowerCase(values, 'contact_email');
   },
 };
 
-/** A role gives, takes and loses only rights that the caller holds. */
+/** Throws 403 for those who are held to accounts. */
+function requireWhole({ tenant }: Principal): void {
+  if (tenant.accountIds === null) return;
+  throw new Problem('forbidden', 'it concerns the whole customer, and you are held to accounts');
+}
+
+/** Accounts are what people are held to: those who are do not change them. */
+export const accountRules: ResourceRules = {
+  prepare({ principal }, values) {
+    requireWhole(principal);
+    return withLowerCase(values, 'contact_email');
+  },
+  removing: ({ principal }) => requireWhole(principal),
+};
+
+/**
+ * A role gives, takes and loses only rights that the caller holds. Who is held to accounts changes none: somebody who sees
+ * more than they do may hold it. Nobody takes from their own role what it needs to be mended.
+ */
 export const userRoleRules: ResourceRules = {
-  prepare({ principal }, values, stored) {
+  async prepare(context, values, stored) {
+    const { principal } = context;
+    requireWhole(principal);
     if (stored) requireChangeable(principal, stored);
+    if (stored) await requireWayBack(context, values, stored);
     if (!isWithin(principal, values['role_permission'])) {
       const detail = 'holds rights that you do not hold yourself';
       throw fieldProblem('forbidden', 'body', '/role_permission', detail);
@@ -37,9 +50,29 @@ export const userRoleRules: ResourceRules = {
     return values;
   },
   removing({ principal }, stored) {
+    requireWhole(principal);
     requireChangeable(principal, stored);
   },
 };
+
+const NEEDED = ['user:write', 'user_role:write'] as const;
+
+async function requireWayBack(
+  { db, principal }: RuleContext,
+  values: Row,
+  role: Row,
+): Promise<void> {
+  if (values['role_permission'] === undefined) return;
+  const [me] = await db
+    .select({ user_role_id: user.user_role_id })
+    .from(user)
+    .where(eq(user.user_id, principal.userId));
+  if (me?.user_role_id !== role['user_role_id']) return;
+  const left = permissionsOf(values['role_permission']);
+  if (NEEDED.every((right) => left.has(right) || !principal.permissions.has(right))) return;
+  const detail = `is your own role: it must keep ${NEEDED.join(' and ')}`;
+  throw fieldProblem('forbidden', 'body', '/role_permission', detail);
+}
 
 function requireChangeable(principal: Principal, role: Row): void {
   if (role['is_system'] === true) {
@@ -62,10 +95,6 @@ export const userRules: ResourceRules = {
     if (roleId !== undefined && !(await isRoleWithin(context, roleId))) {
       const detail = 'holds rights that you do not hold yourself';
       throw fieldProblem('forbidden', 'body', '/user_role_id', detail);
-    }
-    // Whose sign-in it is, is said once: another's would be signed by this user's name from then on.
-    if ('auth_0_reference_id' in values && typeof stored?.['auth_0_reference_id'] === 'string') {
-      throw fieldProblem('forbidden', 'body', '/auth_0_reference_id', 'has been said already');
     }
     const accountIds = values['assigned_account_ids'] ?? (stored ? undefined : []);
     if (accountIds !== undefined && !areOwn(principal, accountIds as number[])) {
@@ -111,11 +140,13 @@ export const columnPreferenceRules: ResourceRules = {
   async prepare({ db, principal }, values, stored) {
     const { userId } = principal;
     const written = stored ? values : { ...values, user_id: userId };
+    const { column_preference_table_name_id: list } = { ...stored, ...values } as {
+      column_preference_table_name_id: number;
+    };
+    if ('selected_columns' in values)
+      await requireColumns(db, list, values['selected_columns'] as string[]);
     if (values['is_default'] === true) {
       const table = columnPreferences;
-      const { column_preference_table_name_id: list } = { ...stored, ...values } as {
-        column_preference_table_name_id: number;
-      };
       await db
         .update(table)
         .set({ is_default: false })
@@ -131,6 +162,36 @@ export const columnPreferenceRules: ResourceRules = {
     return written;
   },
 };
+
+/** Throws 422 naming each column that the list has not. */
+async function requireColumns(
+  db: TenantDb,
+  list: number,
+  columns: readonly string[],
+): Promise<void> {
+  const [named] = await db
+    .select({ table_name: columnPreferenceTableName.table_name })
+    .from(columnPreferenceTableName)
+    .where(eq(columnPreferenceTableName.column_preference_table_name_id, list));
+  // The catalog is made of these rules: it is there when they are used, and not yet when they are read.
+  const { CATALOG } = await import('./catalog.ts');
+  const resource = CATALOG.get(named?.table_name ?? '');
+  if (!resource) return;
+  const errors = columns.flatMap((name, index) =>
+    resource.fields.has(name)
+      ? []
+      : [
+          {
+            in: 'body' as const,
+            pointer: `/selected_columns/${index}`,
+            detail: `is no field of ${resource.nouns}`,
+          },
+        ],
+  );
+  if (errors.length === 0) return;
+  const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
+  throw new Problem('unprocessable', detail, { errors });
+}
 
 function withLowerCase(values: Row, name: string): Row {
   const value = values[name];

@@ -151,6 +151,7 @@ const users: ResourceDeclaration = {
   tag: 'people',
   right: 'user',
   deletable: false,
+  heldMayWrite: true,
   derived: ['status', 'approved_by', 'approved_at', 'rejected_reason', 'last_sign_in_at'],
   fields: {
     email: Email,
@@ -189,6 +190,7 @@ const columnPreferenceTables: ResourceDeclaration = {
   tag: 'people',
   right: 'lookup',
   writable: false,
+  shown: { table_name: 'equipment', description: 'Units' },
 };
 
 const columnPreferencesOfPeople: ResourceDeclaration = {

@@ -23,33 +23,102 @@ import {
   userMetricLookup,
   vmrsLookup,
 } from '../../db/schema.ts';
-import type { ResourceDeclaration } from '../resources/define.ts';
+import type { ResourceDeclaration, Row } from '../resources/define.ts';
 import { LatDeg, LonDeg, Name } from '../schemas.ts';
 
 const lookup = { tag: 'lookup', right: 'lookup' } as const;
 
 /** A list that is shipped; its path follows from its name. */
-function shipped(table: PgTable, noun: string, nouns: string): ResourceDeclaration {
-  return { ...lookup, table, path: nouns.replaceAll(' ', '-'), noun, nouns, writable: false };
+function shipped(table: PgTable, noun: string, nouns: string, shown: Row): ResourceDeclaration {
+  const path = nouns.replaceAll(' ', '-');
+  return { ...lookup, table, path, noun, nouns, writable: false, shown };
 }
 
 const world: readonly ResourceDeclaration[] = [
-  shipped(countryLookup, 'country', 'countries'),
-  shipped(currencyLookup, 'currency', 'currencies'),
-  shipped(uomLookup, 'unit', 'units'),
-  shipped(simpleFieldLookup, 'simple field', 'simple fields'),
-  shipped(userMetricLookup, 'user metric', 'user metrics'),
-  shipped(deliveryMethodLookup, 'delivery method', 'delivery methods'),
-  shipped(serviceUrgencyLookup, 'service urgency', 'service urgencies'),
-  shipped(serviceUrgencyTypeLookup, 'service urgency type', 'service urgency types'),
-  shipped(tireSizeLookup, 'tire size', 'tire sizes'),
-  shipped(contractTypeLookup, 'contract type', 'contract types'),
-  { ...shipped(oemLookup, 'manufacturer', 'manufacturers'), path: 'oems' },
-  { ...shipped(oemMakeModelLookup, 'make and model', 'makes and models'), path: 'oem-make-models' },
-  shipped(geofenceEventTypeLookup, 'geofence event type', 'geofence event types'),
-  shipped(alertCategoryLookup, 'alert category', 'alert categories'),
+  shipped(countryLookup, 'country', 'countries', {
+    country_code: 'US',
+    country_code_alpha3: 'USA',
+    country_code_numeric: '840',
+    country_name: 'United States',
+  }),
+  shipped(currencyLookup, 'currency', 'currencies', {
+    currencytype: 'United States Dollar',
+    description: 'US Dollar',
+    currency_code: 'USD',
+    currency_code_numeric: '840',
+    minor_unit_digits: 2,
+  }),
   {
-    ...shipped(iotDeviceVendorLookup, 'device vendor', 'device vendors'),
+    ...shipped(uomLookup, 'unit of measure', 'units of measure', {
+      uom_type: 'speed',
+      uom_code: 'km/h',
+      description: 'kilometre per hour',
+    }),
+    path: 'units',
+  },
+  shipped(simpleFieldLookup, 'simple field', 'simple fields', {
+    field_name: 'workorder.workorder_status',
+    field_code: 'assigned',
+    short_description: 'Assigned',
+    long_description: 'Somebody is to do it.',
+  }),
+  shipped(userMetricLookup, 'user metric', 'user metrics', {
+    user_metric_type: 'date_format',
+    user_metric_code: 'YYYY-MM-DD',
+    user_metric_description: 'Year, month, day: 2026-03-31',
+    is_default: true,
+  }),
+  shipped(deliveryMethodLookup, 'delivery method', 'delivery methods', {
+    method_type: 'email',
+    description: 'A message to an e-mail address',
+  }),
+  shipped(serviceUrgencyLookup, 'service urgency', 'service urgencies', {
+    urgency_code: 'critical',
+    description: 'The unit cannot move, with a load or a driver waiting',
+    response_hours: 2,
+    sort_order: 2,
+  }),
+  shipped(serviceUrgencyTypeLookup, 'service urgency type', 'service urgency types', {
+    selection_code: 'tow',
+    selection_name: 'Towing',
+    description: 'The unit is brought to a shop or yard',
+  }),
+  shipped(tireSizeLookup, 'tire size', 'tire sizes', {
+    size_code: '11R22.5',
+    size_display: '11 R 22.5',
+  }),
+  shipped(contractTypeLookup, 'contract type', 'contract types', {
+    contract_type: 'full_service_lease',
+    description: 'Lease in which the owner keeps the unit in repair',
+    frequency: 'monthly',
+    billing_method: 'advance',
+  }),
+  {
+    ...shipped(oemLookup, 'manufacturer', 'manufacturers', {
+      manufacturer_code: 'FRHT',
+      manufacturer_name: 'Freightliner',
+    }),
+    path: 'oems',
+  },
+  {
+    ...shipped(oemMakeModelLookup, 'make and model', 'makes and models', {
+      make: 'Freightliner',
+      model: 'Cascadia',
+      year: 2007,
+    }),
+    path: 'oem-make-models',
+  },
+  shipped(geofenceEventTypeLookup, 'geofence event type', 'geofence event types', {
+    event_name: 'enter',
+    event_category: 'geofence',
+    description: 'The unit came into the fence',
+  }),
+  shipped(alertCategoryLookup, 'alert category', 'alert categories', { category_name: 'Driving' }),
+  {
+    ...shipped(iotDeviceVendorLookup, 'device vendor', 'device vendors', {
+      vendor_name: 'Generic',
+      vendor_description: 'Any device that speaks the native format',
+    }),
     path: 'iot-device-vendors',
   },
 ];
@@ -90,6 +159,7 @@ const shared: readonly ResourceDeclaration[] = [
     noun: 'VMRS code',
     nouns: 'VMRS codes',
     derived: ['vmrs_level'],
+    shown: { vmrs_level: 'component' },
     fields: {
       vmrs_code: Type.String({
         pattern: '^[0-9]{3}(-[0-9]{3}){0,2}$',

@@ -22,6 +22,7 @@ const calls: ResourceDeclaration = {
     'cancelled_at',
     'no_show_at',
   ],
+  shown: { ers_number: 'ERS-000009', dispatched_at: '2026-03-02T13:38:00.000Z' },
   long: ['status_reason', 'issue_description', 'location_description', 'resolution'],
   fields: {
     issue_description: Prose,
@@ -80,6 +81,7 @@ const parts: ResourceDeclaration = {
   tag: 'roadside',
   right: 'ers',
   derived: ['total_cost'],
+  shown: { total_cost: 438.9 },
   fixed: ['ers_id'],
   fields: { part_quantity: Quantity, part_cost: PartCost, currency_code: CurrencyCode },
   example: {

@@ -66,6 +66,7 @@ const requests: ResourceDeclaration = {
     'rejected_at',
     'cancelled_at',
   ],
+  shown: { service_request_number: 'SR-000017', submitted_at: '2026-03-02T13:21:00.000Z' },
   long: ['status_reason', 'issue_description', 'resolution'],
   fields: {
     ...place,
@@ -122,6 +123,7 @@ const workorders: ResourceDeclaration = {
     'closed_at',
     'cancelled_at',
   ],
+  shown: { workorder_number: 'WO-000042', total_cost: 627.15, approved_by_user_id: 1 },
   fixed: ['equipment_id'],
   long: ['workorder_description', 'status_reason', 'resolution'],
   fields: {

@@ -18,6 +18,7 @@ import {
   vehicleTypeMaster,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { vehicleRules } from './vehicle-rules.ts';
 import { AmountFromZero, Currency, QuantityAboveZero } from './amounts.ts';
 
 const HEADER = 'vehicle_basic_information_hdr';
@@ -38,7 +39,9 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     creatable: false,
+    rules: vehicleRules,
     derived: ['vehicle_id_code_hdr', 'iot_device_id'],
+    shown: { vehicle_id_code_hdr: 'VEH0001', iot_device_id: 1 },
     // The unit and the device were made or found for them.
     fixed: ['equipment_id', 'gps_tracker_imei_number'],
     long: ['blacklist_reason'],
@@ -98,6 +101,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     derived: ['vehicle_id_code_itm'],
+    shown: { vehicle_id_code_itm: 'VEH0001-INS' },
     fixed: ['vehicle_id_code_hdr'],
     references: { coverage_type: 'coverage_type_master' },
     fields: { premium_amount: AmountFromZero, currency_code: Currency },
@@ -120,6 +124,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     derived: ['vehicle_permit_id'],
+    shown: { vehicle_permit_id: 'PRM0001' },
     fixed: ['vehicle_id_code_hdr'],
     long: ['remarks'],
     example: {
@@ -141,6 +146,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     derived: ['vehicle_ownership_id'],
+    shown: { vehicle_ownership_id: 'OWN0001' },
     fixed: ['vehicle_id_code'],
     references: { vehicle_id_code: HEADER },
     fields: {
@@ -179,6 +185,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     derived: ['vehicle_maintenance_id'],
+    shown: { vehicle_maintenance_id: 'MNT0001' },
     fixed: ['vehicle_id_code'],
     long: ['service_remark'],
     references: { vehicle_id_code: HEADER },
@@ -235,6 +242,7 @@ const records: readonly ResourceDeclaration[] = [
     tag: 'vehicles',
     right: 'vehicle',
     derived: ['document_id'],
+    shown: { document_id: 'DOC0001' },
     fixed: ['vehicle_id_code'],
     long: ['remarks'],
     references: { vehicle_id_code: HEADER },
@@ -309,15 +317,40 @@ const mappings: readonly ResourceDeclaration[] = [
 ];
 
 const MASTERS = [
-  [vehicleTypeMaster, 'vehicle-types', 'vehicle type'],
-  [usageTypeMaster, 'usage-types', 'usage type'],
-  [engineTypeMaster, 'engine-types', 'engine type'],
-  [fuelTypeMaster, 'fuel-types', 'fuel type'],
-  [documentTypeMaster, 'document-types', 'document type'],
-  [coverageTypeMaster, 'coverage-types', 'coverage type'],
+  [
+    vehicleTypeMaster,
+    'vehicle-types',
+    'vehicle type',
+    { vehicle_type_id: 'VT004', description: 'Light truck, 3.5 to 7.5 t gross' },
+  ],
+  [
+    usageTypeMaster,
+    'usage-types',
+    'usage type',
+    { usage_type_id: 'CARGO', description: 'Carries goods' },
+  ],
+  [
+    engineTypeMaster,
+    'engine-types',
+    'engine type',
+    { engine_type_id: 'DIESEL_4CYL', description: 'Diesel, 4 cylinders' },
+  ],
+  [fuelTypeMaster, 'fuel-types', 'fuel type', { fuel_type_id: 'DIESEL', description: 'Diesel' }],
+  [
+    documentTypeMaster,
+    'document-types',
+    'document type',
+    { document_type_id: 'VEHICLE_INSURANCE', description: 'Insurance policy' },
+  ],
+  [
+    coverageTypeMaster,
+    'coverage-types',
+    'coverage type',
+    { coverage_type_id: 'COMPREHENSIVE', description: 'Own damage, theft, and damage to others' },
+  ],
 ] as const;
 
-const masters = MASTERS.map(([table, path, noun]): ResourceDeclaration => ({
+const masters = MASTERS.map(([table, path, noun, shown]): ResourceDeclaration => ({
   table,
   path,
   noun,
@@ -325,6 +358,7 @@ const masters = MASTERS.map(([table, path, noun]): ResourceDeclaration => ({
   tag: 'vehicles',
   right: 'lookup',
   writable: false,
+  shown,
 }));
 
 export const vehiclesResources: readonly ResourceDeclaration[] = [

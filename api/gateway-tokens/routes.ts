@@ -8,6 +8,7 @@ import { principalOf } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import {
   closed,
+  described,
   guardedProblems,
   idParams,
   notModified,
@@ -50,7 +51,10 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
     operationId: 'listGatewayTokens',
     tags,
     summary: 'Gateway tokens, oldest first',
-    querystring: closed({ ...pageQuery, status: Type.Optional(oneOf(GATEWAY_STATUSES)) }),
+    querystring: closed({
+      ...pageQuery,
+      status: Type.Optional(described(oneOf(GATEWAY_STATUSES), 'In this status.')),
+    }),
     response: { 200: pageOf(GatewayToken), ...guardedProblems },
   };
   routes.get('/v1/gateway-tokens', { config: read, schema: listSchema }, async (request) => {

@@ -9,6 +9,7 @@ import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import { Problem } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -92,9 +93,9 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
     description: `${GEOJSON_NOTE} a FeatureCollection, with \`page\` beside its features.`,
     querystring: closed({
       ...pageQuery,
-      account_id: Type.Optional(Id),
-      status: Type.Optional(oneOf(STATUSES)),
-      shape_type: Type.Optional(oneOf(SHAPE_TYPES)),
+      account_id: Type.Optional(described(Id, 'Of this account.')),
+      status: Type.Optional(described(oneOf(STATUSES), 'In this status.')),
+      shape_type: Type.Optional(described(oneOf(SHAPE_TYPES), 'Of this shape.')),
     }),
     response: { 200: either(pageOf(Geofence), GeofenceFeatures), ...guardedProblems },
   };

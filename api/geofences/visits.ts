@@ -22,6 +22,7 @@ import { requireEquipment } from '../equipment/require.ts';
 import { fieldProblem } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -75,7 +76,12 @@ const query = closed({
   open: Type.Optional(
     Type.Boolean({ description: 'True: those that go on; false: those that have ended.' }),
   ),
-  include_retracted: Type.Optional(Type.Boolean({ default: false })),
+  include_retracted: Type.Optional(
+    described(
+      Type.Boolean({ default: false }),
+      'Whether visits are shown that late fixes took back.',
+    ),
+  ),
 });
 
 interface VisitFilters {

@@ -11,6 +11,7 @@ import { principalOf } from '../guard.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -88,7 +89,10 @@ function addList(app: FastifyInstance, context: ApiContext): void {
     summary: 'Commands for a device, newest first',
     description: `Of those that are delivered or over, the newest ${COMMANDS_KEPT_PER_DEVICE_MAX} are kept.`,
     params: idParams,
-    querystring: closed({ ...pageQuery, status: Type.Optional(oneOf(STATUSES)) }),
+    querystring: closed({
+      ...pageQuery,
+      status: Type.Optional(described(oneOf(STATUSES), 'In this status.')),
+    }),
     response: { 200: pageOf(Command), ...guardedProblems, ...problems(404) },
   };
   app
@@ -155,7 +159,10 @@ function addWriting(app: FastifyInstance, context: ApiContext): void {
     tags,
     summary: 'Cancel a command that was not sent yet',
     description: '409 when it was sent already.',
-    params: closed({ id: Id, command_id: Id }),
+    params: closed({
+      id: described(Id, 'The key of the device.'),
+      command_id: described(Id, 'The key of the command.'),
+    }),
     response: { 204: noContent, ...guardedProblems, ...problems(404, 409) },
   };
   routes.delete(

@@ -7,6 +7,7 @@ import { iotDeviceEvent } from '../../db/schema.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -42,7 +43,7 @@ const DeviceEvent = Type.Object({
   }),
 });
 
-const filters = { ...pageQuery, event_kind: Type.Optional(Name) };
+const filters = { ...pageQuery, event_kind: Type.Optional(described(Name, 'Of this kind.')) };
 
 interface EventFilters {
   readonly event_kind?: string;
@@ -73,8 +74,8 @@ export function addDeviceEventRoutes(app: FastifyInstance, context: ApiContext):
     summary: 'What devices said of themselves, newest first',
     querystring: closed({
       ...filters,
-      iot_device_id: Type.Optional(Id),
-      equipment_id: Type.Optional(Id),
+      iot_device_id: Type.Optional(described(Id, 'Of this device.')),
+      equipment_id: Type.Optional(described(Id, 'Of devices on this unit at the time.')),
     }),
     response: { 200: pageOf(DeviceEvent), ...guardedProblems },
   };

@@ -8,6 +8,7 @@ import { principalOf, requireRate, type Limiter } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -53,9 +54,9 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
     summary: 'Devices, oldest first',
     querystring: closed({
       ...pageQuery,
-      status: Type.Optional(oneOf(DEVICE_STATUSES)),
-      equipment_id: Type.Optional(Id),
-      device_identifier: Type.Optional(Name),
+      status: Type.Optional(described(oneOf(DEVICE_STATUSES), 'In this status.')),
+      equipment_id: Type.Optional(described(Id, 'On this unit.')),
+      device_identifier: Type.Optional(described(Name, 'By this name.')),
     }),
     response: { 200: pageOf(Device), ...guardedProblems },
   };

@@ -13,6 +13,7 @@ import { createDevice } from '../iot-devices/store.ts';
 import { fieldProblem, notFound } from '../problem.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   Instant,
@@ -128,7 +129,10 @@ function addLookup(app: FastifyInstance, context: ApiContext, byTenant: Limiter)
     summary: 'Whether a device knocks, by its exact name',
     description:
       'For devices that no gateway vouches for. What it sent, and from where, is not told: names can be guessed.',
-    querystring: closed({ protocol: Protocol, device_identifier: Name }),
+    querystring: closed({
+      protocol: Protocol,
+      device_identifier: described(Name, 'Its exact name.'),
+    }),
     response: { 200: FoundKnock, ...guardedProblems, ...problems(404) },
   };
   app

@@ -13,7 +13,7 @@ import type { Row } from '../resources/define.ts';
 import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
 import { lockRow, updateRow, type Work } from '../resources/store.ts';
-import { closed, guardedProblems, Id, problems, Text, writeCondition } from '../schemas.ts';
+import { closed, guardedProblems, problems, Text, writeCondition } from '../schemas.ts';
 
 type Status = 'pending_approval' | 'active' | 'rejected' | 'disabled';
 
@@ -57,7 +57,11 @@ const STEPS: readonly Step[] = [
   },
 ];
 
-const Reason = closed({ reason: Type.Unsafe<string>({ ...Text, minLength: 1 }) });
+const Reason = closed(
+  { reason: Type.Unsafe<string>({ ...Text, minLength: 1 }) },
+  { examples: [{ reason: 'Nobody here knows them.' }] },
+);
+const Nothing = closed({}, { examples: [{}] });
 
 /** Adds the routes. */
 export function addApprovalRoutes(
@@ -70,9 +74,9 @@ export function addApprovalRoutes(
       operationId: `${step.name}User`,
       tags: [users.tag],
       summary: step.summary,
-      params: closed({ id: Id }),
+      params: closed({ id: users.keySchema }),
       headers: writeCondition,
-      body: step.name === 'reject' ? Reason : closed({}),
+      body: step.name === 'reject' ? Reason : Nothing,
       response: {
         200: users.shownSchema,
         ...guardedProblems,

@@ -21,17 +21,27 @@ export const BULK_BYTES_MAX = 4_194_304;
  * The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer.
  */
 export function bulkBodyOf(createSchema: TSchema, itemsMax = BULK_ITEMS_MAX) {
-  const { examples = [] } = createSchema as { examples?: Row[] };
-  const items = Type.Array(Type.Unsafe<Row>({ type: 'object' }), {
+  const { examples = [], title } = createSchema as { examples?: Row[]; title?: string };
+  // The title stands for the schema of this name in the documentation.
+  const items = Type.Array(Type.Unsafe<Row>({ type: 'object', ...(title && { title }) }), {
     minItems: 1,
     maxItems: itemsMax,
   });
   return closed({ items }, { examples: examples.map((example) => ({ items: [example] })) });
 }
 
+const BULK_EXAMPLE = {
+  created: 1,
+  refused: 1,
+  results: [
+    { index: 0, status: 201, id: 1 },
+    { index: 1, status: 422, code: 'unprocessable', detail: 'account_id refers to nothing' },
+  ],
+};
+
 /** The answer. `more` is told of an item that was made. */
-export function bulkResultOf(more: Record<string, TSchema>) {
-  return Type.Object({
+export function bulkResultOf(title: string, more: Record<string, TSchema> = {}) {
+  const properties = {
     created: Type.Integer(),
     refused: Type.Integer(),
     results: Type.Array(
@@ -52,10 +62,11 @@ export function bulkResultOf(more: Record<string, TSchema>) {
       }),
       { description: 'In the order of `items`.' },
     ),
-  });
+  };
+  return Type.Object(properties, { title, examples: [BULK_EXAMPLE] });
 }
 
-export const BulkResult = bulkResultOf({});
+export const BulkResult = bulkResultOf('BulkResult');
 
 export interface BulkAnswer {
   readonly created: number;

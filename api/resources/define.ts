@@ -49,6 +49,11 @@ export interface ResourceDeclaration {
   readonly writable?: boolean;
   /** False: rows are made by a route of their own, or not at all by callers; they are changed and deleted as others. */
   readonly creatable?: boolean;
+  /**
+   * Rows without an account belong to the whole customer, and are not written by those who are held to accounts; true: its
+   * rules see to that.
+   */
+  readonly heldMayWrite?: boolean;
   /** False: rows stay as they were made. */
   readonly changeable?: boolean;
   /** False: rows are never deleted by callers. */
@@ -69,5 +74,7 @@ export interface ResourceDeclaration {
   readonly references?: Readonly<Record<string, string>>;
   /** A body that makes a row, with ids as placeholders; also the example in the documentation. */
   readonly example?: Row;
+  /** Values of the documentation's example of a row that callers do not write, where the column's type says too little. */
+  readonly shown?: Row;
   readonly rules?: ResourceRules;
 }

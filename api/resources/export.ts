@@ -15,7 +15,7 @@ import { closed, guardedProblems, oneOf } from '../schemas.ts';
 import type { Row } from './define.ts';
 import type { Field, FieldKind } from './fields.ts';
 import { listQueryOf, pagesOf, readList, type ListRequest, type ListSelect } from './list.ts';
-import type { Resource } from './resource.ts';
+import { titleOf, type Resource } from './resource.ts';
 
 /** Exports that this process writes at once, and of one tenant. */
 export const EXPORTS_AT_ONCE_MAX = 8;
@@ -26,6 +26,8 @@ export const EXPORT_MS_MAX = 3_600_000;
 
 export const EXPORT_FORMATS = ['csv', 'xlsx'] as const;
 export type Format = (typeof EXPORT_FORMATS)[number];
+
+const Format = oneOf(EXPORT_FORMATS, { description: 'What the file is to be.' });
 
 /** Content types of what is written. */
 export const EXPORT_TYPES: Readonly<Record<Format, string>> = {
@@ -101,14 +103,13 @@ export function addExportRoute(
   slots: ExportSlots,
 ): void {
   const { nouns, path, tag } = resource;
-  const words = nouns.split(' ').map((word) => word[0]!.toUpperCase() + word.slice(1));
   const file = { schema: Type.String() };
   const schema = {
-    operationId: `export${words.join('')}`,
+    operationId: `export${titleOf(nouns)}`,
     tags: [tag],
     summary: `Export ${nouns}`,
     description: 'The whole list, with the filters and the order of the list itself.',
-    querystring: closed({ format: oneOf(EXPORT_FORMATS), ...listQueryOf(resource) }),
+    querystring: closed({ format: Format, ...listQueryOf(resource) }),
     response: {
       200: {
         description: 'The file.',

@@ -12,6 +12,7 @@ import {
   LonDeg,
   Name,
   oneOf,
+  STORABLE,
   storedWord,
   Text,
   TEXT_LENGTH_MAX,
@@ -30,7 +31,18 @@ export const JSON_DEPTH_MAX = 4;
 const INT4_MAX = 2_147_483_647;
 
 /** A calendar day, `YYYY-MM-DD`. */
-export const Day = Type.String({ format: 'date', minLength: 10, maxLength: 10 });
+export const Day = Type.String({
+  format: 'date',
+  minLength: 10,
+  maxLength: 10,
+  pattern: '^(?!0000)',
+});
+/** An instant with its zone, of the years that PostgreSQL and RFC 3339 share. */
+const WrittenInstant = Type.String({
+  format: 'date-time',
+  maxLength: 40,
+  pattern: '^(?!0000|9999)\\d{4}-.*(Z|[+-](0\\d|1[0-4]):[0-5]\\d)$',
+});
 
 export interface Field {
   readonly name: string;
@@ -87,7 +99,7 @@ export function writtenSchema(field: Field, isLong: boolean): TSchema {
     case 'date':
       return Day;
     case 'instant':
-      return Type.String({ format: 'date-time', maxLength: 40 });
+      return WrittenInstant;
     case 'integer':
       if (/_id$/.test(name)) return Id;
       return Type.Integer({ minimum: -INT4_MAX, maximum: INT4_MAX });
@@ -141,7 +153,11 @@ function numberSchema({ name, column }: Field): TSchema {
 
 /** JSON of any members, bounded in every direction. */
 function jsonSchema(depth: number): TSchema {
-  const plain = { type: ['string', 'number', 'boolean', 'null'], maxLength: TEXT_LENGTH_MAX };
+  const plain = {
+    type: ['string', 'number', 'boolean', 'null'],
+    maxLength: TEXT_LENGTH_MAX,
+    pattern: STORABLE,
+  };
   if (depth === 1)
     return Type.Unsafe({
       type: 'object',

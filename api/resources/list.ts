@@ -17,7 +17,7 @@ import {
   type SortKey,
 } from './filters.ts';
 import { positionName, selectPage, toStatement, type ListQuery } from './query.ts';
-import type { Resource } from './resource.ts';
+import { titleOf, type Resource } from './resource.ts';
 
 /** Rows that an export reads at a time. */
 export const EXPORT_PAGE_ROWS = 1_000;
@@ -43,10 +43,16 @@ export function listQueryOf(resource: Resource) {
   );
   return {
     ...(resource.isEvidence && {
-      deleted: Type.Optional(oneOf(['exclude', 'include'], { default: 'exclude' })),
+      deleted: Type.Optional(
+        oneOf(['exclude', 'include'], {
+          default: 'exclude',
+          description: 'Whether rows are shown that are marked as deleted.',
+        }),
+      ),
     }),
     filter: Type.Optional(
       closed(filters, {
+        title: `${titleOf(resource.noun)}Filter`,
         description:
           'Conditions, all of which must hold: `filter[field][operator]=value`, or `filter[field]=value`.',
       }),

@@ -24,11 +24,21 @@ export function toStatement(query: SQL): Statement {
 
 /** The columns of a row: numbers of PostgreSQL's `numeric` come as numbers, for they are at most 15 digits long. */
 export function projection(fields: Iterable<Field>): SQL {
-  const parts = [...fields].map(({ column, name }) => {
-    const isNumeric = column.getSQLType().startsWith('numeric');
-    return isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
-  });
-  return sql.join(parts, sql`, `);
+  return sql.raw(Array.from(fields, shownText).join(', '));
+}
+
+/** Written once: a list has dozens of columns, and to write them anew took as long as to check a token. */
+const shownTexts = new WeakMap<Field, string>();
+
+function shownText(field: Field): string {
+  const known = shownTexts.get(field);
+  if (known !== undefined) return known;
+  const { column, name } = field;
+  const isNumeric = column.getSQLType().startsWith('numeric');
+  const shown = isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
+  const { text } = toStatement(shown);
+  shownTexts.set(field, text);
+  return text;
 }
 
 export interface ListQuery {
@@ -63,6 +73,15 @@ export function selectPage(resource: Resource, list: ListQuery): SQL {
   );
   return sql`select ${projection(list.fields)}, ${sql.join(position, sql`, `)} from ${table}
     where ${where ?? sql`true`} order by ${sql.join(order, sql`, `)} limit ${list.rowsMax}`;
+}
+
+/** How many rows a list has, up to `rowsMax`. */
+export function countPage(
+  resource: Resource,
+  { conditions, withDeleted, rowsMax }: Pick<ListQuery, 'conditions' | 'withDeleted' | 'rowsMax'>,
+): SQL {
+  const where = and(...conditions, hidesDeleted(resource, withDeleted)) ?? sql`true`;
+  return sql`select count(*) as rows from (select from ${resource.table} where ${where} limit ${rowsMax}) found`;
 }
 
 /** One row by its key. */

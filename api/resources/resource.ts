@@ -9,6 +9,7 @@ import * as schema from '../../db/schema.ts';
 import type { RoutePermission } from '../auth/permissions.ts';
 import { closed, nullable, patchOf } from '../schemas.ts';
 import type { ResourceDeclaration, ResourceRules, Row } from './define.ts';
+import { shownExample } from './example.ts';
 import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
 
 /** A column that holds the key of another table. */
@@ -18,6 +19,8 @@ export interface Reference {
   readonly key: Field;
   /** Rows of that table are marked as deleted, and then can be referred to no more. */
   readonly isEvidence: boolean;
+  /** Its rows belong to an account, or to the whole customer. */
+  readonly hasAccount: boolean;
 }
 
 export interface Resource {
@@ -44,10 +47,15 @@ export interface Resource {
   readonly isEvidence: boolean;
   readonly hasAccount: boolean;
   readonly hasCustomer: boolean;
+  /** Rows without an account may be written by those who are held to accounts, as far as its rules allow. */
+  readonly heldMayWrite: boolean;
   readonly read: RoutePermission;
   readonly write: RoutePermission;
   readonly rules: ResourceRules;
+  /** A row. The titles of these schemas are their names among the components of the documentation. */
   readonly shownSchema: TSchema;
+  /** A row of a list, of which fields may have been chosen. */
+  readonly listedSchema: TSchema;
   readonly createSchema: TSchema;
   readonly patchSchema: TSchema;
   readonly keySchema: TSchema;
@@ -119,6 +127,7 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     isEvidence: all.has('deleted_at'),
     hasAccount: all.has('account_id') && name !== 'account',
     hasCustomer: all.has('customer_id') && name !== 'customer',
+    heldMayWrite: declaration.heldMayWrite ?? right === 'signed_in',
     read: right === 'signed_in' ? right : `${right}:read`,
     write: right === 'signed_in' ? right : (`${right}:write` as RoutePermission),
     rules: declaration.rules ?? {},
@@ -139,6 +148,7 @@ function requireColumns(
     ...Object.keys(declaration.fields ?? {}),
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
+    ...Object.keys(declaration.shown ?? {}),
   ];
   const unknown = named.filter((column) => !all.has(column));
   if (unknown.length > 0) throw new Error(`${name} has no columns ${unknown.join(', ')}`);
@@ -162,7 +172,8 @@ function referencesOf(
     if (!key)
       throw new Error(`${name}.${field.name} refers to a table without a key of one column`);
     const isEvidence = target.some((one) => one.name === 'deleted_at');
-    found.push({ name: field.name, table, key, isEvidence });
+    const hasAccount = target.some((one) => one.name === 'account_id') && keyName !== 'account_id';
+    found.push({ name: field.name, table, key, isEvidence, hasAccount });
   }
   return found;
 }
@@ -186,16 +197,45 @@ function schemasOf(
     const accepts = field.isNullable ? nullable(given) : given;
     const isOptional = field.isNullable || field.hasDefault;
     create[field.name] = isOptional ? Type.Optional(accepts) : accepts;
-    if (!fixed.has(field.name)) patch[field.name] = accepts;
+    if (!fixed.has(field.name))
+      patch[field.name] = field.kind === 'json' ? clearable(accepts) : accepts;
   }
   const { example } = declaration;
+  const title = titleOf(declaration.noun);
+  const examples = [shownExample(fields.values(), { ...example, ...declaration.shown })];
+  const described = { description: `Its \`${key.name}\`.` };
   return {
-    shownSchema: Type.Object(shown),
-    createSchema: closed(create, example ? { examples: [example] } : {}),
-    patchSchema: patchOf(patch, example ? { examples: [patchExample(example, patch)] } : {}),
+    shownSchema: Type.Object(shown, { title, examples }),
+    listedSchema: Type.Object(Type.Partial(Type.Object(shown)).properties, {
+      title: `${title}Fields`,
+      examples,
+    }),
+    createSchema: closed(create, {
+      title: `${title}Create`,
+      ...(example && { examples: [example] }),
+    }),
+    patchSchema: patchOf(patch, {
+      title: `${title}Patch`,
+      ...(example && { examples: [patchExample(example, patch)] }),
+    }),
     keySchema:
-      key.kind === 'integer' ? shownSchema(key) : Type.String({ minLength: 1, maxLength: 64 }),
+      key.kind === 'integer'
+        ? Type.Unsafe({ ...shownSchema(key), ...described })
+        : Type.String({
+            minLength: 1,
+            maxLength: 64,
+            pattern: '^[A-Za-z0-9_.-]+$',
+            ...described,
+          }),
   };
+}
+
+/** `work order line` → `WorkOrderLine`. */
+export function titleOf(words: string): string {
+  return words
+    .split(/[ -]/)
+    .map((word) => word[0]!.toUpperCase() + word.slice(1))
+    .join('');
 }
 
 /** The first of the fields of the example that can be changed. */
@@ -205,4 +245,22 @@ function patchExample(example: Row, patch: Readonly<Record<string, TSchema>>): R
       .filter(([name]) => name in patch)
       .slice(0, 2),
   );
+}
+
+/** The schema of an object as a merge patch takes it: each of its members may be null, which removes it. */
+function clearable(schema: TSchema): TSchema {
+  const { properties, required, ...rest } = schema as {
+    properties?: Record<string, TSchema>;
+    required?: string[];
+  };
+  if (properties === undefined) return schema;
+  void required;
+  const members = Object.entries(properties).map(([name, member]) => [
+    name,
+    nullable(clearable(member)),
+  ]);
+  return Type.Unsafe({
+    ...rest,
+    properties: Object.fromEntries(members) as Record<string, TSchema>,
+  });
 }

@@ -1,6 +1,5 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { Type } from 'typebox';
 import { readAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
@@ -16,6 +15,8 @@ import {
   pageQuery,
   problems,
   readCondition,
+  versionHeaders,
+  withHeaders,
   writeCondition,
 } from '../schemas.ts';
 import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
@@ -24,7 +25,7 @@ import { OPERATORS } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
 import { listQueryOf, positionOf, readList, type ListRequest } from './list.ts';
 import { selectPage, selectRow, toStatement } from './query.ts';
-import type { Resource } from './resource.ts';
+import { titleOf, type Resource } from './resource.ts';
 import { createRow, deleteRow, patchRow, type Work } from './store.ts';
 
 /** Seconds that a client may keep a list that is shipped with the software. */
@@ -52,7 +53,7 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
     summary: `List ${nouns}`,
     description: `Operators: ${operatorsText(resource)}.`,
     querystring: closed({ ...pageQuery, ...listQueryOf(resource) }),
-    response: { 200: pageOf(Type.Partial(resource.shownSchema)), ...guardedProblems },
+    response: { 200: pageOf(resource.listedSchema), ...guardedProblems },
   };
   app.get(
     `/v1/${path}`,
@@ -79,7 +80,14 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
     summary: `Read one ${noun}`,
     params: closed({ id: resource.keySchema }),
     headers: readCondition,
-    response: { 200: resource.shownSchema, 304: notModified, ...guardedProblems, ...problems(404) },
+    response: {
+      200: resource.isVersioned
+        ? withHeaders(resource.shownSchema, versionHeaders)
+        : resource.shownSchema,
+      304: notModified,
+      ...guardedProblems,
+      ...problems(404),
+    },
   };
   app.get(
     `/v1/${path}/:id`,
@@ -102,10 +110,14 @@ function addCreate(app: FastifyInstance, context: ApiContext, resource: Resource
   const schema = {
     operationId: operationOf('create', noun),
     tags: [tag],
-    summary: `Make a ${noun}`,
+    summary: `Make ${withArticle(noun)}`,
     headers: idempotencyHeaders,
     body: resource.createSchema,
-    response: { 201: resource.shownSchema, ...guardedProblems, ...problems(409, 415, 422) },
+    response: {
+      201: withHeaders(resource.shownSchema, { ...versionHeaders, location: 'Its path.' }),
+      ...guardedProblems,
+      ...problems(409, 415, 422),
+    },
   };
   app.post(`/v1/${path}`, { config: { permission: resource.write }, schema }, (request, reply) =>
     answerOnce(context, request, reply, async (work) => {
@@ -141,13 +153,13 @@ function addPatch(app: FastifyInstance, context: ApiContext, resource: Resource)
   const schema = {
     operationId: operationOf('patch', noun),
     tags: [tag],
-    summary: `Change a ${noun}`,
+    summary: `Change ${withArticle(noun)}`,
     consumes: [MERGE_PATCH_CONTENT_TYPE, 'application/json'],
     params: closed({ id: resource.keySchema }),
     headers: writeCondition,
     body: resource.patchSchema,
     response: {
-      200: resource.shownSchema,
+      200: withHeaders(resource.shownSchema, versionHeaders),
       ...guardedProblems,
       ...problems(404, 409, 412, 415, 422, 428),
     },
@@ -171,7 +183,7 @@ function addDelete(app: FastifyInstance, context: ApiContext, resource: Resource
   const schema = {
     operationId: operationOf('delete', noun),
     tags: [tag],
-    summary: `Delete a ${noun}`,
+    summary: `Delete ${withArticle(noun)}`,
     description: resource.isEvidence
       ? 'It is marked as deleted and kept; `deleted=include` lists it.'
       : 'Refused with 409 while something refers to it.',
@@ -224,14 +236,13 @@ function keyOf(request: FastifyRequest): string | number {
   return (request.params as { id: string | number }).id;
 }
 
+/** An English article: `unit` and `user` begin with a consonant to the ear. */
+function withArticle(noun: string): string {
+  return `${/^[aeio]/i.test(noun) ? 'an' : 'a'} ${noun}`;
+}
+
 function operationOf(verb: string, words: string): string {
-  return (
-    verb +
-    words
-      .split(/[ -]/)
-      .map((word) => word[0]!.toUpperCase() + word.slice(1))
-      .join('')
-  );
+  return verb + titleOf(words);
 }
 
 function operatorsText(resource: Resource): string {

@@ -11,7 +11,7 @@ import { mergePatch } from '../merge-patch.ts';
 import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
 import type { Row } from './define.ts';
-import type { Field } from './fields.ts';
+import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
 import { projection, selectRow, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
 
@@ -42,6 +42,7 @@ export async function createRow(work: Work, resource: Resource, body: Row): Prom
     await requireAccount(work.db, principal, (body['account_id'] ?? null) as number | null);
   }
   await requireReferences(work, resource, body);
+  await requireOwnParents(work, resource, body);
   const values = (await resource.rules.prepare?.(work, body, null)) ?? body;
   const owned = resource.hasCustomer
     ? { ...values, customer_id: principal.tenant.customerId }
@@ -75,6 +76,7 @@ export async function patchRow(
     await requireAccount(work.db, work.principal, merged['account_id'] as number | null);
   }
   await requireReferences(work, resource, merged);
+  await requireOwnParents(work, resource, { ...stored, ...merged });
   const values = (await resource.rules.prepare?.(work, merged, stored)) ?? merged;
   const row = await updateRow(work, resource, key, values);
   await resource.rules.written?.(work, row, stored);
@@ -109,6 +111,7 @@ export async function deleteRow(
   ifMatch: string | undefined,
 ): Promise<void> {
   const stored = await lockRow(work, resource, key, ifMatch);
+  await requireOwnParents(work, resource, stored);
   await resource.rules.removing?.(work, stored);
   const where = sql`where ${resource.key.column} = ${key}`;
   const statement = resource.isEvidence
@@ -150,9 +153,25 @@ function mergeRow(resource: Resource, stored: Row, patch: Row): Row {
   for (const [name, value] of Object.entries(patch)) {
     const isObject = fieldOf(resource, name).kind === 'json';
     const next = isObject && value !== null ? mergePatch(stored[name], value) : value;
+    if (isObject) requireBounded(next, name);
     if (!isSame(fieldOf(resource, name), stored[name], next)) changed[name] = next;
   }
   return changed;
+}
+
+/** What a patch makes of an object is bounded like what is sent whole. Throws 422. */
+function requireBounded(value: unknown, name: string, depth = 0): void {
+  if (typeof value !== 'object' || value === null) return;
+  const members = Object.values(value);
+  if (members.length > JSON_MEMBERS_MAX || depth > JSON_DEPTH_MAX * 2) {
+    throw fieldProblem(
+      'unprocessable',
+      'body',
+      `/${name}`,
+      `would have more than ${JSON_MEMBERS_MAX} members on a level`,
+    );
+  }
+  for (const member of members) requireBounded(member, name, depth + 1);
 }
 
 function isSame(field: Field, stored: unknown, next: unknown): boolean {
@@ -184,6 +203,27 @@ async function requireReferences(work: Work, resource: Resource, values: Row): P
   if (errors.length === 0) return;
   const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
   throw new Problem('unprocessable', detail, { errors });
+}
+
+/**
+ * Throws 403 where the caller is held to accounts, and the row, which has no account of its own, belongs to the whole
+ * customer: because what it hangs on does, or because it hangs on nothing that has an account.
+ */
+async function requireOwnParents(work: Work, resource: Resource, values: Row): Promise<void> {
+  const isHeld = work.principal.tenant.accountIds !== null;
+  if (!isHeld || resource.hasAccount || !resource.hasCustomer || resource.heldMayWrite) return;
+  const parents = resource.references.filter(
+    ({ name, hasAccount }) => hasAccount && values[name] !== undefined && values[name] !== null,
+  );
+  const checks = parents.map(
+    ({ table, key, name }) =>
+      sql`exists (select from ${table} where ${key.column} = ${values[name]} and account_id is null)`,
+  );
+  if (parents.length > 0) {
+    const [found] = await run(work.client, sql`select ${sql.join(checks, sql` or `)} as whole`);
+    if (found!['whole'] !== true) return;
+  }
+  throw new Problem('forbidden', 'it belongs to the whole customer, and you are held to accounts');
 }
 
 function fieldOf(resource: Resource, name: string): Field {

@@ -8,6 +8,7 @@ import { principalOf } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -41,9 +42,9 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
     summary: 'Alert rules, oldest first',
     querystring: closed({
       ...pageQuery,
-      account_id: Type.Optional(Id),
-      status: Type.Optional(oneOf(STATUSES)),
-      equipment_id: Type.Optional(Id),
+      account_id: Type.Optional(described(Id, 'Of this account.')),
+      status: Type.Optional(described(oneOf(STATUSES), 'In this status.')),
+      equipment_id: Type.Optional(described(Id, 'About this unit.')),
     }),
     response: { 200: pageOf(TelematicAlert), ...guardedProblems },
   };

@@ -11,6 +11,7 @@ import { inTenant, openList, type ApiContext } from '../context.ts';
 import { requireEquipment } from '../equipment/require.ts';
 import {
   closed,
+  described,
   guardedProblems,
   Id,
   idParams,
@@ -134,7 +135,10 @@ function addMetrics(app: FastifyInstance, context: ApiContext): void {
         tags: ['telematics'],
         summary: 'Sensor readings of one unit',
         params: idParams,
-        querystring: closed({ ...historyQuery, metric_code: Type.Optional(Name) }),
+        querystring: closed({
+          ...historyQuery,
+          metric_code: Type.Optional(described(Name, 'Of this metric.')),
+        }),
         response: { 200: pageOf(Metric), ...guardedProblems, ...problems(404) },
       },
     },

@@ -5,7 +5,16 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { telematics } from '../../db/schema.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
-import { closed, guardedProblems, Id, Instant, nullable, pageOf, pageQuery } from '../schemas.ts';
+import {
+  closed,
+  described,
+  guardedProblems,
+  Id,
+  Instant,
+  nullable,
+  pageOf,
+  pageQuery,
+} from '../schemas.ts';
 
 const number = nullable(Type.Number());
 
@@ -42,8 +51,8 @@ export function addTelematicsRoutes(app: FastifyInstance, context: ApiContext): 
         summary: 'The newest position of each unit',
         querystring: closed({
           ...pageQuery,
-          equipment_id: Type.Optional(Id),
-          account_id: Type.Optional(Id),
+          equipment_id: Type.Optional(described(Id, 'Of this unit.')),
+          account_id: Type.Optional(described(Id, 'Of units of this account.')),
         }),
         response: { 200: pageOf(Telematics), ...guardedProblems },
       },

@@ -121,7 +121,7 @@ export const VehicleCreate = closed(
     tracker: Type.Optional(TrackerFields),
     ...Object.fromEntries(PARTS.map((part) => [part.name, partSchema(part)])),
   },
-  { examples: [exampleBody()] },
+  { title: 'VehicleWithPartsCreate', examples: [exampleBody()] },
 );
 
 /** A vehicle with all that hangs on it. */
@@ -136,16 +136,24 @@ const whole = {
     ]),
   ),
 };
-export const VehicleWhole = Type.Object(whole);
+export const VehicleWhole = Type.Object(whole, {
+  title: 'VehicleWithParts',
+  examples: [exampleWhole()],
+});
 
 const Token = Type.Unsafe<string | null>({
   type: ['string', 'null'],
   description: 'The token of its tracker, this once; null: none was asked for, or it was told.',
 });
-export const VehicleMade = Type.Object({ ...whole, token: Token });
+export const VehicleMade = Type.Object(
+  { ...whole, token: Token },
+  { title: 'VehicleWithPartsMade', examples: [{ ...exampleWhole(), token: null }] },
+);
 
 export const VehicleBulkBody = bulkBodyOf(VehicleCreate, BULK_VEHICLES_MAX);
-export const VehicleBulkResult = bulkResultOf({ token: Type.Optional(Token) });
+export const VehicleBulkResult = bulkResultOf('VehicleBulkResult', {
+  token: Type.Optional(Token),
+});
 
 /** The properties of a closed object, but for some. */
 function fieldsWithout(schema: TSchema, names: readonly string[]): Record<string, TSchema> {
@@ -168,4 +176,19 @@ function exampleOf({ createSchema }: Resource, left: readonly string[]): Row {
   return Object.fromEntries(
     Object.entries(examples[0] ?? {}).filter(([name]) => !left.includes(name)),
   );
+}
+
+function exampleWhole(): Row {
+  const shownOf = ({ shownSchema }: Resource) =>
+    (shownSchema as { examples?: readonly Row[] }).examples![0];
+  const parts = PARTS.map(({ name, resource }) => {
+    const row = shownOf(resource);
+    return [name, isList(name) ? [row] : row];
+  });
+  return {
+    header: shownOf(HEADER),
+    equipment_id: 1,
+    iot_device_id: 1,
+    ...(Object.fromEntries(parts) as Row),
+  };
 }

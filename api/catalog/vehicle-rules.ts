@@ -1,0 +1,31 @@
+/**
+ * A vehicle is a unit of the fleet: what both say is kept the same, whichever of them is changed. Otherwise somebody held
+ * to an account would see the one and not the other.
+ */
+import { eq } from 'drizzle-orm';
+import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
+import type { ResourceRules } from '../resources/define.ts';
+
+export const vehicleRules: ResourceRules = {
+  async written({ db }, row, stored) {
+    const unitId = row['equipment_id'] as number | null;
+    const account_id = row['account_id'] as number | null;
+    const vin = row['vin_chassis_no'] as string;
+    const isSame = stored?.['account_id'] === account_id && stored['vin_chassis_no'] === vin;
+    if (unitId === null || isSame) return;
+    await db.update(equipment).set({ account_id, vin }).where(eq(equipment.equipment_id, unitId));
+  },
+};
+
+export const equipmentRules: ResourceRules = {
+  async written({ db }, row, stored) {
+    if (!stored) return;
+    const account_id = row['account_id'] as number | null;
+    const vin = row['vin'] as string | null;
+    if (stored['account_id'] === account_id && stored['vin'] === vin) return;
+    await db
+      .update(header)
+      .set({ account_id, ...(vin !== null && { vin_chassis_no: vin }) })
+      .where(eq(header.equipment_id, row['equipment_id'] as number));
+  },
+};
