@@ -8,6 +8,7 @@ import t from 'tap';
 import ts from 'typescript';
 import { ATTACHMENT_LIMITS } from './api/attachments/limits.ts';
 import { PERMISSIONS } from './api/auth/permissions.ts';
+import { CATALOG } from './api/catalog/catalog.ts';
 import { QUOTAS } from './api/context.ts';
 import { liveLimits } from './api/live/limits.ts';
 import { closeCode } from './api/live/wire.ts';
@@ -290,6 +291,22 @@ t.test('the README lists the routes', (t) => {
   const inCode = [...routes].map(([path, methods]) => `${path} ${[...methods].join(', ')}`);
   t.same(told.sort(), inCode.sort());
   t.ok(inCode.length > 10);
+  t.end();
+});
+
+t.test('the README lists the resources', (t) => {
+  const told = tableOf('README.md', 'Resources').map((cells) => cells.map(plain));
+  const declared = [...CATALOG.values()].map((resource) => {
+    const writing = [
+      resource.canCreate ? 'POST' : '',
+      resource.canChange ? 'PATCH' : '',
+      resource.canDelete ? 'DELETE' : '',
+    ].filter((method) => method !== '');
+    const right = resource.read === 'signed_in' ? 'any user' : resource.read.split(':')[0];
+    const what = resource.nouns[0]!.toUpperCase() + resource.nouns.slice(1);
+    return [`/v1/${resource.path}`, right, writing.join(', '), what];
+  });
+  t.same(told, declared);
   t.end();
 });
 

@@ -33,9 +33,7 @@ function codesOf(definition: string): string[] | null {
   const closed = CLOSED.exec(definition);
   const text = closed ? (closed[2] ?? closed[3]!) : CLOSED_LIST.exec(definition)?.[1];
   if (text !== undefined) {
-    return [...text.matchAll(CODE)].map(([, code]) =>
-      code!.replaceAll("''", "'"),
-    );
+    return [...text.matchAll(CODE)].map(([, code]) => code!.replaceAll("''", "'"));
   }
   if (/ = ANY \(|<> ALL \(/.test(definition)) throw new Error(`cannot read ${definition}`);
   return null;

@@ -41,7 +41,7 @@ t.test('nor what hangs on what is the whole customer’s', async (t) => {
   const url = `/v1/equipment-readings/${String(reading['equipment_reading_id'])}`;
   const own = await maker.make('equipment_reading', { ...whole, accountId: north });
   t.equal((await portal.as('held', { url })).status, 200, 'they see it');
-  t.equal((await patch('held', url, { notes: 'x' })).status, 403);
+  t.equal((await patch('held', url, { note: 'x' })).status, 403);
   t.equal(
     (await portal.as('held', { method: 'DELETE', url, headers: { 'if-match': '*' } })).status,
     403,
@@ -49,7 +49,7 @@ t.test('nor what hangs on what is the whole customer’s', async (t) => {
   t.equal(
     (
       await patch('held', `/v1/equipment-readings/${String(own['equipment_reading_id'])}`, {
-        notes: 'x',
+        note: 'x',
       })
     ).status,
     200,
@@ -96,18 +96,16 @@ t.test('an object does not grow patch by patch', async (t) => {
 
 t.test('what a row was in another account is not told', async (t) => {
   const row = await maker.make('workorder', { ...whole, accountId: south, word: 'secret-south' });
-  const unit = await maker.ensure('equipment', { ...whole, accountId: north });
   const url = `/v1/workorders/${String(row['workorder_id'])}`;
   const moved = await patch('admin', url, {
     account_id: north,
-    equipment_id: unit['equipment_id'],
     workorder_description: 'moved',
   });
   t.equal(moved.status, 200, moved.text);
   const trail = await portal.as('held', { url: '/v1/audit-trail?limit=500' });
-  t.notMatch(trail.text, 'secret-south');
+  t.notMatch(trail.text, /secret-south/);
   const all = await portal.as('admin', { url: '/v1/audit-trail?limit=500' });
-  t.match(all.text, 'secret-south');
+  t.match(all.text, /secret-south/);
 });
 
 t.test('a vehicle and its unit stay in one account', async (t) => {
@@ -119,10 +117,9 @@ t.test('a vehicle and its unit stay in one account', async (t) => {
     unit_number: 'moves',
   });
   t.equal(made.status, 201, made.text);
-  const { vehicle_id_code_hdr: code, equipment_id: unit } = made.body as unknown as Record<
-    string,
-    string
-  >;
+  const { vehicle_id_code_hdr: code, equipment_id: unit } = (
+    made.body as unknown as { header: Record<string, string> }
+  ).header as Record<string, string>;
   const accounts = async () => {
     const { rows } = await owner.query<{ header: number; unit: number }>(
       `select h.account_id as header, e.account_id as unit from vehicle_basic_information_hdr h
@@ -140,7 +137,7 @@ t.test('a vehicle and its unit stay in one account', async (t) => {
 t.test('the exact one is found among a thousand that are alike', async (t) => {
   await owner.query(
     `insert into equipment (customer_id, unit_number)
-     select $1, 'TRK42-' || lpad(n::text, 5, '0') from generate_series(1, 1000) n union all select $1, 'TRK42'`,
+     select $1::bigint, 'TRK42-' || lpad(n::text, 5, '0') from generate_series(1, 1000) n union all select $1::bigint, 'TRK42'`,
     [mine.customerId],
   );
   const answer = await portal.as('admin', { url: '/v1/search?q=trk42&types=equipment&limit=3' });
