@@ -13,7 +13,7 @@ type Test = Parameters<typeof createTestDatabase>[0];
 const HOT_TABLES = ['equipment_gps_location', 'iot_device_metric'];
 // The same for everyone: lists that are shipped, and what the server needs for itself.
 const SHARED_TABLES =
-  /_(lookup|master)$|^(ingest_leader|schema_migration|column_preference_table_name)$/;
+  /_(lookup|master)$|^(ingest_leader|schema_migration|column_preference_table_name|identity_sync)$/;
 // Neither read nor written by people.
 const CLOSED_TABLES = [
   ...HOT_TABLES,

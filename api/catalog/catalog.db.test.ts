@@ -96,6 +96,7 @@ const NO_RESOURCE: Readonly<Record<string, string>> = {
   geofence: '/v1/geofences, for the shapes',
   geofence_visit: '/v1/geofences/{id}/visits',
   global_search_view: '/v1/search',
+  identity_sync: 'whether an identity provider is told',
   idempotency_key: 'answers that are kept for a day',
   ingest_leader: 'which process leads',
   ingest_reject: '/v1/ingest-rejects',
@@ -148,6 +149,7 @@ async function subjectOf(resource: Resource): Promise<Row> {
   const path = `/v1/${resource.path}`;
   if (!resource.canCreate) {
     if (resource.name === 'vehicle_basic_information_hdr') return makeVehicle();
+    if (resource.hasCustomer) await rowOf(resource.name);
     const list = await call(['GET', path], { query: '?limit=1' });
     return list.body.data[0] as unknown as Row;
   }

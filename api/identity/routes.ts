@@ -6,7 +6,7 @@ import { notFound, Problem } from '../problem.ts';
 import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
 import { getRow } from '../resources/store.ts';
-import { closed, guardedProblems, Id, problems } from '../schemas.ts';
+import { closed, guardedProblems, idParams, problems } from '../schemas.ts';
 
 /** Adds the route; `tasks` is the resource of identity tasks. */
 export function addIdentityRoutes(
@@ -21,8 +21,8 @@ export function addIdentityRoutes(
     description:
       'Answers with the task, which is done in the background; `GET /v1/identity-tasks/{id}` says how it went. 409 where ' +
       'this server keeps no identity provider up to date.',
-    params: closed({ id: Id }),
-    body: closed({}),
+    params: idParams,
+    body: closed({}, { examples: [{}] }),
     response: { 202: tasks.shownSchema, ...guardedProblems, ...problems(404, 409, 415, 422) },
   };
   const config = { permission: 'user_role:write' } as const;

@@ -119,7 +119,7 @@ t.test('a vehicle and its unit stay in one account', async (t) => {
   t.equal(made.status, 201, made.text);
   const { vehicle_id_code_hdr: code, equipment_id: unit } = (
     made.body as unknown as { header: Record<string, string> }
-  ).header as Record<string, string>;
+  ).header;
   const accounts = async () => {
     const { rows } = await owner.query<{ header: number; unit: number }>(
       `select h.account_id as header, e.account_id as unit from vehicle_basic_information_hdr h
