@@ -176,7 +176,10 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   );
   addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
-  addIdentityRoutes(app, context, CATALOG.get('identity_task')!);
+  addIdentityRoutes(app, context, {
+    roles: CATALOG.get('user_role')!,
+    tasks: CATALOG.get('identity_task')!,
+  });
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);

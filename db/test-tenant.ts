@@ -117,6 +117,9 @@ async function addLists(client: pg.ClientBase, customerId: number, name: string)
        insert into facility_lookup (customer_id, facility_code, facility_name) values ($1, $2, $2)
      ), tag as (
        insert into tag_lookup (customer_id, tag_name) values ($1, $2)
+     ), told as (
+       insert into identity_task (customer_id, task_kind, user_role_id)
+       select customer_id, 'role_sync', user_role_id from user_role where customer_id = $1
      ), answer as (
        insert into idempotency_key
          (customer_id, user_id, idempotency_key, request_hash, response_status)

@@ -95,3 +95,7 @@ begin
   end loop;
 end
 $$;
+
+-- Lists with routes of their own.
+insert into column_preference_table_name (table_name) values
+  ('geofence'), ('geofence_visit'), ('iot_device'), ('iot_device_event'), ('telematic_alert'), ('telematics');

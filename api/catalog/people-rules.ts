@@ -174,8 +174,9 @@ async function requireColumns(
     .from(columnPreferenceTableName)
     .where(eq(columnPreferenceTableName.column_preference_table_name_id, list));
   // The catalog is made of these rules: it is there when they are used, and not yet when they are read.
-  const { CATALOG } = await import('./catalog.ts');
-  const resource = CATALOG.get(named?.table_name ?? '');
+  const { CATALOG, EXPORTED } = await import('./catalog.ts');
+  const name = named?.table_name ?? '';
+  const resource = CATALOG.get(name) ?? EXPORTED.get(name);
   if (!resource) return;
   const errors = columns.flatMap((name, index) =>
     resource.fields.has(name)

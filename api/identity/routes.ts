@@ -6,13 +6,13 @@ import { notFound, Problem } from '../problem.ts';
 import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
 import { getRow } from '../resources/store.ts';
-import { closed, guardedProblems, idParams, problems } from '../schemas.ts';
+import { closed, guardedProblems, problems } from '../schemas.ts';
 
-/** Adds the route; `tasks` is the resource of identity tasks. */
+/** Adds the route. */
 export function addIdentityRoutes(
   app: FastifyInstance,
   context: ApiContext,
-  tasks: Resource,
+  { roles, tasks }: { readonly roles: Resource; readonly tasks: Resource },
 ): void {
   const schema = {
     operationId: 'syncUserRole',
@@ -21,7 +21,7 @@ export function addIdentityRoutes(
     description:
       'Answers with the task, which is done in the background; `GET /v1/identity-tasks/{id}` says how it went. 409 where ' +
       'this server keeps no identity provider up to date.',
-    params: idParams,
+    params: closed({ id: roles.keySchema }),
     body: closed({}, { examples: [{}] }),
     response: { 202: tasks.shownSchema, ...guardedProblems, ...problems(404, 409, 415, 422) },
   };
@@ -34,7 +34,7 @@ export function addIdentityRoutes(
         [id],
       );
       const taskId = rows[0]!.task_id;
-      if (taskId === null) throw notFound('user role');
+      if (taskId === null) throw notFound(roles.noun);
       const [setting] = await work.db.select().from(identitySync);
       if (setting?.is_on !== true) {
         throw new Problem('conflict', 'this server keeps no identity provider up to date');

@@ -119,7 +119,8 @@ async function accountFor(
     return (await noteSubject(pool, task, account.subject)) ? account : null;
   } catch (error) {
     if ((error as { code?: unknown }).code !== '23505') throw error;
-    throw refused('the account with this address signs in somebody else');
+    // Whose it is, perhaps another customer's, is nobody's business.
+    throw refused("the account with this address cannot be this user's: set auth_0_reference_id");
   }
 }
 

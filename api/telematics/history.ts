@@ -2,13 +2,16 @@
  * What one unit reported: its fixes and its metrics over a span of time. Keyset by time, then by what tells rows of one
  * instant apart (a unit may carry several devices). Times in cursors are the database's own text, to the microsecond.
  */
-import { and, asc, desc, eq, gte, lt, sql } from 'drizzle-orm';
-import type { FastifyInstance } from 'fastify';
+import { and, asc, desc, eq, gte, lt, sql, type SQL } from 'drizzle-orm';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import { Type, type Static } from 'typebox';
 import { tenantDeviceMetric, tenantGpsLocation } from '../../db/schema.ts';
+import { readAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { requireEquipment } from '../equipment/require.ts';
+import { principalOf } from '../guard.ts';
+import { toStatement } from '../resources/query.ts';
 import {
   closed,
   described,
@@ -81,39 +84,20 @@ function addLocations(app: FastifyInstance, context: ApiContext): void {
       const direction = newest ? desc : asc;
       const key = sql`(${fix.recorded_at}, ${fix.equipment_has_iot_device_id})`;
       const after = list.after && sql`(${list.after[2]}::timestamptz, ${list.after[3]}::bigint)`;
-      const rows = await inTenant(context, request, async (db) => {
-        await requireEquipment(db, request.params.id);
-        return db
-          .select({
-            equipment_id: fix.equipment_id,
-            equipment_has_iot_device_id: fix.equipment_has_iot_device_id,
-            recorded_at: fix.recorded_at,
-            received_at: fix.received_at,
-            latitude: fix.latitude,
-            longitude: fix.longitude,
-            altitude_m: fix.altitude_m,
-            speed_mps: fix.speed_mps,
-            heading_deg: fix.heading_deg,
-            accuracy_m: fix.accuracy_m,
-            odometer_m: fix.odometer_m,
-            satellites: fix.satellites,
-            ignition: fix.ignition,
-            motion_status: fix.motion_status,
-            event: fix.event,
-            recorded_text: sql<string>`${fix.recorded_at}::text`,
-          })
-          .from(fix)
-          .where(
-            and(
-              eq(fix.equipment_id, request.params.id),
-              gte(fix.recorded_at, new Date(fromMs)),
-              lt(fix.recorded_at, new Date(toMs)),
-              after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
-            ),
-          )
-          .orderBy(direction(fix.recorded_at), direction(fix.equipment_has_iot_device_id))
-          .limit(list.rowsMax);
-      });
+      const columns = namesOf(Location).map((name) => sql`${fix[name]}`);
+      const where = and(
+        eq(fix.equipment_id, request.params.id),
+        gte(fix.recorded_at, new Date(fromMs)),
+        lt(fix.recorded_at, new Date(toMs)),
+        after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
+      );
+      const order = [fix.recorded_at, fix.equipment_has_iot_device_id].map((one) => direction(one));
+      const rows = await readHistory<Static<typeof Location>>(
+        context,
+        request,
+        sql`select ${commas(columns)}, ${fix.recorded_at}::text as recorded_text from ${fix}
+          where ${where} order by ${commas(order)} limit ${list.rowsMax}`,
+      );
       return list.page(rows, (row) => [
         fromMs,
         toMs,
@@ -143,41 +127,30 @@ function addMetrics(app: FastifyInstance, context: ApiContext): void {
       },
     },
     async (request) => {
-      const { order, metric_code } = request.query;
+      const { metric_code } = request.query;
       const list = openList(context, request, 'metrics');
       const { fromMs, toMs } = resolveWindow(request.query, list.after, context.now());
-      const newest = order === 'newest';
+      const newest = request.query.order === 'newest';
       const direction = newest ? desc : asc;
       const place = [metric.recorded_at, metric.equipment_has_iot_device_id, metric.metric_code];
       const key = sql`(${place[0]}, ${place[1]}, ${place[2]})`;
       const [, , text, device, code] = list.after ?? [];
       const after = list.after && sql`(${text}::timestamptz, ${device}::bigint, ${code}::text)`;
-      const rows = await inTenant(context, request, async (db) => {
-        await requireEquipment(db, request.params.id);
-        return db
-          .select({
-            equipment_id: metric.equipment_id,
-            equipment_has_iot_device_id: metric.equipment_has_iot_device_id,
-            metric_code: metric.metric_code,
-            recorded_at: metric.recorded_at,
-            received_at: metric.received_at,
-            metric_value: metric.metric_value,
-            uom_lookup_id: metric.uom_lookup_id,
-            recorded_text: sql<string>`${metric.recorded_at}::text`,
-          })
-          .from(metric)
-          .where(
-            and(
-              eq(metric.equipment_id, request.params.id),
-              metric_code === undefined ? undefined : eq(metric.metric_code, metric_code),
-              gte(metric.recorded_at, new Date(fromMs)),
-              lt(metric.recorded_at, new Date(toMs)),
-              after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
-            ),
-          )
-          .orderBy(...place.map((column) => direction(column)))
-          .limit(list.rowsMax);
-      });
+      const columns = namesOf(Metric).map((name) => sql`${metric[name]}`);
+      const where = and(
+        eq(metric.equipment_id, request.params.id),
+        metric_code === undefined ? undefined : eq(metric.metric_code, metric_code),
+        gte(metric.recorded_at, new Date(fromMs)),
+        lt(metric.recorded_at, new Date(toMs)),
+        after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
+      );
+      const order = place.map((column) => direction(column));
+      const rows = await readHistory<Static<typeof Metric>>(
+        context,
+        request,
+        sql`select ${commas(columns)}, ${metric.recorded_at}::text as recorded_text from ${metric}
+          where ${where} order by ${commas(order)} limit ${list.rowsMax}`,
+      );
       return list.page(rows, (row) => [
         fromMs,
         toMs,
@@ -187,4 +160,28 @@ function addMetrics(app: FastifyInstance, context: ApiContext): void {
       ]);
     },
   );
+}
+
+function namesOf<Names extends string>(shown: { properties: Record<Names, unknown> }): Names[] {
+  return Object.keys(shown.properties) as Names[];
+}
+
+function commas(parts: readonly SQL[]): SQL {
+  return sql.join([...parts], sql`, `);
+}
+
+/**
+ * Rows of one unit, and the text of their time. Whoever sees a row of the unit sees the unit; only where there is none it is
+ * looked for. Throws 404 when it is not there or is not the caller's.
+ */
+async function readHistory<Row>(
+  context: ApiContext,
+  request: FastifyRequest,
+  query: SQL,
+): Promise<(Row & { recorded_text: string })[]> {
+  const { id } = request.params as { id: number };
+  type Told = Row & { recorded_text: string };
+  const rows = await readAsTenant<Told>(context.pool, principalOf(request), toStatement(query));
+  if (rows.length === 0) await inTenant(context, request, (db) => requireEquipment(db, id));
+  return rows;
 }
