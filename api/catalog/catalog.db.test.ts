@@ -96,8 +96,8 @@ const NO_RESOURCE: Readonly<Record<string, string>> = {
   geofence: '/v1/geofences, for the shapes',
   geofence_visit: '/v1/geofences/{id}/visits',
   global_search_view: '/v1/search',
+  identity_sync: 'whether an identity provider is told',
   idempotency_key: 'answers that are kept for a day',
-  identity_sync: 'whether the sync is on',
   ingest_leader: 'which process leads',
   ingest_reject: '/v1/ingest-rejects',
   iot_device: '/v1/iot-devices, for the tokens',
@@ -149,7 +149,7 @@ async function subjectOf(resource: Resource): Promise<Row> {
   const path = `/v1/${resource.path}`;
   if (!resource.canCreate) {
     if (resource.name === 'vehicle_basic_information_hdr') return makeVehicle();
-    if (resource.name === 'identity_task') await maker.make('identity_task', owner);
+    if (resource.hasCustomer) await rowOf(resource.name);
     const list = await call(['GET', path], { query: '?limit=1' });
     return list.body.data[0] as unknown as Row;
   }

@@ -256,7 +256,7 @@ function tellFirstEvent(
     await client.connect();
     while (!stopped.signal.aborted) {
       const { rows } = await client.query(
-        'select from activity_feed where activity_feed_id > $1 limit 1',
+        'select from activity_feed where activity_feed_id > $1 and entity_type is null limit 1',
         [feedId],
       );
       if (rows.length > 0) return tell();

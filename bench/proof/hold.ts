@@ -201,7 +201,7 @@ type FeedRow = FeedEvent & { readonly cause: string };
 
 async function readFeed({ owner, fleet }: House): Promise<FeedRow[]> {
   const { rows } = await owner.query<Omit<FeedRow, 'event_time'> & { event_time: Date }>(
-    'select * from activity_feed where customer_id = $1 order by activity_feed_id',
+    'select * from activity_feed where customer_id = $1 and entity_type is null order by activity_feed_id',
     [fleet.customerId],
   );
   return rows.map((row) => ({ ...row, event_time: row.event_time.toISOString() }));

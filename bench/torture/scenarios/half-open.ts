@@ -116,7 +116,7 @@ async function lastEventId(owner: House['owner']): Promise<number> {
 async function firstEventIdOf({ owner, tenant }: House, last: Planned): Promise<number> {
   const { rows } = await owner.query<{ id: number | null }>(
     `select min(activity_feed_id) as id from activity_feed
-      where equipment_id = $1 and event_time <= to_timestamp($2 / 1000.0)
+      where entity_type is null and equipment_id = $1 and event_time <= to_timestamp($2 / 1000.0)
         and event_time > to_timestamp($2 / 1000.0) - interval '5 s' * ${FIX_COUNT}`,
     [tenant.equipmentIds[last.unit], last.fix.timeMs],
   );
