@@ -161,7 +161,11 @@ t.test('a customer moves to another time zone', async (t) => {
   await sync.sync(full);
   t.same(zones(edits()), [[leaning, 'America/Lima']], 'also when the change was not told');
 
-  await move('Mars/Olympus');
+  // The database lets none in that it does not know; but its list of zones may be newer than that of Node.
+  await owner.query(
+    `begin; set local session_replication_role = replica;
+     update customer set time_zone = 'Mars/Olympus' where customer_id = ${mine}; commit`,
+  );
   await sync.sync({ ...none, customers: new Set([mine]) });
   t.same(zones(edits()), [leaning], 'a zone that is none takes the fence away');
   t.match(refused(), [{ fence: { fenceId: leaning, reason: /time_zone: "Mars\/Olympus"/ } }]);
