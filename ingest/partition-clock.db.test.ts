@@ -138,8 +138,8 @@ t.test('a batch that is worked out again has the time it had', async (t) => {
   let tries = 0;
   script.events = () => {
     clock.nowMs += 1_000;
-    // A unit that is no more, until the second try.
-    return tries++ === 0 ? [event({ equipmentId: fleet.equipmentIds[0]! + 1_000 })] : [];
+    // A tenant that is no more, until the second try.
+    return tries++ === 0 ? [event({ tenantId: fleet.customerId + 1_000 })] : [];
   };
   const outcome = fixAt(Date.now());
   partition.start();
