@@ -43,6 +43,7 @@ create function audit_value(value jsonb) returns jsonb
     else jsonb_build_object('omitted_bytes', octet_length(value::text), 'md5', md5(value::text)) end;
 
 -- tg_argv[0] names the key; the others are columns that are told to nobody.
+-- A row that went from one account to another belongs to neither here: what it was is not for those who see the other alone.
 create function audit_write() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -66,7 +67,9 @@ begin
   end if;
   insert into activity_feed (event_key, customer_id, account_id, equipment_id, event_type, event_time, received_at,
       subject_version, cause, entity_type, entity_id, actor_user_id, request_id, before, after)
-    values (gen_random_uuid(), (whole ->> 'customer_id')::bigint, (whole ->> 'account_id')::bigint,
+    values (gen_random_uuid(), (whole ->> 'customer_id')::bigint,
+      case when coalesce(before_values, '{}') ? 'account_id' and tg_op = 'UPDATE' then null
+        else (whole ->> 'account_id')::bigint end,
       (whole ->> 'equipment_id')::bigint,
       case when tg_op = 'INSERT' then 'record_created'
         when tg_op = 'DELETE' or before_values ? 'deleted_at' and before_values ->> 'deleted_at' is null

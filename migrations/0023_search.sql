@@ -71,6 +71,7 @@ grant select on equipment, vehicle_basic_information_hdr, account, service_reque
 -- LIKE is not leakproof, so under row-level security no index would serve it: this looks past that, and asks for tenant
 -- and accounts itself. Of each type so many are looked at, and the nearest given: exact titles, then beginnings, then the
 -- most alike.
+-- The exact one is looked for by itself: among many that are alike it could be one of those that were not looked at.
 create function global_search(words text, types text[], rows_max integer)
   returns table (id text, type text, title text, subtitle text, description text, route text)
   language plpgsql stable security definer set search_path = public, pg_temp as $$
@@ -79,7 +80,8 @@ declare
   accounts bigint[] := app_account_ids();
   asked text := lower(btrim(words));
   bare text := regexp_replace(asked, '[^[:alnum:] ]', '', 'g');
-  patterns text[] := array['%' || regexp_replace(asked, '([\\%_])', '\\\1', 'g') || '%'];
+  escaped text := regexp_replace(asked, '([\\%_])', '\\\1', 'g');
+  patterns text[] := array['%' || escaped || '%'];
   one text;
 begin
   -- What is nothing but punctuation, once bare, would match everything.
@@ -87,13 +89,18 @@ begin
   foreach one in array types loop
     return query execute format($query$
       select f.id, f.type, f.title, f.subtitle, left(f.description, 200), f.route from (
-        select v.* from global_search_view v
-        where v.type = %L and v.customer_id = $1 and v.search_text like any ($2)
-          and ($3 is null or v.account_id is null or v.account_id = any ($3))
-        limit 500) f
+        (select v.* from global_search_view v
+         where v.type = %1$L and v.customer_id = $1 and v.search_text like $6 and lower(v.title) = $4
+           and ($3 is null or v.account_id is null or v.account_id = any ($3))
+         limit 50)
+        union
+        (select v.* from global_search_view v
+         where v.type = %1$L and v.customer_id = $1 and v.search_text like any ($2)
+           and ($3 is null or v.account_id is null or v.account_id = any ($3))
+         limit 500)) f
       order by lower(f.title) = $4 desc, starts_with(lower(f.title), $4) desc,
         similarity(f.search_text, $4) desc, f.title, f.id
-      limit $5$query$, one) using tenant, patterns, accounts, asked, rows_max;
+      limit $5$query$, one) using tenant, patterns, accounts, asked, rows_max, patterns[1];
   end loop;
 end
 $$;

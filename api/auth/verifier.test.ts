@@ -340,8 +340,8 @@ t.test('keys are rotated', async (t) => {
   const { access_token: revoked } = await issuer.issue('auth0|7');
   await verifier.verify(revoked);
   while (count.fetches < 3) await new Promise((resolve) => setTimeout(resolve, 5));
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  t.match(await verifier.verify(revoked), { ok: false }, 'what the issuer has withdrawn is not');
+  while ((await verifier.verify(revoked)).ok) await new Promise(setImmediate);
+  t.pass('what the issuer has withdrawn is not');
 });
 
 t.test('a new key is found when the cooldown is over', async (t) => {
