@@ -16,7 +16,7 @@ export interface TestDatabase {
 
 /**
  * Clones a fresh database and drops it, with whoever is still connected, at the teardown of `t`. Roles belong to the
- * server and are shared by all test databases. Costs about 50 ms. Rejects, saying how tests are run, when there is no server
+ * server and are shared by all test databases. Costs about 100 ms. Rejects, saying how tests are run, when there is no server
  * under test.
  */
 export async function createTestDatabase(t: {
@@ -24,7 +24,9 @@ export async function createTestDatabase(t: {
 }): Promise<TestDatabase> {
   const serverUrl = testServerUrl();
   const name = `test_${process.pid}_${randomBytes(6).toString('hex')}`;
-  await administer(serverUrl, `create database ${name} template ${TEMPLATE_DATABASE}`);
+  // To copy the files takes a tenth of the time that it takes to log each page of hundreds of relations.
+  const from = `template ${TEMPLATE_DATABASE} strategy file_copy`;
+  await administer(serverUrl, `create database ${name} ${from}`);
   t.teardown(() => administer(serverUrl, `drop database if exists ${name} with (force)`));
   return { ownerUrl: databaseUrl(serverUrl, name) };
 }
