@@ -11,7 +11,7 @@
 import assert from 'node:assert/strict';
 import type { ClientBase } from 'pg';
 import pg from 'pg';
-import { valueTypes } from './pools.ts';
+import { objectRows, type Field, type RowReader } from './json-rows.ts';
 import { Prepared, type PreparingConnection } from './prepared.ts';
 
 /** Values of one statement; a Buffer is in PostgreSQL's binary format. */
@@ -27,13 +27,14 @@ const { prepareValue } = (
   pg as unknown as { utils: { prepareValue(this: void, value: unknown): unknown } }
 ).utils;
 
-interface Statement extends Answer<Record<string, unknown>> {
+interface Statement extends Answer<unknown> {
   /** Prepared under this name, once a connection: one name, one text. Empty: parsed each time. Null: kept by its text. */
   readonly name: string | null;
   readonly text: string;
   readonly values: Values;
   /** What a COPY sends; `null` for every other statement. */
   readonly data: Buffer | null;
+  readonly reader: RowReader<unknown>;
   /** Takes no time to speak of. */
   readonly isBrief: boolean;
 }
@@ -46,37 +47,37 @@ export class Pipeline {
    * then: a plan that was made while they were empty stays.
    */
   query<Row>(name: string, text: string, values: Values = []): Answer<Row> {
-    return this.add<Row>(name, text, values);
+    return this.add<Row>({ name, text, values });
   }
 
   /** Adds a statement that reads no table: its answer comes with that of the next, and within the next one's time. */
   brief(name: string, text: string, values: Values): void {
-    this.add(name, text, values, true);
+    this.add({ name, text, values, isBrief: true });
   }
 
   /**
    * Adds a statement that may come again: a connection keeps the last `KEPT_STATEMENTS_MAX` of these prepared. The server
    * plans them anew for other values until it finds that these make no difference, and again when a table was analyzed.
    */
-  recurring<Row>(text: string, values: Values): Answer<Row> {
-    return this.add<Row>(null, text, values);
-  }
-
-  private add<Row>(
-    name: string | null,
+  recurring<Row>(
     text: string,
     values: Values,
-    isBrief = false,
+    reader: RowReader<unknown> = objectRows,
   ): Answer<Row> {
-    const rows: Record<string, unknown>[] = [];
-    const prepared = values.map((value) => prepareValue(value));
-    this.statements.push({ name, text, values: prepared, data: null, isBrief, rows });
+    return this.add<Row>({ name: null, text, values, reader });
+  }
+
+  private add<Row>(given: Pick<Statement, 'name' | 'text' | 'values'> & Partial<Statement>) {
+    const rows: unknown[] = [];
+    const values = given.values.map((value) => prepareValue(value));
+    const plain = { data: null, reader: objectRows, isBrief: false };
+    this.statements.push({ ...plain, ...given, values, rows });
     return { rows: rows as Row[] };
   }
 
   /** Adds a COPY … FROM STDIN. The bytes must stay as they are until the pipeline has run. */
   copy(name: string, text: string, data: Buffer): void {
-    this.statements.push({ name, text, values: [], data, isBrief: false, rows: [] });
+    this.add({ name, text, values: [], data });
   }
 
   /**
@@ -113,16 +114,6 @@ interface Connection extends PreparingConnection {
   };
 }
 
-interface Field {
-  readonly name: string;
-  readonly dataTypeID: number;
-}
-
-interface Column {
-  readonly name: string;
-  readonly parse: (text: string) => unknown;
-}
-
 /** A longer timer would fire at once. */
 const TIMER_MS_MAX = 2_147_483_647;
 
@@ -143,9 +134,7 @@ class Run {
   private prepared: Prepared | null = null;
   /** Statements that are done. */
   private done = 0;
-  private columns: readonly Column[] = [];
-  /** A row as yet without values: what is copied from it has its columns in one go. */
-  private blank: Record<string, unknown> = {};
+  private readRow: (texts: readonly (string | null)[]) => unknown = () => undefined;
 
   /** `answerMsMax`: how long the answer to one statement may take, 0 for ever. */
   constructor(
@@ -189,23 +178,15 @@ class Run {
   }
 
   handleRowDescription({ fields }: { readonly fields: readonly Field[] }): void {
-    this.columns = fields.map(({ name, dataTypeID }) => ({ name, parse: parserOf(dataTypeID) }));
-    this.blank = Object.fromEntries(fields.map(({ name }) => [name, null]));
+    this.readRow = this.statements[this.done]!.reader(fields);
   }
 
   handleDataRow({ fields }: { readonly fields: readonly (string | null)[] }): void {
-    const row = { ...this.blank };
     try {
-      for (let i = 0; i < this.columns.length; i++) {
-        const text = fields[i]!;
-        if (text === null) continue;
-        const { name, parse } = this.columns[i]!;
-        row[name] = parse(text);
-      }
+      this.statements[this.done]!.rows.push(this.readRow(fields));
     } catch (error) {
       this.unreadable ??= error as Error;
     }
-    this.statements[this.done]!.rows.push(row);
   }
 
   handleCommandComplete(): void {
@@ -272,8 +253,4 @@ function sendCopyData({ stream }: Connection, data: Buffer): void {
     stream.write(piece);
   }
   stream.write(DONE);
-}
-
-function parserOf(typeId: number): (text: string) => unknown {
-  return valueTypes.getTypeParser(typeId, 'text') as (text: string) => unknown;
 }

@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { drizzle, type NodePgDatabase } from 'drizzle-orm/node-postgres';
 import type pg from 'pg';
+import { jsonRows, objectRows, type JsonRow, type RowReader } from './json-rows.ts';
 import { Pipeline } from './pipeline.ts';
 import * as schema from './schema.ts';
 
@@ -73,16 +74,40 @@ export async function withTenant<T>(
  * settings are over with it, whether it ends well or not. The text is kept prepared, so texts should be few and hold no
  * values; `values` are in the form `pg` takes them.
  */
-export async function readAsTenant<Row>(
+export function readAsTenant<Row>(
+  pool: pg.Pool,
+  reader: Reader,
+  statement: ReadStatement,
+): Promise<Row[]> {
+  return read<Row>(pool, reader, statement, objectRows);
+}
+
+/** The same, of rows as JSON: for what is shown as it was read. */
+export function readJsonAsTenant(
+  pool: pg.Pool,
+  reader: Reader,
+  statement: ReadStatement,
+): Promise<JsonRow[]> {
+  return read<JsonRow>(pool, reader, statement, jsonRows);
+}
+
+/** As `pg` takes it. */
+export interface ReadStatement {
+  readonly text: string;
+  readonly values: readonly unknown[];
+}
+
+async function read<Row>(
   pool: pg.Pool,
   { tenant, userId }: Reader,
-  { text, values }: { readonly text: string; readonly values: readonly unknown[] },
+  { text, values }: ReadStatement,
+  rows: RowReader<unknown>,
 ): Promise<Row[]> {
   const { customerId, accounts } = settingsOf(tenant);
   assert(userId === null || isId(userId), 'userId is a positive integer');
   const pipeline = new Pipeline();
   pipeline.brief('tenant_settings', SETTINGS, [customerId, accounts, String(userId ?? '')]);
-  const answer = pipeline.recurring<Row>(text, values);
+  const answer = pipeline.recurring<Row>(text, values, rows);
   const client = await pool.connect();
   try {
     await pipeline.run(client);

@@ -4,6 +4,7 @@
  */
 import { and, sql, type SQL } from 'drizzle-orm';
 import { PgDialect } from 'drizzle-orm/pg-core';
+import { ASIDE } from '../../db/json-rows.ts';
 import type { Position } from '../pagination.ts';
 import type { Field } from './fields.ts';
 import type { SortKey } from './filters.ts';
@@ -54,7 +55,7 @@ export interface ListQuery {
 
 /** The name under which the n-th part of a row's position is read. */
 export function positionName(index: number): string {
-  return `~${index}`;
+  return `${ASIDE}${index}`;
 }
 
 /** One page of a list. */

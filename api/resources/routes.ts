@@ -1,7 +1,7 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { readAsTenant } from '../../db/tenancy.ts';
-import { inTenant, openList, type ApiContext } from '../context.ts';
+import { readAsTenant, readJsonAsTenant } from '../../db/tenancy.ts';
+import { inTenant, openList, sendPage, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { principalOf } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
@@ -23,7 +23,7 @@ import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
 import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
-import { listQueryOf, positionOf, readList, type ListRequest } from './list.ts';
+import { listQueryOf, readList, type ListRequest } from './list.ts';
 import { selectPage, selectRow, toStatement } from './query.ts';
 import { titleOf, type Resource } from './resource.ts';
 import { createRow, deleteRow, patchRow, type Work } from './store.ts';
@@ -64,10 +64,13 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
       const list = openList(context, request, resource.name);
       const { after, rowsMax } = list;
       const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
-      const rows = await readAsTenant<Row>(context.pool, principalOf(request), statement);
+      const rows = await readJsonAsTenant(context.pool, principalOf(request), statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
-      return list.page(rows, (row) => positionOf(select.sort, row));
+      return sendPage(
+        reply,
+        list.page(rows, ({ aside }) => aside),
+      );
     },
   );
 }
