@@ -51,15 +51,21 @@ export const jsonRows: RowReader<JsonRow> = (fields) => {
     key: `${index === isAside.indexOf(false) ? '{' : ','}${JSON.stringify(name)}:`,
     toJson: toJsonOf(dataTypeID),
   }));
+  // Joined at once: a text that grows by pieces keeps them all for as long as the answer is in the making.
+  const parts = Array<string>(columns.length * 2).fill('');
   return (texts) => {
-    let json = '';
     const aside: (string | null)[] = [];
     for (let i = 0; i < columns.length; i++) {
       const text = texts[i]!;
-      if (isAside[i]) aside.push(text);
-      else json += columns[i]!.key + (text === null ? 'null' : columns[i]!.toJson(text));
+      if (isAside[i]) {
+        aside.push(text);
+        continue;
+      }
+      const { key, toJson } = columns[i]!;
+      parts[2 * i] = key;
+      parts[2 * i + 1] = text === null ? 'null' : toJson(text);
     }
-    return { json: json === '' ? '{}' : `${json}}`, aside };
+    return { json: isAside.includes(false) ? `${parts.join('')}}` : '{}', aside };
   };
 };
 

@@ -85,6 +85,14 @@ export function countPage(
   return sql`select count(*) as rows from (select from ${resource.table} where ${where} limit ${rowsMax}) found`;
 }
 
+/** One row by its key, as it is shown; where rows have versions, that is beside it. */
+export function selectShown(resource: Resource, key: string | number): SQL {
+  const version = resource.fields.get('version');
+  const aside = version && sql`, ${version.column}::text as ${sql.identifier(positionName(0))}`;
+  const where = and(sql`${resource.key.column} = ${key}`, hidesDeleted(resource, false));
+  return sql`select ${projection(resource.fields.values())}${aside} from ${resource.table} where ${where}`;
+}
+
 /** One row by its key. */
 export function selectRow(
   resource: Resource,

@@ -1,7 +1,7 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
-import { readAsTenant, readJsonAsTenant } from '../../db/tenancy.ts';
-import { inTenant, openList, sendPage, type ApiContext } from '../context.ts';
+import { readJsonAsTenant } from '../../db/tenancy.ts';
+import { inTenant, openList, sendJson, sendPage, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { principalOf } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
@@ -24,7 +24,7 @@ import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
 import { listQueryOf, readList, type ListRequest } from './list.ts';
-import { selectPage, selectRow, toStatement } from './query.ts';
+import { selectPage, selectShown, toStatement } from './query.ts';
 import { titleOf, type Resource } from './resource.ts';
 import { createRow, deleteRow, patchRow, type Work } from './store.ts';
 
@@ -96,14 +96,15 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
     `/v1/${path}/:id`,
     { config: { permission: resource.read }, schema },
     async (request, reply) => {
-      const statement = toStatement(selectRow(resource, keyOf(request), { lock: false }));
-      const [row] = await readAsTenant<Row>(context.pool, principalOf(request), statement);
+      const statement = toStatement(selectShown(resource, keyOf(request)));
+      const [row] = await readJsonAsTenant(context.pool, principalOf(request), statement);
       if (!row) throw notFound(resource.noun);
-      if (!resource.isVersioned) return row;
-      const version = row['version'] as number;
-      reply.header('etag', entityTag(version));
-      if (isKnown(request.headers['if-none-match'], version)) return reply.code(304).send();
-      return row;
+      if (resource.isVersioned) {
+        const version = Number(row.aside[0]);
+        reply.header('etag', entityTag(version));
+        if (isKnown(request.headers['if-none-match'], version)) return reply.code(304).send();
+      }
+      return sendJson(reply, row.json);
     },
   );
 }

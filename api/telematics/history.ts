@@ -3,12 +3,13 @@
  * instant apart (a unit may carry several devices). Times in cursors are the database's own text, to the microsecond.
  */
 import { and, asc, desc, eq, gte, lt, sql, type SQL } from 'drizzle-orm';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
-import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { Type, type Static } from 'typebox';
+import type { PgColumn, PgView } from 'drizzle-orm/pg-core';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { Type } from 'typebox';
 import { tenantDeviceMetric, tenantGpsLocation } from '../../db/schema.ts';
-import { readAsTenant } from '../../db/tenancy.ts';
-import { inTenant, openList, type ApiContext } from '../context.ts';
+import { readJsonAsTenant } from '../../db/tenancy.ts';
+import { ASIDE } from '../../db/json-rows.ts';
+import { inTenant, openList, sendPage, type ApiContext } from '../context.ts';
 import { requireEquipment } from '../equipment/require.ts';
 import { principalOf } from '../guard.ts';
 import { toStatement } from '../resources/query.ts';
@@ -24,7 +25,7 @@ import {
   pageOf,
   problems,
 } from '../schemas.ts';
-import { historyQuery, resolveWindow } from './window.ts';
+import { historyQuery, resolveWindow, type HistoryQuery } from './window.ts';
 
 const number = nullable(Type.Number());
 
@@ -64,7 +65,7 @@ export function addHistoryRoutes(app: FastifyInstance, context: ApiContext): voi
 
 function addLocations(app: FastifyInstance, context: ApiContext): void {
   const fix = tenantGpsLocation;
-  app.withTypeProvider<TypeBoxTypeProvider>().get(
+  app.get(
     '/v1/equipment/:id/locations',
     {
       config: { permission: 'telematics:read' },
@@ -77,40 +78,23 @@ function addLocations(app: FastifyInstance, context: ApiContext): void {
         response: { 200: pageOf(Location), ...guardedProblems, ...problems(404) },
       },
     },
-    async (request) => {
-      const list = openList(context, request, 'locations');
-      const { fromMs, toMs } = resolveWindow(request.query, list.after, context.now());
-      const newest = request.query.order === 'newest';
-      const direction = newest ? desc : asc;
-      const key = sql`(${fix.recorded_at}, ${fix.equipment_has_iot_device_id})`;
-      const after = list.after && sql`(${list.after[2]}::timestamptz, ${list.after[3]}::bigint)`;
-      const columns = namesOf(Location).map((name) => sql`${fix[name]}`);
-      const where = and(
-        eq(fix.equipment_id, request.params.id),
-        gte(fix.recorded_at, new Date(fromMs)),
-        lt(fix.recorded_at, new Date(toMs)),
-        after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
-      );
-      const order = [fix.recorded_at, fix.equipment_has_iot_device_id].map((one) => direction(one));
-      const rows = await readHistory<Static<typeof Location>>(
-        context,
-        request,
-        sql`select ${commas(columns)}, ${fix.recorded_at}::text as recorded_text from ${fix}
-          where ${where} order by ${commas(order)} limit ${list.rowsMax}`,
-      );
-      return list.page(rows, (row) => [
-        fromMs,
-        toMs,
-        row.recorded_text,
-        row.equipment_has_iot_device_id,
-      ]);
-    },
+    (request, reply) =>
+      answerHistory(context, request, reply, {
+        name: 'locations',
+        view: fix,
+        columns: namesOf(Location).map((name) => fix[name]),
+        place: [
+          { column: fix.recorded_at, type: sql`timestamptz` },
+          { column: fix.equipment_has_iot_device_id, type: sql`bigint` },
+        ],
+        conditions: [eq(fix.equipment_id, idOf(request))],
+      }),
   );
 }
 
 function addMetrics(app: FastifyInstance, context: ApiContext): void {
   const metric = tenantDeviceMetric;
-  app.withTypeProvider<TypeBoxTypeProvider>().get(
+  app.get(
     '/v1/equipment/:id/metrics',
     {
       config: { permission: 'telematics:read' },
@@ -126,38 +110,22 @@ function addMetrics(app: FastifyInstance, context: ApiContext): void {
         response: { 200: pageOf(Metric), ...guardedProblems, ...problems(404) },
       },
     },
-    async (request) => {
-      const { metric_code } = request.query;
-      const list = openList(context, request, 'metrics');
-      const { fromMs, toMs } = resolveWindow(request.query, list.after, context.now());
-      const newest = request.query.order === 'newest';
-      const direction = newest ? desc : asc;
-      const place = [metric.recorded_at, metric.equipment_has_iot_device_id, metric.metric_code];
-      const key = sql`(${place[0]}, ${place[1]}, ${place[2]})`;
-      const [, , text, device, code] = list.after ?? [];
-      const after = list.after && sql`(${text}::timestamptz, ${device}::bigint, ${code}::text)`;
-      const columns = namesOf(Metric).map((name) => sql`${metric[name]}`);
-      const where = and(
-        eq(metric.equipment_id, request.params.id),
-        metric_code === undefined ? undefined : eq(metric.metric_code, metric_code),
-        gte(metric.recorded_at, new Date(fromMs)),
-        lt(metric.recorded_at, new Date(toMs)),
-        after ? (newest ? sql`${key} < ${after}` : sql`${key} > ${after}`) : undefined,
-      );
-      const order = place.map((column) => direction(column));
-      const rows = await readHistory<Static<typeof Metric>>(
-        context,
-        request,
-        sql`select ${commas(columns)}, ${metric.recorded_at}::text as recorded_text from ${metric}
-          where ${where} order by ${commas(order)} limit ${list.rowsMax}`,
-      );
-      return list.page(rows, (row) => [
-        fromMs,
-        toMs,
-        row.recorded_text,
-        row.equipment_has_iot_device_id,
-        row.metric_code,
-      ]);
+    (request, reply) => {
+      const { metric_code } = request.query as { metric_code?: string };
+      return answerHistory(context, request, reply, {
+        name: 'metrics',
+        view: metric,
+        columns: namesOf(Metric).map((name) => metric[name]),
+        place: [
+          { column: metric.recorded_at, type: sql`timestamptz` },
+          { column: metric.equipment_has_iot_device_id, type: sql`bigint` },
+          { column: metric.metric_code, type: sql`text` },
+        ],
+        conditions: [
+          eq(metric.equipment_id, idOf(request)),
+          ...(metric_code === undefined ? [] : [eq(metric.metric_code, metric_code)]),
+        ],
+      });
     },
   );
 }
@@ -170,18 +138,57 @@ function commas(parts: readonly SQL[]): SQL {
   return sql.join([...parts], sql`, `);
 }
 
+function idOf(request: FastifyRequest): number {
+  return (request.params as { id: number }).id;
+}
+
+interface History {
+  /** Of the list, for its cursors. */
+  readonly name: string;
+  readonly view: PgView;
+  readonly columns: readonly PgColumn[];
+  /** What tells rows apart, their time first, and the types that a cursor's texts are read as. */
+  readonly place: readonly { readonly column: PgColumn; readonly type: SQL }[];
+  readonly conditions: readonly SQL[];
+}
+
 /**
- * Rows of one unit, and the text of their time. Whoever sees a row of the unit sees the unit; only where there is none it is
- * looked for. Throws 404 when it is not there or is not the caller's.
+ * A page of one unit's rows. Whoever sees a row of the unit sees the unit; only where there is none it is looked for. Throws
+ * 404 when it is not there or is not the caller's.
  */
-async function readHistory<Row>(
+async function answerHistory(
   context: ApiContext,
   request: FastifyRequest,
-  query: SQL,
-): Promise<(Row & { recorded_text: string })[]> {
-  const { id } = request.params as { id: number };
-  type Told = Row & { recorded_text: string };
-  const rows = await readAsTenant<Told>(context.pool, principalOf(request), toStatement(query));
-  if (rows.length === 0) await inTenant(context, request, (db) => requireEquipment(db, id));
-  return rows;
+  reply: FastifyReply,
+  { name, view, columns, place, conditions }: History,
+): Promise<FastifyReply> {
+  const query = request.query as HistoryQuery;
+  const list = openList(context, request, name);
+  const { fromMs, toMs } = resolveWindow(query, list.after, context.now());
+  const newest = query.order === 'newest';
+  const recordedAt = place[0]!.column;
+  const key = commas(place.map(({ column }) => sql`${column}`));
+  const [, , ...texts] = list.after ?? [];
+  const after = commas(place.map(({ type }, index) => sql`${texts[index]}::${type}`));
+  const where = and(
+    ...conditions,
+    gte(recordedAt, new Date(fromMs)),
+    lt(recordedAt, new Date(toMs)),
+    list.after ? (newest ? sql`(${key}) < (${after})` : sql`(${key}) > (${after})`) : undefined,
+  );
+  const order = place.map(({ column }) => (newest ? desc(column) : asc(column)));
+  const asides = place.map(
+    ({ column }, n) => sql`${column}::text as ${sql.identifier(`${ASIDE}${n}`)}`,
+  );
+  const shown = columns.map((column) => sql`${column}`);
+  const statement = toStatement(sql`select ${commas([...shown, ...asides])} from ${view}
+    where ${where} order by ${commas(order)} limit ${list.rowsMax}`);
+  const rows = await readJsonAsTenant(context.pool, principalOf(request), statement);
+  if (rows.length === 0) {
+    await inTenant(context, request, (db) => requireEquipment(db, idOf(request)));
+  }
+  return sendPage(
+    reply,
+    list.page(rows, ({ aside }) => [fromMs, toMs, ...aside]),
+  );
 }

@@ -28,6 +28,13 @@ export const historyQuery = {
   ),
 };
 
+/** As it has been validated, bar its page. */
+export interface HistoryQuery {
+  readonly from?: string;
+  readonly to?: string;
+  readonly order?: 'newest' | 'oldest';
+}
+
 export interface Window {
   readonly fromMs: number;
   readonly toMs: number;
@@ -37,11 +44,7 @@ export interface Window {
  * The window of a request: that of its cursor (whose position begins with the two ends), else `from` and `to`. Throws
  * 400 for an empty, reversed or too long one.
  */
-export function resolveWindow(
-  query: { from?: string; to?: string },
-  after: Position | null,
-  nowMs: number,
-): Window {
+export function resolveWindow(query: HistoryQuery, after: Position | null, nowMs: number): Window {
   if (after) return { fromMs: after[0] as number, toMs: after[1] as number };
   const toMs = readInstant(query.to, '/to') ?? nowMs + HISTORY_AHEAD_MS;
   const fromMs = readInstant(query.from, '/from') ?? toMs - HISTORY_RANGE_MS_DEFAULT;

@@ -24,8 +24,9 @@ t.test('portal and bare server answer the same, and every scenario is measured',
     ],
   );
   for (const { scenario, metric, value } of figures) {
-    const isGrowth = metric.startsWith('resident_growth');
-    t.ok(isGrowth ? value >= 0 : value > 0, `${scenario} ${metric}: ${value}`);
+    // Of so little work, the time is below what Linux counts.
+    const mayBeNone = metric.startsWith('resident_growth') || metric.endsWith('cpu_ms');
+    t.ok(mayBeNone ? value >= 0 : value > 0, `${scenario} ${metric}: ${value}`);
   }
   t.match(figures[0]!.params['hash'], /^[0-9a-f]{12}$/);
 });

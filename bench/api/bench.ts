@@ -12,6 +12,7 @@ import { join, resolve } from 'node:path';
 import { startEmbeddedPostgres } from '../../db/embedded.ts';
 import { migrate } from '../../migrations/run.ts';
 import { median } from '../engine/statistics.ts';
+import { postgresCpuS, processCpuS } from '../ingest/process-cost.ts';
 import { openIssuer } from '../proof/issuer.ts';
 import type { Report } from '../report.ts';
 import { answersOf } from './answers.ts';
@@ -104,7 +105,11 @@ export async function benchApi(params: ApiBenchParams, report: Report): Promise<
     });
     closing.push(() => database.stop());
     await migrate(database.connectionString);
-    const house = await openHouse(params, database.connectionString, workDir, closing);
+    const house = await openHouse(
+      params,
+      { ownerUrl: database.connectionString, dataDir, workDir },
+      closing,
+    );
     await measureAll(house, report);
   } finally {
     for (const close of closing.reverse()) await close();
@@ -114,6 +119,8 @@ export async function benchApi(params: ApiBenchParams, report: Report): Promise<
 /** What is measured, and by what. */
 export interface ApiHouse {
   readonly params: ApiBenchParams;
+  /** Of the database server. */
+  readonly dataDir: string;
   readonly fillS: number;
   readonly askers: readonly Asker[];
   /** Of the customer with more invoices than all others. */
@@ -131,8 +138,7 @@ export interface Server {
 
 async function openHouse(
   params: ApiBenchParams,
-  ownerUrl: string,
-  workDir: string,
+  { ownerUrl, dataDir, workDir }: { ownerUrl: string; dataDir: string; workDir: string },
   closing: (() => Promise<unknown>)[],
 ): Promise<ApiHouse> {
   const { seed, customers, units, invoices, invoicesBig, fixes, fixesPerUnit } = params;
@@ -168,7 +174,7 @@ async function openHouse(
   closing.push(() => load.stop());
   const scenarios = scenariosOf(params, askers, endMs);
   const bigAsker = await askerOf(customers + 1);
-  return { params, fillS, askers, bigAsker, scenarios, portal, bare, load };
+  return { params, dataDir, fillS, askers, bigAsker, scenarios, portal, bare, load };
 }
 
 async function measureAll(house: ApiHouse, report: Report): Promise<void> {
@@ -192,17 +198,28 @@ async function measureAll(house: ApiHouse, report: Report): Promise<void> {
   }
 }
 
+/** `cpuMs`: of the server for one request; `databaseCpuMs`: of PostgreSQL. */
+interface Round extends Loaded {
+  readonly cpuMs: number;
+  readonly databaseCpuMs: number;
+}
+
 async function measureScenario(
-  { params, portal, bare, load }: ApiHouse,
+  { params, dataDir, portal, bare, load }: ApiHouse,
   { portal: ours, bare: theirs, isWalk }: Scenario,
 ): Promise<[string, number, string][]> {
   const { connections, roundMs, rounds } = params;
-  const run = (server: Server, requests: Scenario['portal']): Promise<Loaded> => {
-    const { port } = server;
+  const run = async (server: Server, requests: Scenario['portal']): Promise<Round> => {
+    const { port, program } = server;
     const order: LoadOrder = { order: 'load', port, requests, isWalk, connections, ms: roundMs };
-    return load.ask<Loaded>(order);
+    const cpuS = async () => [await processCpuS(program.pid), await postgresCpuS(dataDir)] as const;
+    const before = await cpuS();
+    const loaded = await load.ask<Loaded>(order);
+    const after = await cpuS();
+    const costMs = (n: 0 | 1): number => ((after[n] - before[n]) * 1_000) / loaded.requests;
+    return { ...loaded, cpuMs: costMs(0), databaseCpuMs: costMs(1) };
   };
-  const results: { portal: Loaded; bare: Loaded }[] = [];
+  const results: { portal: Round; bare: Round }[] = [];
   // The first round is there to warm up.
   for (let round = 0; round <= rounds; round++) {
     const isOursFirst = round % 2 === 0;
@@ -221,5 +238,9 @@ async function measureScenario(
     ['p99_ms', middle((one) => one.portal.p99Ms), 'ms'],
     ['bare_p50_ms', middle((one) => one.bare.p50Ms), 'ms'],
     ['bare_p99_ms', middle((one) => one.bare.p99Ms), 'ms'],
+    ['cpu_ms', middle((one) => one.portal.cpuMs), 'ms/request'],
+    ['bare_cpu_ms', middle((one) => one.bare.cpuMs), 'ms/request'],
+    ['database_cpu_ms', middle((one) => one.portal.databaseCpuMs), 'ms/request'],
+    ['bare_database_cpu_ms', middle((one) => one.bare.databaseCpuMs), 'ms/request'],
   ];
 }

@@ -35,6 +35,7 @@ export interface Download {
 }
 
 export interface Loaded {
+  readonly requests: number;
   readonly requestsPerS: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -70,7 +71,8 @@ async function load(order: LoadFor): Promise<Loaded> {
   const seconds = (performance.now() - startedMs) / 1000;
   latenciesMs.sort((a, b) => a - b);
   const at = (share: number): number => latenciesMs[Math.floor((latenciesMs.length - 1) * share)]!;
-  return { requestsPerS: latenciesMs.length / seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
+  const requests = latenciesMs.length;
+  return { requests, requestsPerS: requests / seconds, p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
 async function loadOne(

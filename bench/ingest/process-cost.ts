@@ -23,6 +23,11 @@ export async function postgresCpuS(dataDir: string): Promise<number> {
   }
 }
 
+/** CPU seconds of one process. */
+export async function processCpuS(pid: number): Promise<number> {
+  return ((await readStat(String(pid)))?.ticks ?? NaN) / TICKS_PER_S;
+}
+
 /** Resident memory of a process in bytes. */
 export async function residentBytes(pid: number): Promise<number> {
   try {
