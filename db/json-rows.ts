@@ -113,12 +113,16 @@ function textJson(text: string): string {
   return JSON.stringify(text);
 }
 
-/** `2026-03-02 13:20:00+00`, without a fraction. */
-const WHOLE_SECONDS_LENGTH = 22;
+/** `2026-03-02 13:20:00+00`, and up to six digits of a fraction before its zone. */
+const INSTANT = /^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,6})?\+00$/;
+const SECONDS_END = 19;
 
-/** ISO 8601 in milliseconds, of what a session in UTC writes. */
+/** ISO 8601 in milliseconds, of what a session in UTC writes; what is below a millisecond is left off. */
 function instantJson(text: string): string {
-  return text.length === WHOLE_SECONDS_LENGTH && text.endsWith('+00')
-    ? `"${text.slice(0, 10)}T${text.slice(11, 19)}.000Z"`
-    : JSON.stringify(parserOf(1184)(text));
+  if (!INSTANT.test(text)) return JSON.stringify(parserOf(1184)(text));
+  const ms = text
+    .slice(SECONDS_END + 1, -3)
+    .slice(0, 3)
+    .padEnd(3, '0');
+  return `"${text.slice(0, 10)}T${text.slice(11, SECONDS_END)}.${ms}Z"`;
 }
