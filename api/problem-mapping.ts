@@ -117,6 +117,7 @@ interface DatabaseError {
   readonly table?: string;
   readonly column?: string;
   readonly constraint?: string;
+  readonly where?: string;
 }
 
 // Connections refused, lost or not let in, servers that start or stop, no room, locks or statements that took too long.
@@ -130,6 +131,7 @@ function fromDatabase(error: unknown): Problem | null {
   if (!found) return null;
   const { code } = found;
   if (PASSING.test(code) || PASSING_MESSAGE.test(found.message)) return unavailable(error);
+  if (isOfTrail(found)) return internal(error);
   switch (code) {
     case '23505':
       return ofKey('conflict', found, 'is taken already');
@@ -146,7 +148,7 @@ function fromDatabase(error: unknown): Problem | null {
     case '23502':
       return ofColumn(found.column, 'is required', error);
     case '23514':
-      return ofColumn(checkedColumn(found), 'is not a value that is allowed here', error);
+      return ofColumn(columnsInName(found)[0], wordsOf(found), error);
     default:
       return code.startsWith('22')
         ? new Problem('unprocessable', 'a value cannot be stored', { cause: error })
@@ -154,10 +156,15 @@ function fromDatabase(error: unknown): Problem | null {
   }
 }
 
-// PostgreSQL names the check of a column table_column_check; ours over several columns begin with the one to blame.
-function checkedColumn({ table = '', constraint = '' }: DatabaseError): string | undefined {
-  if (!constraint.startsWith(`${table}_`)) return undefined;
-  return /^(\w+?)_check(\d+|_\w+)?$/.exec(constraint.slice(table.length + 1))?.[1];
+// The database writes the audit trail with every record: what it cannot write there is no fault of the caller's.
+function isOfTrail({ table, where = '' }: DatabaseError): boolean {
+  return table === 'activity_feed' || where.includes('function audit_write()');
+}
+
+function wordsOf({ constraint = '' }: DatabaseError): string {
+  if (constraint.endsWith('_check_decimals')) return 'has more decimals than its currency';
+  if (constraint.endsWith('_check_digits')) return 'has more than fifteen digits';
+  return 'is not a value that is allowed here';
 }
 
 function ofColumn(name: string | undefined, why: string, cause: unknown): Problem {
@@ -190,6 +197,7 @@ function ofKey(code: ProblemCode, found: DatabaseError, why: string): Problem {
   return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
 }
 
+// Of a check too: that of a column is table_column_check, and ours over several begin with the one to blame.
 function columnsInName({ table = '', constraint = '' }: DatabaseError): string[] {
   if (!constraint.startsWith(`${table}_`)) return [];
   let rest = constraint.slice(table.length + 1).replace(/_?(key|fkey|excl)\d*$/, '');

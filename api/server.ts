@@ -22,6 +22,7 @@ import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
+import { readDecimals } from './decimals.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExportJobRoutes } from './export/routes.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
@@ -208,13 +209,12 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
     schemaController: lazySchemas(),
     ajv: {
       customOptions: {
-        // Decimals such as 0.1 are no multiple of 0.01 in floating point.
-        multipleOfPrecision: 9,
         removeAdditional: false,
         coerceTypes: false,
         allErrors: false,
         allowUnionTypes: true,
       },
+      onCreate: readDecimals,
     },
     frameworkErrors: refuseBadRequest,
     clientErrorHandler: refuseBrokenRequest,

@@ -1,6 +1,7 @@
 /** For tests: the description of the interface as a program reads it, and validators of what it says. */
 import ajvCompiler from '@fastify/ajv-compiler';
 import type { FastifyInstance } from 'fastify';
+import { readDecimals } from './decimals.ts';
 
 export interface OpenApiDocument {
   readonly openapi: string;
@@ -94,7 +95,8 @@ export function validatorOf(document: OpenApiDocument): Validate {
     { ...withIds(schema), $id: name },
   ]);
   const compile = ajvCompiler()(Object.fromEntries(components) as never, {
-    customOptions: { allowUnionTypes: true, multipleOfPrecision: 9, strict: false, ...STRICT },
+    customOptions: { allowUnionTypes: true, strict: false, ...STRICT },
+    onCreate: readDecimals,
   }) as unknown as (definition: object) => Compiled;
   const known = new Map<string, Compiled>();
   return (schema, value) => {

@@ -8,6 +8,7 @@ import {
   scheduleAgreementLineItem,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { AmountFromZero } from './amounts.ts';
 
 const CurrencyCode = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' });
 const Rate = Type.Number({ minimum: 0, maximum: 9_999_999_999, multipleOf: 0.0001 });
@@ -58,7 +59,7 @@ const scheduleAgreements: ResourceDeclaration = {
   fields: {
     currency_code: CurrencyCode,
     billing_day: Type.Integer({ minimum: 1, maximum: 28 }),
-    deposit_amount: Type.Number({ minimum: 0, maximum: 999_999_999_999, multipleOf: 0.01 }),
+    deposit_amount: AmountFromZero,
   },
   example: {
     account_id: 1,

@@ -5,15 +5,23 @@ const AMOUNT_MAX = 999_999_999_999;
 const RATE_MAX = 9_999_999_999;
 const QUANTITY_MAX = 999_999_999;
 
-/** Money of any sign: `numeric(14,2)`. */
-export const Amount = Type.Number({ minimum: -AMOUNT_MAX, maximum: AMOUNT_MAX, multipleOf: 0.01 });
+/** Money of any sign: `numeric(16,4)`. The database looks that it is no finer than its currency. */
+export const Amount = Type.Number({
+  minimum: -AMOUNT_MAX,
+  maximum: AMOUNT_MAX,
+  multipleOf: 0.0001,
+});
 /** Money that is not negative. */
-export const AmountFromZero = Type.Number({ minimum: 0, maximum: AMOUNT_MAX, multipleOf: 0.01 });
+export const AmountFromZero = Type.Number({
+  minimum: 0,
+  maximum: AMOUNT_MAX,
+  multipleOf: 0.0001,
+});
 /** Money, and some of it. */
 export const AmountAboveZero = Type.Number({
-  minimum: 0.01,
+  minimum: 0.0001,
   maximum: AMOUNT_MAX,
-  multipleOf: 0.01,
+  multipleOf: 0.0001,
 });
 /** A price of one, of any sign: `numeric(14,4)`. */
 export const Rate = Type.Number({ minimum: -RATE_MAX, maximum: RATE_MAX, multipleOf: 0.0001 });

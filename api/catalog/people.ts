@@ -13,6 +13,7 @@ import {
 import { PERMISSIONS, rolePermissionOf } from '../auth/permissions.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed, oneOf } from '../schemas.ts';
+import { AmountFromZero } from './amounts.ts';
 import {
   accountRules,
   columnPreferenceRules,
@@ -33,7 +34,6 @@ const TimeZone = Type.String({
   maxLength: 64,
   description: 'A name of the IANA list, such as America/Chicago.',
 });
-const Limit = Type.Number({ minimum: 0, maximum: 999_999_999_999, multipleOf: 0.01 });
 
 const RolePermission = closed(
   Object.fromEntries(
@@ -88,8 +88,8 @@ const accounts: ResourceDeclaration = {
     contact_phone: Phone,
     country_code: CountryCode,
     currency_code: CurrencyCode,
-    credit_limit: Limit,
-    repair_approval_limit: Limit,
+    credit_limit: AmountFromZero,
+    repair_approval_limit: AmountFromZero,
     payment_terms_days: Type.Integer({ minimum: 0, maximum: 365 }),
   },
   references: { parent_account_id: 'account' },

@@ -10,8 +10,8 @@ export const instant = () => timestamp({ withTimezone: true, mode: 'date' });
 export const instantNow = () => instant().notNull().defaultNow();
 export const nameText = () => text().notNull().default('');
 
-/** An amount, in the currency that its row names. */
-export const money = () => numeric({ precision: 14, scale: 2, mode: 'number' });
+/** An amount, in the currency that its row names and as fine as that is: to none to four decimals. */
+export const money = () => numeric({ precision: 16, scale: 4, mode: 'number' });
 /** A price of one, finer than an amount. */
 export const rate = () => numeric({ precision: 14, scale: 4, mode: 'number' });
 

@@ -82,9 +82,8 @@ export const pmPartsUsed = pgTable('pm_parts_used', {
   part_number: text(),
   part_quantity: numeric({ precision: 12, scale: 3, mode: 'number' }).notNull().default(1),
   part_cost: rate().notNull().default(0),
-  total_cost: money()
-    .notNull()
-    .generatedAlwaysAs(sql`round(part_quantity * part_cost, 2)`),
+  // Reckoned by the database, in the smallest unit of the currency.
+  total_cost: money().notNull().default(0),
   currency_code: text().notNull(),
   ...evidenceColumns(),
 });

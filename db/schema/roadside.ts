@@ -1,5 +1,4 @@
 /** Emergency roadside service. */
-import { sql } from 'drizzle-orm';
 import { doublePrecision, numeric, pgTable, text } from 'drizzle-orm/pg-core';
 import {
   evidenceColumns,
@@ -88,9 +87,8 @@ export const ersPartsUsed = pgTable('ers_parts_used', {
   part_number: text(),
   part_quantity: numeric({ precision: 12, scale: 3, mode: 'number' }).notNull().default(1),
   part_cost: rate().notNull().default(0),
-  total_cost: money()
-    .notNull()
-    .generatedAlwaysAs(sql`round(part_quantity * part_cost, 2)`),
+  // Reckoned by the database, in the smallest unit of the currency.
+  total_cost: money().notNull().default(0),
   currency_code: text().notNull(),
   ...evidenceColumns(),
 });
