@@ -185,7 +185,7 @@ t.test('no list and no export shows what is another tenant’s or another accoun
     const resource = [...CATALOG.values()].find((one) => one.path === path);
     const query = url.endsWith('/export') ? 'format=csv' : 'limit=500';
     const asked = resource
-      ? `${url}?${query}${resource.isEvidence ? '&deleted=include' : ''}`
+      ? `${url}?${query}${resource.keepsDeleted ? '&deleted=include' : ''}`
       : url;
     for (const who of ['admin', 'held'] as const) {
       // `as` refuses any answer with the canary in it.

@@ -42,11 +42,11 @@ export function listQueryOf(resource: Resource) {
     ]),
   );
   return {
-    ...(resource.isEvidence && {
+    ...(resource.keepsDeleted && {
       deleted: Type.Optional(
         oneOf(['exclude', 'include'], {
           default: 'exclude',
-          description: 'Whether rows are shown that are marked as deleted.',
+          description: 'Whether rows are shown that are marked as deleted, or are part of what is.',
         }),
       ),
     }),

@@ -3,12 +3,12 @@
  * parameters, and of nothing else.
  */
 import { and, sql, type SQL } from 'drizzle-orm';
-import { PgDialect } from 'drizzle-orm/pg-core';
+import { PgDialect, type PgTable } from 'drizzle-orm/pg-core';
 import { ASIDE } from '../../db/json-rows.ts';
 import type { Position } from '../pagination.ts';
 import type { Field } from './fields.ts';
 import type { SortKey } from './filters.ts';
-import type { Resource } from './resource.ts';
+import type { Reference, Resource } from './resource.ts';
 
 const dialect = new PgDialect();
 
@@ -105,8 +105,26 @@ export function selectRow(
 }
 
 function hidesDeleted(resource: Resource, withDeleted: boolean): SQL | undefined {
-  if (!resource.isEvidence || withDeleted) return undefined;
-  return sql`${resource.fields.get('deleted_at')!.column} is null`;
+  if (withDeleted) return undefined;
+  const { table, isEvidence, parents } = resource;
+  return and(isEvidence ? sql`${table}.deleted_at is null` : undefined, areThere(table, parents));
+}
+
+/** What a row is a part of is there, and so on upwards. */
+function areThere(table: PgTable, parents: readonly Reference[]): SQL | undefined {
+  return and(
+    ...parents.map((parent) => isThere(parent, sql`${table}.${sql.identifier(parent.name)}`)),
+  );
+}
+
+/** The row that is referred to is there, and neither it nor what it is a part of is marked as deleted. */
+export function isThere({ table, key, isEvidence, parents }: Reference, value: unknown): SQL {
+  const conditions = and(
+    sql`${key.column} = ${value}`,
+    isEvidence ? sql`${table}.deleted_at is null` : undefined,
+    areThere(table, parents),
+  );
+  return sql`exists (select from ${table} where ${conditions})`;
 }
 
 /**

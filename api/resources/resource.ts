@@ -19,6 +19,10 @@ export interface Reference {
   readonly key: Field;
   /** Rows of that table are marked as deleted, and then can be referred to no more. */
   readonly isEvidence: boolean;
+  /** No row is without it. */
+  readonly isRequired: boolean;
+  /** What a row of that table is itself a part of. */
+  readonly parents: readonly Reference[];
   /** Its rows belong to an account, or to the whole customer. */
   readonly hasAccount: boolean;
 }
@@ -37,6 +41,11 @@ export interface Resource {
   /** Columns that callers write. */
   readonly writable: ReadonlySet<string>;
   readonly references: readonly Reference[];
+  /**
+   * What a row is a part of: rows without an account of their own hang on evidence, such as the lines of an invoice, and
+   * are gone when that is marked as deleted.
+   */
+  readonly parents: readonly Reference[];
   readonly canWrite: boolean;
   readonly canCreate: boolean;
   readonly canChange: boolean;
@@ -45,6 +54,8 @@ export interface Resource {
   readonly isVersioned: boolean;
   /** Rows are marked as deleted and never removed. */
   readonly isEvidence: boolean;
+  /** Lists can show what is gone: rows that are marked as deleted, or are part of something that is. */
+  readonly keepsDeleted: boolean;
   readonly hasAccount: boolean;
   readonly hasCustomer: boolean;
   /** Rows without an account may be written by those who are held to accounts, as far as its rules allow. */
@@ -108,6 +119,8 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
       .map((field) => field.name),
   );
   const { right } = declaration;
+  const references = referencesOf(declaration.references ?? {}, name, all);
+  const parents = parentsAmong(references, all);
   return {
     name,
     path: declaration.path,
@@ -118,13 +131,15 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     key,
     fields,
     writable,
-    references: referencesOf(declaration, name, all),
+    references,
+    parents,
     canWrite,
     canCreate: canWrite && (declaration.creatable ?? true),
     canChange: canWrite && (declaration.changeable ?? true),
     canDelete: canWrite && (declaration.deletable ?? true),
     isVersioned: all.has('version'),
     isEvidence: all.has('deleted_at'),
+    keepsDeleted: all.has('deleted_at') || parents.length > 0,
     hasAccount: all.has('account_id') && name !== 'account',
     hasCustomer: all.has('customer_id') && name !== 'customer',
     heldMayWrite: declaration.heldMayWrite ?? right === 'signed_in',
@@ -154,26 +169,44 @@ function requireColumns(
   if (unknown.length > 0) throw new Error(`${name} has no columns ${unknown.join(', ')}`);
 }
 
+function parentsAmong(
+  references: readonly Reference[],
+  all: ReadonlyMap<string, Field>,
+): Reference[] {
+  if (all.has('account_id')) return [];
+  return references.filter(({ isEvidence, isRequired }) => isEvidence && isRequired);
+}
+
 function referencesOf(
-  declaration: ResourceDeclaration,
+  declared: Readonly<Record<string, string>>,
   name: string,
   all: ReadonlyMap<string, Field>,
 ): Reference[] {
   const found: Reference[] = [];
   for (const field of all.values()) {
     if (field.name === 'customer_id' || field.column.primary) continue;
-    const declared = declaration.references?.[field.name];
-    const table = declared === undefined ? TABLES_BY_KEY.get(field.name) : TABLES.get(declared);
-    if (declared !== undefined && !table) throw new Error(`${name}: there is no table ${declared}`);
+    const given = declared[field.name];
+    const table = given === undefined ? TABLES_BY_KEY.get(field.name) : TABLES.get(given);
+    if (given !== undefined && !table) throw new Error(`${name}: there is no table ${given}`);
     if (!table || field.kind === 'list') continue;
-    const target = fieldsOf(table);
+    const target = new Map(fieldsOf(table).map((one) => [one.name, one]));
     const keyName = keyNameOf(table);
-    const key = target.find((one) => one.name === keyName);
+    const key = keyName === undefined ? undefined : target.get(keyName);
     if (!key)
       throw new Error(`${name}.${field.name} refers to a table without a key of one column`);
-    const isEvidence = target.some((one) => one.name === 'deleted_at');
-    const hasAccount = target.some((one) => one.name === 'account_id') && keyName !== 'account_id';
-    found.push({ name: field.name, table, key, isEvidence, hasAccount });
+    const isEvidence = target.has('deleted_at');
+    const hasParents = isEvidence && table !== field.column.table;
+    found.push({
+      name: field.name,
+      table,
+      key,
+      isEvidence,
+      isRequired: !field.isNullable,
+      parents: hasParents
+        ? parentsAmong(referencesOf({}, getTableName(table), target), target)
+        : [],
+      hasAccount: target.has('account_id') && keyName !== 'account_id',
+    });
   }
   return found;
 }

@@ -12,7 +12,7 @@ import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
 import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
-import { projection, selectRow, toStatement } from './query.ts';
+import { isThere, projection, selectRow, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
 
 /** The transaction of a request, and who asks. */
@@ -76,6 +76,7 @@ export async function patchRow(
     await requireAccount(work.db, work.principal, merged['account_id'] as number | null);
   }
   await requireReferences(work, resource, merged);
+  await requireLiving(work, resource, { ...stored, ...merged });
   await requireOwnParents(work, resource, { ...stored, ...merged });
   const values = (await resource.rules.prepare?.(work, merged, stored)) ?? merged;
   const row = await updateRow(work, resource, key, values);
@@ -187,11 +188,10 @@ async function requireReferences(work: Work, resource: Resource, values: Row): P
     ({ name }) => name !== 'account_id' && values[name] !== undefined && values[name] !== null,
   );
   if (asked.length === 0) return;
-  const checks = asked.map(({ table, key, name, isEvidence }, index) => {
-    const alive = isEvidence ? sql`and deleted_at is null` : sql``;
-    return sql`exists (select from ${table} where ${key.column} = ${values[name]} ${alive})
-      as ${sql.identifier(String(index))}`;
-  });
+  const checks = asked.map(
+    (reference, index) =>
+      sql`${isThere(reference, values[reference.name])} as ${sql.identifier(String(index))}`,
+  );
   const [found] = await run(work.client, sql`select ${sql.join(checks, sql`, `)}`);
   const errors = asked
     .filter((_reference, index) => found![String(index)] !== true)
@@ -203,6 +203,27 @@ async function requireReferences(work: Work, resource: Resource, values: Row): P
   if (errors.length === 0) return;
   const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
   throw new Problem('unprocessable', detail, { errors });
+}
+
+/**
+ * Throws 409 for a row that cannot be without what is marked as deleted by now. It stands by itself, so it is still shown
+ * and can be deleted as well; what is only part of something deleted is not found in the first place.
+ */
+async function requireLiving(work: Work, resource: Resource, values: Row): Promise<void> {
+  const required = resource.references.filter(
+    ({ isEvidence, isRequired }) => isEvidence && isRequired,
+  );
+  if (required.length === 0) return;
+  // What the caller does not see, such as an invoice of another account, is not known to be gone.
+  const checks = required.map((reference, index) => {
+    const value = values[reference.name];
+    const { table, key } = reference;
+    return sql`exists (select from ${table} where ${key.column} = ${value}) and not ${isThere(reference, value)}
+      as ${sql.identifier(String(index))}`;
+  });
+  const [found] = await run(work.client, sql`select ${sql.join(checks, sql`, `)}`);
+  const gone = required.find((_reference, index) => found![String(index)] === true);
+  if (gone) throw fieldProblem('conflict', 'body', `/${gone.name}`, 'refers to what is deleted');
 }
 
 /**
