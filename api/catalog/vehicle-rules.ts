@@ -4,9 +4,16 @@
  */
 import { eq } from 'drizzle-orm';
 import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
+import { retireDevice } from '../iot-devices/store.ts';
 import type { ResourceRules } from '../resources/define.ts';
 
 export const vehicleRules: ResourceRules = {
+  // Its unit stays, with all that happened to it. Its tracker goes, so that the next vehicle can have one of its number.
+  async removing({ db }, stored) {
+    const unitId = stored['equipment_id'] as number | null;
+    const deviceId = stored['iot_device_id'] as number | null;
+    if (unitId !== null && deviceId !== null) await retireDevice(db, deviceId, unitId);
+  },
   async written({ db }, row, stored) {
     const unitId = row['equipment_id'] as number | null;
     const account_id = row['account_id'] as number | null;

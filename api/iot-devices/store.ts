@@ -153,7 +153,7 @@ export async function insertDevice(
   const [made] = await db
     .insert(device)
     .values({ device_type: DEVICE_TYPE_DEFAULT, ...columns, customer_id: customerId })
-    .onConflictDoNothing({ target: device.device_identifier })
+    .onConflictDoNothing({ target: device.device_identifier, where: sql`status <> 'retired'` })
     .returning({ id: device.iot_device_id });
   // By whom is nobody's business.
   if (!made) throw fieldProblem('conflict', 'body', '/device_identifier', 'is registered already');
@@ -194,6 +194,34 @@ export async function mountDevice(
   // So that the device has a new version.
   await db.update(device).set({ status: stored.status }).where(eq(device.iot_device_id, id));
   return getDevice(db, id);
+}
+
+/**
+ * Takes a device off the unit and out of service: nothing that it sends is accepted any more, and another one may bear its
+ * name. What it has sent stays. One that is mounted on another unit by now is left as it is.
+ */
+export async function retireDevice(db: TenantDb, id: number, equipmentId: number): Promise<void> {
+  await db
+    .select({ id: device.iot_device_id })
+    .from(device)
+    .where(eq(device.iot_device_id, id))
+    .for('update');
+  const taken = await db
+    .update(mount)
+    .set({ removed_at: sql`greatest(now(), ${mount.assigned_at})` })
+    .where(
+      and(
+        eq(mount.iot_device_id, id),
+        eq(mount.equipment_id, equipmentId),
+        isNull(mount.removed_at),
+      ),
+    )
+    .returning({ id: mount.iot_device_id });
+  if (taken.length === 0) return;
+  await db
+    .update(device)
+    .set({ status: 'retired', token_hash: null, previous_token_until: null })
+    .where(eq(device.iot_device_id, id));
 }
 
 /** Gives the device a new token; the one before holds for so many seconds more. */

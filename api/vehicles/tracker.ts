@@ -5,7 +5,7 @@
  * Whoever may make vehicles may make units and trackers for them. A tracker that is registered already is taken as it is:
  * changing how it signs in asks for the right to change devices.
  */
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, desc, eq, isNotNull, isNull, ne } from 'drizzle-orm';
 import { equipment, iotDevice, vehicleBasicInformationHdr } from '../../db/schema.ts';
 import { makeDeviceToken } from '../auth/device-token.ts';
 import { requirePermission } from '../guard.ts';
@@ -98,7 +98,7 @@ async function findTracker({ db, principal }: Work, { imei }: Wanted): Promise<D
   const [known] = await db
     .select({ id: iotDevice.iot_device_id })
     .from(iotDevice)
-    .where(eq(iotDevice.device_identifier, imei))
+    .where(and(eq(iotDevice.device_identifier, imei), ne(iotDevice.status, 'retired')))
     .for('update');
   if (!known) return null;
   const device = await getDevice(db, known.id);
@@ -125,12 +125,31 @@ async function isVehicle(db: Work['db'], equipmentId: number): Promise<boolean> 
 async function placeUnit(work: Work, wanted: Wanted, found: DeviceRow | null): Promise<UnitRow> {
   const { equipmentId } = wanted;
   const mountedOn = found?.equipment_id ?? null;
-  if (equipmentId === null && mountedOn === null) return makeUnit(work, wanted);
   if (equipmentId !== null && mountedOn !== null && equipmentId !== mountedOn) {
     const detail = 'the tracker is mounted on another unit';
     throw fieldProblem('conflict', 'body', '/equipment_id', detail);
   }
-  return adoptUnit(work, wanted, (equipmentId ?? mountedOn)!);
+  const id = equipmentId ?? mountedOn ?? (await unitLeftBehind(work, wanted));
+  return id === null ? makeUnit(work, wanted) : adoptUnit(work, wanted, id);
+}
+
+/** The unit of the last vehicle of this chassis that was deleted: the same vehicle, entered anew. Null: there is none. */
+async function unitLeftBehind({ db }: Work, { chassisNumber }: Wanted): Promise<number | null> {
+  const header = vehicleBasicInformationHdr;
+  const [last] = await db
+    .select({ id: equipment.equipment_id })
+    .from(header)
+    .innerJoin(equipment, eq(equipment.equipment_id, header.equipment_id))
+    .where(
+      and(
+        eq(header.vin_chassis_no, chassisNumber),
+        eq(equipment.vin, chassisNumber),
+        isNotNull(header.deleted_at),
+      ),
+    )
+    .orderBy(desc(header.deleted_at))
+    .limit(1);
+  return last?.id ?? null;
 }
 
 function makeUnit({ db, principal }: Work, wanted: Wanted): Promise<UnitRow> {

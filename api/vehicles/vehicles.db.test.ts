@@ -517,6 +517,66 @@ t.test('a tracker on the shelf, one that is off, and a unit without a tracker', 
   );
 });
 
+t.test('a vehicle that is deleted lets go of its tracker', async (t) => {
+  const remove = (code: unknown) =>
+    portal.as('admin', {
+      method: 'DELETE',
+      url: `/v1/vehicles/${String(code)}`,
+      headers: { 'if-match': '*' },
+    });
+  const stateOf = async (deviceId: number) => {
+    const { rows } = await owner.query<Row>(
+      `select d.status, d.token_hash is null as is_mute, count(h) filter (where h.removed_at is null) as mounts,
+         count(h) as history
+       from iot_device d left join equipment_has_iot_device h using (iot_device_id)
+       where iot_device_id = $1 group by d.iot_device_id`,
+      [deviceId],
+    );
+    return rows[0];
+  };
+  const body = full({ tracker: { issue_token: true } });
+  const first = wholeOf(await create(body));
+  const code = first.header['vehicle_id_code_hdr'];
+  const alive = { status: 'active', is_mute: false, mounts: 1, history: 1 };
+  t.same(await stateOf(first.iot_device_id), alive);
+  t.equal((await remove(code)).status, 204);
+  const retired = { status: 'retired', is_mute: true, mounts: 0, history: 1 };
+  t.same(await stateOf(first.iot_device_id), retired, 'what it has sent stays told by its mount');
+  t.equal((await get(`/v1/iot-devices/${first.iot_device_id}`)).body.status, 'retired');
+
+  const { gps_tracker_imei_number } = body;
+  const second = await create(vehicle({ gps_tracker_imei_number }));
+  t.match(second, { status: 201 }, 'the next vehicle has a tracker of this number');
+  t.not(wholeOf(second).iot_device_id, first.iot_device_id);
+  t.not(wholeOf(second).equipment_id, first.equipment_id);
+  const back = await portal.as('admin', {
+    method: 'PATCH',
+    url: `/v1/iot-devices/${first.iot_device_id}`,
+    payload: { status: 'active' },
+    headers: { 'if-match': '*' },
+  });
+  t.match(back, refusal(409, '/device_identifier', TAKEN), 'and the old one cannot come back');
+  await remove(wholeOf(second).header['vehicle_id_code_hdr']);
+  const sold = await create(vehicle({ gps_tracker_imei_number }), 'foreign');
+  t.match(sold, { status: 201 }, 'nor does it hold up who bought the vehicle');
+  t.match(
+    await create(vehicle({ gps_tracker_imei_number })),
+    refusal(409, '/gps_tracker_imei_number', TAKEN),
+  );
+
+  const moved = wholeOf(await create(vehicle()));
+  const { unitId } = await mounted();
+  await portal.as('admin', {
+    method: 'PUT',
+    url: `/v1/iot-devices/${moved.iot_device_id}/equipment`,
+    payload: { equipment_id: unitId },
+    headers: { 'if-match': '*' },
+  });
+  await remove(moved.header['vehicle_id_code_hdr']);
+  const elsewhere = { status: 'active', mounts: 1, history: 2 };
+  t.match(await stateOf(moved.iot_device_id), elsewhere, 'a tracker on another unit stays there');
+});
+
 t.test('whoever is held to accounts', async (t) => {
   const held = (more: Row) => create(vehicle(more), 'held');
   const made = await held({ account_id: north });

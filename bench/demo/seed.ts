@@ -286,7 +286,7 @@ async function addVehicles(
      select v.customer_id, l.iot_device_vendor_lookup_id, v.device_identifier, 'gps_tracker',
             current_date, decode(v.token_hex, 'hex')
        from vehicle v left join iot_device_vendor_lookup l on l.vendor_name = 'Generic' order by place
-     on conflict (device_identifier) do update set token_hash = excluded.token_hash
+     on conflict (device_identifier) where status <> 'retired' do update set token_hash = excluded.token_hash
        where iot_device.token_hash is distinct from excluded.token_hash`,
     parameters,
   );
