@@ -1,13 +1,16 @@
 /**
- * `GET /v1/audit-trail`: who wrote what, newest first. The database writes it itself, in the transaction of the change
+ * `GET /v1/audit-trail`: who wrote what, newest first, of the records that the reader may read. The database writes it itself, in the transaction of the change
  * (migrations/0010_records.sql).
  */
-import { and, desc, eq, gte, isNotNull, lt, sql } from 'drizzle-orm';
+import { and, desc, eq, gte, isNotNull, lt, or, sql, type SQL } from 'drizzle-orm';
 import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { activityFeed } from '../db/schema.ts';
+import { readableKinds } from './audit-kinds.ts';
+import type { Principal } from './auth/principal.ts';
 import { inTenant, openList, type ApiContext } from './context.ts';
+import { principalOf } from './guard.ts';
 import {
   closed,
   described,
@@ -64,8 +67,8 @@ export function addAuditRoutes(app: FastifyInstance, context: ApiContext): void 
     tags: ['activity'],
     summary: 'Who wrote what, newest first',
     description:
-      'Every write of a record, with the values before and after. Those who are held to accounts see what was written ' +
-      'about rows of their accounts. `from` is inclusive, `to` exclusive.',
+      'Every write of a record of a kind that the reader has the right to read, with the values before and after. Those ' +
+      'who are held to accounts see what was written about rows of their accounts. `from` is inclusive, `to` exclusive.',
     querystring,
     response: { 200: pageOf(AuditEntry), ...guardedProblems },
   };
@@ -106,6 +109,7 @@ export function addAuditRoutes(app: FastifyInstance, context: ApiContext): void 
             .where(
               and(
                 isNotNull(feed.entity_type),
+                isReadable(principalOf(request)),
                 only('entity_type'),
                 only('entity_id'),
                 only('actor_user_id'),
@@ -122,4 +126,11 @@ export function addAuditRoutes(app: FastifyInstance, context: ApiContext): void 
         return list.page(rows, (row) => [row.activity_feed_id]);
       },
     );
+}
+
+function isReadable({ permissions, userId }: Principal): SQL | undefined {
+  const { all, own } = readableKinds(permissions);
+  const isOf = (kinds: string[]) =>
+    sql`${activityFeed.entity_type} = any (${sql.param(kinds)}::text[])`;
+  return or(isOf(all), and(isOf(own), eq(activityFeed.actor_user_id, userId)));
 }
