@@ -4,6 +4,7 @@
  */
 import { sql, type SQL } from 'drizzle-orm';
 import { Type, type TSchema } from 'typebox';
+import { instantMs } from '../instants.ts';
 import { fieldProblem, type Problem } from '../problem.ts';
 import { NAME_LENGTH_MAX } from '../schemas.ts';
 import type { Field, FieldKind } from './fields.ts';
@@ -152,7 +153,7 @@ export function readValue(field: Field, text: string, pointer: string): SQL {
       if (!DAY.test(text) || !isDay(text)) throw refuse(pointer, 'must be a date, YYYY-MM-DD');
       return sql`${text}::date`;
     case 'instant':
-      if (!INSTANT.test(text) || Number.isNaN(Date.parse(text)) || !isDay(text.slice(0, 10))) {
+      if (!INSTANT.test(text) || instantMs(text) === null || !isDay(text.slice(0, 10))) {
         throw refuse(pointer, 'must be an instant with its zone, such as 2026-01-31T08:00:00Z');
       }
       return sql`${text}::timestamptz`;

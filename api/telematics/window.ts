@@ -1,5 +1,6 @@
 /** The span of time that a history is asked for. It is resolved once, and its cursors carry it from page to page. */
 import { Type } from 'typebox';
+import { instantMs, INSTANT_MS_MIN } from '../instants.ts';
 import type { Position } from '../pagination.ts';
 import { fieldProblem } from '../problem.ts';
 import { InstantText, oneOf, pageQuery } from '../schemas.ts';
@@ -47,7 +48,8 @@ export interface Window {
 export function resolveWindow(query: HistoryQuery, after: Position | null, nowMs: number): Window {
   if (after) return { fromMs: after[0] as number, toMs: after[1] as number };
   const toMs = readInstant(query.to, '/to') ?? nowMs + HISTORY_AHEAD_MS;
-  const fromMs = readInstant(query.from, '/from') ?? toMs - HISTORY_RANGE_MS_DEFAULT;
+  const fromMs =
+    readInstant(query.from, '/from') ?? Math.max(toMs - HISTORY_RANGE_MS_DEFAULT, INSTANT_MS_MIN);
   if (fromMs >= toMs)
     throw fieldProblem('invalid_request', 'query', '/from', 'must be before `to`');
   if (toMs - fromMs > HISTORY_RANGE_MS_MAX) {
@@ -61,7 +63,7 @@ export function resolveWindow(query: HistoryQuery, after: Position | null, nowMs
 /** Epoch milliseconds of an instant that its schema has let through; throws 400 for a date that does not exist. */
 export function readInstant(text: string | undefined, pointer: string): number | undefined {
   if (text === undefined) return undefined;
-  const ms = Date.parse(text);
-  if (Number.isFinite(ms)) return ms;
+  const ms = instantMs(text);
+  if (ms !== null) return ms;
   throw fieldProblem('invalid_request', 'query', pointer, 'is not an instant that exists');
 }
