@@ -28,6 +28,8 @@ alter table equipment_has_addon
   add constraint equipment_has_addon_equipment_addon_id_check_overlap exclude using gist
     (customer_id with =, equipment_id with =, equipment_addon_id with =,
      daterange(installed_on, removed_on) with &&);
+create unique index equipment_has_addon_equipment_addon_id_key
+  on equipment_has_addon (customer_id, equipment_id, equipment_addon_id) where removed_on is null;
 
 -- A file belongs to the account of what it hangs on, also when that moves. tg_argv: table of the links, key of the parent.
 create function move_attachments() returns trigger

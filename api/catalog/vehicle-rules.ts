@@ -2,7 +2,7 @@
  * A vehicle is a unit of the fleet: what both say is kept the same, whichever of them is changed. Otherwise somebody held
  * to an account would see the one and not the other.
  */
-import { eq } from 'drizzle-orm';
+import { and, eq, isNull } from 'drizzle-orm';
 import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
 import { retireDevice } from '../iot-devices/store.ts';
 import type { ResourceRules } from '../resources/define.ts';
@@ -33,6 +33,8 @@ export const equipmentRules: ResourceRules = {
     await db
       .update(header)
       .set({ account_id, ...(vin !== null && { vin_chassis_no: vin }) })
-      .where(eq(header.equipment_id, row['equipment_id'] as number));
+      .where(
+        and(eq(header.equipment_id, row['equipment_id'] as number), isNull(header.deleted_at)),
+      );
   },
 };
