@@ -27,7 +27,7 @@ import { portalOf } from './api/live/portal.ts';
 import type { LiveBatch } from './api/live/wire.ts';
 import { readConfig, type Config } from './config.ts';
 import { createChangeFeed, type ChangeFeed } from './db/change-feed.ts';
-import { createPool } from './db/pools.ts';
+import { createPortalPools, type PortalPools } from './db/pools.ts';
 import {
   createIngest,
   DoorError,
@@ -63,8 +63,6 @@ const WebConfigSchema = Type.Object({ live_url: Type.String(), demo: Type.Boolea
 
 const VERSION = '0.1.0';
 const LIVE_PATH = '/v1/live';
-const API_CONNECTIONS_MAX = 10;
-const API_STATEMENT_TIMEOUT_MS = 15_000;
 
 /** What has been started, in the order in which it is stopped: first what holds the devices' data. */
 const STOP_ORDER = ['ingest', 'live', 'changeFeed', 'http', 'identity', 'pool'] as const;
@@ -101,8 +99,10 @@ async function startInOrder(
 ): Promise<Milepost> {
   const applied = await migrate(config.databaseUrl, (message) => log.info(message));
   log.info({ applied: applied.length }, 'database is migrated');
-  const pool = apiPool(config, log);
-  running.pool = () => pool.end();
+  const { pool, runnerPool } = createPortalPools(config, (error) =>
+    log.warn({ err: error }, 'an idle database connection was lost'),
+  );
+  running.pool = async () => void (await Promise.all([pool.end(), runnerPool.end()]));
   const { authenticate, principals, verifier } = openDoor(config.auth, pool, log);
   const hub = createHub({ ...portalOf(authenticate, pool), log });
   const prometheus = new PromRegistry();
@@ -129,13 +129,23 @@ async function startInOrder(
   const liveUrl =
     config.live.publicUrl || `ws://${named(config.live.host)}:${live.port}${LIVE_PATH}`;
   const attachmentStore = await openAttachments(config);
-  const parts = { config, extras, log, pool, authenticate, prometheus, ingest, liveUrl };
+  const parts = {
+    config,
+    extras,
+    log,
+    pool,
+    runnerPool,
+    authenticate,
+    prometheus,
+    ingest,
+    liveUrl,
+  };
   const app = await buildApp({ ...parts, attachmentStore });
   running.http = () => app.close();
   await listen('HTTP_PORT', config.http.port, () => app.listen(config.http));
   // Not awaited: an issuer that is away must not keep devices waiting.
   void verifier.warm();
-  const identity = await startIdentity(config.identity, pool, log);
+  const identity = await startIdentity(config.identity, runnerPool, log);
   running.identity = () => identity.stop();
   const changeFeed = watchChanges({ config, principals, hub, ingest, identity, log });
   running.changeFeed = () => changeFeed.stop();
@@ -188,17 +198,6 @@ function closedDoor(error: DoorError): Error {
 
 function portTaken(port: number, setting: string, cause: unknown): Error {
   return new Error(`port ${port} is taken: choose another with ${setting}`, { cause });
-}
-
-function apiPool(config: Config, log: Logger): ReturnType<typeof createPool> {
-  return createPool({
-    connectionString: config.databaseApiUrl,
-    role: 'milepost_api',
-    max: API_CONNECTIONS_MAX,
-    applicationName: 'milepost-api',
-    statementTimeoutMs: API_STATEMENT_TIMEOUT_MS,
-    onError: (error) => log.warn({ err: error }, 'an idle database connection was lost'),
-  });
 }
 
 function openLive(config: Config, hub: Hub, log: Logger): Promise<RunningLive> {
@@ -258,12 +257,11 @@ async function openAttachments({ attachments }: Config): Promise<AttachmentStore
   }
 }
 
-interface AppParts {
+interface AppParts extends PortalPools {
   readonly attachmentStore: AttachmentStore;
   readonly config: Config;
   readonly extras: MilepostExtras;
   readonly log: Logger;
-  readonly pool: ReturnType<typeof createPool>;
   readonly authenticate: Authenticate;
   readonly prometheus: PromRegistry;
   readonly ingest: Ingest;
@@ -275,6 +273,7 @@ async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   const webRoot = join(projectDir(), 'dist', 'web');
   return buildServer({
     pool: parts.pool,
+    runnerPool: parts.runnerPool,
     authenticate: parts.authenticate,
     fencesAt: (tenantId, lonDeg, latDeg) => ingest.fencesAt(tenantId, lonDeg, latDeg),
     cursorKey: cursorKey(config.cursorSecret),

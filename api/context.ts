@@ -42,6 +42,8 @@ export type FencesAt = (
 export interface ApiContext {
   /** Connections of the role `milepost_api`. */
   readonly pool: pg.Pool;
+  /** Connections of the role `milepost_runner`. */
+  readonly runnerPool: pg.Pool;
   readonly cursors: Cursors;
   readonly quotas: Quotas;
   /** Where the browser opens its WebSocket. */

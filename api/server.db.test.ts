@@ -52,6 +52,7 @@ t.test('a route that declares nothing stops the start', async (t) => {
   const { buildServer } = await import('./server.ts');
   const bad = await buildServer({
     pool: portal.apiPool,
+    runnerPool: portal.runnerPool,
     authenticate: () => Promise.reject(new Error('not asked')),
     fencesAt: () => [],
     cursorKey: new Uint8Array(32),

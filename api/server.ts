@@ -90,6 +90,8 @@ export interface ServedRequest {
 export interface ServerOptions extends ServerRouteOptions {
   /** Connections of the role `milepost_api`. */
   readonly pool: pg.Pool;
+  /** Connections of the role `milepost_runner`, for work that nobody waits for. */
+  readonly runnerPool: pg.Pool;
   /** By `createAuthenticate`. */
   readonly authenticate: Authenticate;
   readonly fencesAt: FencesAt;
@@ -142,6 +144,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
 
   const context: ApiContext = {
     pool: options.pool,
+    runnerPool: options.runnerPool,
     cursors: createCursors(options.cursorKey),
     quotas: { ...QUOTAS, ...options.quotas },
     liveUrl: options.liveUrl ?? null,

@@ -35,6 +35,7 @@ export interface TestPortal {
   readonly app: FastifyInstance;
   readonly owner: pg.Pool;
   readonly apiPool: pg.Pool;
+  readonly runnerPool: pg.Pool;
   readonly issuer: LocalIssuer;
   readonly principals: Principals;
   readonly seed: Seed;
@@ -126,7 +127,7 @@ export async function startTestPortal(
   statementTimeoutMs = 10_000,
 ): Promise<TestPortal> {
   const { ownerUrl } = await createTestDatabase(t);
-  const connect = (role: 'owner' | 'milepost_api') =>
+  const connect = (role: 'owner' | 'milepost_api' | 'milepost_runner') =>
     createPool({
       connectionString: ownerUrl,
       role,
@@ -136,6 +137,7 @@ export async function startTestPortal(
     });
   const owner = connect('owner');
   const apiPool = connect('milepost_api');
+  const runnerPool = connect('milepost_runner');
   const seed = await makeSeed(owner);
   const issuer = await getTestIssuer(NAMES);
   const principals = createPrincipals({ pool: apiPool });
@@ -143,6 +145,7 @@ export async function startTestPortal(
   const attachmentDir = await mkdtemp(join(tmpdir(), 'milepost-attachments-'));
   const app = await buildServer({
     pool: apiPool,
+    runnerPool,
     authenticate: (token) => authenticate!(token),
     fencesAt: () => [],
     attachmentStore: await openDiskStore(attachmentDir),
@@ -160,7 +163,7 @@ export async function startTestPortal(
   await app.listen({ host: '127.0.0.1', port: 0 });
   t.teardown(async () => {
     await app.close();
-    await Promise.all([owner.end(), apiPool.end()]);
+    await Promise.all([owner.end(), apiPool.end(), runnerPool.end()]);
     await rm(attachmentDir, { recursive: true, force: true });
   });
   const { port } = app.server.address() as AddressInfo;
@@ -171,6 +174,7 @@ export async function startTestPortal(
     app,
     owner,
     apiPool,
+    runnerPool,
     issuer,
     principals,
     seed,

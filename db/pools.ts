@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import pg from 'pg';
 
 /** Roles made by the migrations; `owner` is whoever the connection string signs in as. */
-export type DatabaseRole = 'milepost_api' | 'milepost_ingest' | 'owner';
+export type DatabaseRole = 'milepost_api' | 'milepost_ingest' | 'milepost_runner' | 'owner';
 
 export interface PoolOptions {
   readonly connectionString: string;
@@ -20,6 +20,11 @@ export interface PoolOptions {
   /** Told of connections lost while idle; the pool replaces them by itself. */
   readonly onError?: (error: Error) => void;
 }
+
+/** Connections of those who serve people, and of those who work in the background for all tenants. */
+const API_CONNECTIONS_MAX = 10;
+const RUNNER_CONNECTIONS_MAX = 3;
+const PORTAL_STATEMENT_TIMEOUT_MS = 15_000;
 
 /** How long to wait for a connection, new or free. */
 export const CONNECT_TIMEOUT_MS = 10_000;
@@ -98,6 +103,37 @@ export function createPool(options: PoolOptions): pg.Pool {
   pool.on('error', (error) => options.onError?.(error));
   connectionsOf.set(pool, connections);
   return pool;
+}
+
+export interface PortalPools {
+  /** Of the role `milepost_api`. */
+  readonly pool: pg.Pool;
+  /** Of the role `milepost_runner`. */
+  readonly runnerPool: pg.Pool;
+}
+
+/** The pools of the portal. The runner's signs in as the owner, who may take on every role: no further sign-in is needed. */
+export function createPortalPools(
+  urls: { readonly databaseUrl: string; readonly databaseApiUrl: string },
+  onError: (error: Error) => void,
+): PortalPools {
+  const shared = { statementTimeoutMs: PORTAL_STATEMENT_TIMEOUT_MS, onError };
+  return {
+    pool: createPool({
+      ...shared,
+      connectionString: urls.databaseApiUrl,
+      role: 'milepost_api',
+      max: API_CONNECTIONS_MAX,
+      applicationName: 'milepost-api',
+    }),
+    runnerPool: createPool({
+      ...shared,
+      connectionString: urls.databaseUrl,
+      role: 'milepost_runner',
+      max: RUNNER_CONNECTIONS_MAX,
+      applicationName: 'milepost-runner',
+    }),
+  };
 }
 
 /** What a pool has, also what is only just being opened. */

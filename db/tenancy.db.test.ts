@@ -109,6 +109,7 @@ t.test('the roles hold what they need and no more', async (t) => {
     { rolname: 'milepost_api', ...plain, rolbypassrls: false },
     { rolname: 'milepost_definer', ...plain, rolbypassrls: true },
     { rolname: 'milepost_ingest', ...plain, rolbypassrls: true },
+    { rolname: 'milepost_runner', ...plain, rolbypassrls: false },
   ]);
   const owned = await names(
     owner,

@@ -128,6 +128,18 @@ t.test('refuses gaps and strangers among the files', async (t) => {
   }
 });
 
+t.test('an owner who may not take on the role of 0030 is told which it is', async (t) => {
+  const owner = `poor_${process.pid}`;
+  const { plainUrl } = await plainlyOwned(t, owner);
+  await administer(testServerUrl(), `revoke milepost_runner from ${owner}`);
+  await t.rejects(migrate(plainUrl), {
+    code: 'MIGRATION_FAILED',
+    message: /0030.*milepost_runner/,
+  });
+  await administer(testServerUrl(), `grant milepost_runner to ${owner}`);
+  t.match(await migrate(plainUrl), [/^0030/], 'and goes on from there');
+});
+
 t.test('works for an owner that is no superuser, who is held by the policies too', async (t) => {
   const { url, plainUrl } = await plainlyOwned(t, `plain_${process.pid}`);
   await migrate(plainUrl);
@@ -313,7 +325,7 @@ async function plainlyOwned(t: Test, owner: string) {
   await administer(
     testServerUrl(),
     `create role ${owner} login password 'plain' nosuperuser nobypassrls;
-     grant milepost_api, milepost_ingest, milepost_definer to ${owner}`,
+     grant milepost_api, milepost_ingest, milepost_definer, milepost_runner to ${owner}`,
   );
   t.teardown(() => administer(testServerUrl(), `drop role ${owner}`));
   const url = await emptyDatabase(t, `owner ${owner}`);

@@ -561,7 +561,7 @@ t.test('the sweeper takes what nobody needs, and the rest stays', async (t) => {
   const errors: unknown[] = [];
   const sweep = (over = store, rowsMax = 2) =>
     sweepAttachments({
-      pool: own.apiPool,
+      pool: own.runnerPool,
       store: over,
       limits: { ...ATTACHMENT_LIMITS, sweepRowsMax: rowsMax },
       onError: (error) => errors.push(error),

@@ -85,7 +85,7 @@ export async function addAttachmentRoutes(
   app.addHook('onReady', (done) => {
     const onError = (error: unknown) =>
       app.log.warn({ err: error }, 'attachments could not be swept; it is tried again');
-    stopSweeping = startSweeping({ pool: context.pool, ...options, onError });
+    stopSweeping = startSweeping({ pool: context.runnerPool, ...options, onError });
     done();
   });
   app.addHook('onClose', () => stopSweeping());

@@ -46,7 +46,7 @@ async function openHouse(t: Test) {
   const owner = await connectTestClient(t, ownerUrl);
   const pool = createPool({
     connectionString: ownerUrl,
-    role: 'milepost_api',
+    role: 'milepost_runner',
     max: 6,
     applicationName: 'test',
     statementTimeoutMs: 10_000,

@@ -89,7 +89,7 @@ export interface ExportJobOptions {
 export function addExportJobRoutes(app: FastifyInstance, options: ExportJobOptions): void {
   const { context, store, resources } = options;
   const runner = createExportRunner({
-    pool: context.pool,
+    pool: context.runnerPool,
     store,
     runQuery: (job) => openSource(context, resources, job),
     concurrencyMax: EXPORT_JOBS_AT_ONCE_MAX,

@@ -46,7 +46,7 @@ interface House {
 async function open(t: Test): Promise<House> {
   const portal = await startTestPortal(t);
   const auth0 = await startFakeAuth0(t);
-  const { owner, apiPool } = portal;
+  const { owner, runnerPool } = portal;
   const limits = { pauseMsMin: 1, requestMsMax: 2_000, triesMax: 1 };
   const provider = createAuth0Provider({
     url: auth0.url,
@@ -74,7 +74,7 @@ async function open(t: Test): Promise<House> {
       const stop = new AbortController();
       const onError = (error: Error) => void told.push(error.message);
       const runner = createIdentityRunner({
-        pool: apiPool,
+        pool: runnerPool,
         provider,
         onError,
         limits: { ...QUICK, ...more },
@@ -116,7 +116,7 @@ async function openOn(t: Test): Promise<House> {
   for (const name of ['admin', 'held', 'bare', 'foreign']) {
     auth0.addUser({ email: `${name}@seed.test`, user_id: `test|${name}`, email_verified: true });
   }
-  await switchIdentitySync(house.portal.apiPool, true);
+  await switchIdentitySync(house.portal.runnerPool, true);
   await house.settle();
   const { rows } = await owner.query<Row>(
     `select task_kind, status, last_error from identity_task where status <> 'done'`,
@@ -140,13 +140,13 @@ t.test('without a provider no tasks are written, and none can be asked for', asy
   t.equal((await house.send('foreign', 'POST', path, {})).status, 404);
   t.equal((await house.send('bare', 'POST', path, {})).status, 403);
 
-  await switchIdentitySync(house.portal.apiPool, true);
+  await switchIdentitySync(house.portal.runnerPool, true);
   const kinds = (await house.tasks()).map((row) => row['task_kind']);
   t.equal(kinds.filter((kind) => kind === 'role_sync').length, 5, 'turned on, all roles are told');
   t.equal(kinds.filter((kind) => kind === 'user_sync').length, 5, 'and all who may sign in');
-  await switchIdentitySync(house.portal.apiPool, true);
+  await switchIdentitySync(house.portal.runnerPool, true);
   t.equal((await house.tasks()).length, 10, 'once');
-  await switchIdentitySync(house.portal.apiPool, false);
+  await switchIdentitySync(house.portal.runnerPool, false);
   t.same(await house.tasks(), [], 'turned off, nothing waits');
 });
 
@@ -286,9 +286,9 @@ t.test('a restart in the middle makes nothing twice', async (t) => {
   const before = auth0.roles.size;
 
   // The provider has been told, and the process is gone before it could write that down.
-  const first = await takeIdentityTask(portal.apiPool, lost, 60_000);
+  const first = await takeIdentityTask(portal.runnerPool, lost, 60_000);
   t.match(first, { kind: 'role_sync', tryCount: 1 });
-  t.equal(await takeIdentityTask(portal.apiPool, randomUUID(), 60_000), null, 'the user waits');
+  t.equal(await takeIdentityTask(portal.runnerPool, randomUUID(), 60_000), null, 'the user waits');
   const tag = roleTagOf(first!.customerId, first!.userRoleId!);
   await provider.createRole({ name: `Old name ${tag}`, description: 'x', tag }, signal);
   await provider.createUser(
@@ -303,11 +303,11 @@ t.test('a restart in the middle makes nothing twice', async (t) => {
   t.equal(accounts.length, 1, 'one account');
   t.equal((await userOf(house, userId))['auth_0_reference_id'], accounts[0]!.user_id);
   t.equal(
-    await settleIdentityTask(portal.apiPool, first!, { status: 'failed', error: 'late' }),
+    await settleIdentityTask(portal.runnerPool, first!, { status: 'failed', error: 'late' }),
     false,
     'whoever lost a task writes nothing about it',
   );
-  await performIdentityTask({ pool: portal.apiPool, provider }, first!, signal);
+  await performIdentityTask({ pool: portal.runnerPool, provider }, first!, signal);
   t.equal(auth0.roles.size, before + 1, 'and doing it once more does no harm');
 });
 
@@ -316,7 +316,7 @@ t.test('a runner that is stopped puts its task back', async (t) => {
   await house.role('Dispatcher');
   house.auth0.next('listRoles', { delayMs: 5_000 });
   const stop = new AbortController();
-  const { apiPool: pool } = house.portal;
+  const { runnerPool: pool } = house.portal;
   const running = createIdentityRunner({ pool, provider: house.provider, limits: QUICK }).run(
     stop.signal,
   );

@@ -25,15 +25,19 @@ export interface PortalOrder {
 
 const STATEMENT_TIMEOUT_MS = 15_000;
 const RATE_MAX = 1_000_000_000;
+const RUNNER_CONNECTIONS_MAX = 2;
 
 async function start(order: PortalOrder): Promise<number> {
-  const pool = createPool({
-    connectionString: order.ownerUrl,
-    role: 'milepost_api',
-    max: order.connections,
-    applicationName: 'bench portal',
-    statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-  });
+  const connect = (role: 'milepost_api' | 'milepost_runner', max: number) =>
+    createPool({
+      connectionString: order.ownerUrl,
+      role,
+      max,
+      applicationName: 'bench portal',
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+    });
+  const pool = connect('milepost_api', order.connections);
+  const runnerPool = connect('milepost_runner', RUNNER_CONNECTIONS_MAX);
   const prometheus = new Registry();
   const served = new Histogram({
     name: 'milepost_http_request_seconds',
@@ -43,6 +47,7 @@ async function start(order: PortalOrder): Promise<number> {
   });
   const app = await buildServer({
     pool,
+    runnerPool,
     authenticate: createAuthenticate(createVerifier(order), createPrincipals({ pool })),
     fencesAt: () => [],
     attachmentStore: await openDiskStore(order.attachmentDir),
@@ -59,7 +64,7 @@ async function start(order: PortalOrder): Promise<number> {
   await app.listen({ host: '127.0.0.1', port: 0 });
   close = async () => {
     await app.close();
-    await pool.end();
+    await Promise.all([pool.end(), runnerPool.end()]);
   };
   return (app.server.address() as AddressInfo).port;
 }

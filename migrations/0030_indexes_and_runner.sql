@@ -49,3 +49,44 @@ create index preventive_maintenance_schedule_facility on preventive_maintenance_
   (customer_id, facility_lookup_id) where facility_lookup_id is not null;
 create index dot_inspection_facility on dot_inspection (customer_id, facility_lookup_id)
   where facility_lookup_id is not null;
+
+-- What works in the background for all tenants is not for the role that answers people. milepost_runner may what
+-- milepost_api may, under the same row-level security, and takes such work besides.
+do $$
+begin
+  begin
+    if not exists (select from pg_roles where rolname = 'milepost_runner') then
+      create role milepost_runner nologin nosuperuser nobypassrls;
+    end if;
+  exception when duplicate_object or unique_violation then null;
+  end;
+  if not pg_has_role('milepost_runner', 'milepost_api', 'usage') then
+    grant milepost_api to milepost_runner with inherit true;
+  end if;
+  if not pg_has_role('milepost_runner', 'set') then
+    execute 'grant milepost_runner to current_user';
+  end if;
+exception when insufficient_privilege then
+  raise exception 'the role milepost_runner is missing, and this owner may not make it' using
+    errcode = 'insufficient_privilege', hint = 'See "Database roles" in docs/operations.md.';
+end
+$$;
+
+do $$
+declare work regprocedure;
+begin
+  foreach work in array array[
+    'attachment_content_unused(double precision, double precision, integer)',
+    'take_export_job(uuid, integer)',
+    'sweep_export_jobs(interval, integer, integer)',
+    'switch_identity_sync(boolean)',
+    'take_identity_task(uuid, interval)',
+    'beat_identity_task(bigint, uuid)',
+    'settle_identity_task(bigint, uuid, text, text, interval, boolean)',
+    'sweep_identity_tasks(interval, interval)']::regprocedure[]
+  loop
+    execute format('revoke execute on function %s from milepost_api', work);
+    execute format('grant execute on function %s to milepost_runner', work);
+  end loop;
+end
+$$;

@@ -1,0 +1,69 @@
+/** Least privilege: what steps over tenants in the background is not for the role that answers people. */
+import t from 'tap';
+import { createPool, type DatabaseRole } from './pools.ts';
+import { createTestDatabase } from './test-database.ts';
+
+/** Functions that step over row-level security and that the API's role may call, and what keeps them harmless. */
+const FOR_THE_API = new Map([
+  ['auth_user_by_subject', 'one user, by the subject of a token that was verified'],
+  ['find_knock', 'one device, by its exact name, and nothing that it said'],
+  ['global_search', 'of the tenant and the accounts at work'],
+  ['next_number', 'of the tenant at work'],
+  ['note_sign_ins', 'gives nothing, and writes when somebody was here'],
+  ['sees_device', 'of the tenant at work'],
+  ['is_news_for_identity', 'whether the transaction is the runner’s'],
+  ['sync_identity_role', 'of the tenant at work'],
+]);
+const FOR_THE_RUNNER = [
+  'attachment_content_unused',
+  'beat_identity_task',
+  'settle_identity_task',
+  'sweep_export_jobs',
+  'sweep_identity_tasks',
+  'switch_identity_sync',
+  'take_export_job',
+  'take_identity_task',
+];
+
+const { ownerUrl } = await createTestDatabase(t);
+function connect(role: DatabaseRole) {
+  const pool = createPool({
+    connectionString: ownerUrl,
+    role,
+    max: 1,
+    applicationName: 'test',
+    statementTimeoutMs: 10_000,
+  });
+  t.teardown(() => pool.end());
+  return pool;
+}
+const owner = connect('owner');
+
+async function callable(role: DatabaseRole): Promise<string[]> {
+  const { rows } = await owner.query<{ name: string }>(
+    `select distinct proname::text as name from pg_proc
+     where prosecdef and pronamespace = 'public'::regnamespace and prorettype <> 'trigger'::regtype
+       and has_function_privilege($1, oid, 'execute') order by 1`,
+    [role],
+  );
+  return rows.map(({ name }) => name);
+}
+
+t.test('who may call what', async (t) => {
+  const forTheApi = [...FOR_THE_API.keys()];
+  t.same(await callable('milepost_api'), forTheApi.sort());
+  t.same(await callable('milepost_runner'), [...forTheApi, ...FOR_THE_RUNNER].sort());
+});
+
+t.test(
+  'the API is refused, the runner is not, and sees no tenant without saying which',
+  async (t) => {
+    const take = `select * from take_export_job(gen_random_uuid(), 1)`;
+    const [api, runner] = [connect('milepost_api'), connect('milepost_runner')];
+    await t.rejects(api.query(take), { code: '42501' });
+    t.equal((await runner.query(take)).rowCount, 0);
+    await owner.query(`insert into customer (customer_name) values ('hidden')`);
+    t.equal((await runner.query('select from customer')).rowCount, 0);
+    await t.rejects(runner.query('select from equipment_gps_location'), { code: '42501' });
+  },
+);
