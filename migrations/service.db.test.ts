@@ -151,7 +151,10 @@ t.test('a schedule has one open event', async (t) => {
     as(ours, (client) =>
       client.query(`update preventive_maintenance_event set ${set} where pm_event_id = $1`, [id]),
     );
-  const secondOpen = { code: '23505', constraint: 'preventive_maintenance_event_pm_schedule_id_key' };
+  const secondOpen = {
+    code: '23505',
+    constraint: 'preventive_maintenance_event_pm_schedule_id_key',
+  };
 
   await addEvent('completed');
   await addEvent('completed');
