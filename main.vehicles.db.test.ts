@@ -1,6 +1,6 @@
 /**
  * A vehicle that is made through the API while the program runs: what its tracker sends is stored from then on, by every
- * way that it can come, and what it sent before is not.
+ * way that it can come, and what it sent before is not, nor what it sends after the vehicle was deleted.
  */
 import { createServer, type AddressInfo } from 'node:net';
 import mqtt from 'mqtt';
@@ -11,6 +11,7 @@ import { encodeLogin, encodeRecords } from './ingest/teltonika/test-frames.ts';
 import { openTracker } from './ingest/teltonika/test-listener.ts';
 
 interface Made {
+  readonly header: { readonly vehicle_id_code_hdr: string };
   readonly equipment_id: number;
   readonly iot_device_id: number;
   readonly token: string | null;
@@ -112,4 +113,27 @@ t.test('by its token over MQTT', async (t) => {
   const byName = await openTracker(t, teltonikaPort);
   byName.send(encodeLogin(imei));
   t.equal(await byName.rest(), '00', 'its name alone is not enough');
+});
+
+t.test('not any more once the vehicle is deleted, and then for its next one', async (t) => {
+  const imei = '356307042441015';
+  const made = await portal.send<Made>('POST', '/v1/vehicles', vehicle(imei));
+  const knock = async () => {
+    const one = await openTracker(t, teltonikaPort);
+    one.send(encodeLogin(imei));
+    return { one, isIn: (await one.answer(1)) === '01' };
+  };
+  await until('the tracker to be let in', async () => ((await knock()).isIn ? true : null));
+  await portal.send('DELETE', `/v1/vehicles/${made.header.vehicle_id_code_hdr}`);
+  await until('the tracker to be shut out', async () => ((await knock()).isIn ? null : true));
+
+  const next = await rivalPortal.send<Made>('POST', '/v1/vehicles', vehicle(imei));
+  const tracker = await until('the tracker of the buyer to be let in', async () => {
+    const { one, isIn } = await knock();
+    return isIn ? one : null;
+  });
+  tracker.send(encodeRecords(0x08, [{ ...place, timeMs }]));
+  t.equal(await tracker.answer(4), '00000001');
+  t.same(await fixTimesOf(next.equipment_id), [timeMs]);
+  t.same(await fixTimesOf(made.equipment_id), []);
 });
