@@ -47,10 +47,10 @@ const patch = (
     method: 'PATCH',
     url,
     payload: JSON.stringify(payload),
-    headers: { 'content-type': 'application/merge-patch+json', ...headers },
+    headers: { 'content-type': 'application/merge-patch+json', 'if-match': '*', ...headers },
   });
 const remove = (url: string, headers: Record<string, string> = {}, who: Who = 'admin') =>
-  portal.as(who, { method: 'DELETE', url, headers });
+  portal.as(who, { method: 'DELETE', url, headers: { 'if-match': '*', ...headers } });
 const refusal = (status: number, pointer: string, detail: RegExp = /\w/) => ({
   status,
   body: { status, errors: [{ in: 'body', pointer, detail }] },
@@ -426,7 +426,7 @@ t.test('every shape', async (t) => {
     t.match(body, shape);
     await remove(`/v1/geofences/${body.geofence_id}`);
   }
-  t.match(await get('/v1/geofences?shape_type=circle&status=active'), {
+  t.match(await get('/v1/geofences?filter[shape_type]=circle&filter[status]=active'), {
     body: { data: { length: 3 } },
   });
 });
@@ -585,7 +585,7 @@ t.test('an alert rule from making to deleting', async (t) => {
   });
   const url = String(made.headers['location']);
   t.same((await get(url)).body, made.body);
-  t.match(await get(`/v1/telematic-alerts?equipment_id=${mine.equipmentIds[1]}`), {
+  t.match(await get(`/v1/telematic-alerts?filter[equipment_id]=${mine.equipmentIds[1]}`), {
     body: { data: { length: 1 } },
   });
   t.match(await patch(url, { operator: 'between', operator_value_high: 30 }), {
@@ -606,6 +606,33 @@ t.test('an alert rule from making to deleting', async (t) => {
   t.equal((await remove(url, { 'if-match': '"2"' })).status, 412);
   t.equal((await remove(url, { 'if-match': '*' })).status, 204);
   t.equal((await get(url)).status, 404);
+});
+
+t.test('what a rule watches is said by its type, or by itself', async (t) => {
+  const [type] = await walk('/v1/alert-types?filter[metric_code][isnull]=true', 1);
+  const alert_type_lookup_id = type!.alert_type_lookup_id;
+  const silent = { ...rule, metric_code: undefined, alert_type_lookup_id };
+  t.match(await post('/v1/telematic-alerts', silent), refusal(422, '/metric_code', /names none/));
+  const made = await post('/v1/telematic-alerts', { ...silent, metric_code: 'rpm' });
+  t.match(made, { status: 201, body: { metric_code: 'rpm' } });
+  await remove(String(made.headers['location']));
+});
+
+t.test('many rules at once, each answered for itself', async (t) => {
+  const items = [rule, { ...rule, operator: 'between' }, { ...rule, hold_s: -1 }, rule];
+  const answer = await post('/v1/telematic-alerts/bulk', { items });
+  t.match(answer.body, {
+    created: 2,
+    refused: 2,
+    results: [
+      { status: 201 },
+      { status: 422, errors: [{ pointer: '/items/1/operator_value_high' }] },
+      { status: 400, errors: [{ pointer: '/items/2/hold_s' }] },
+      { status: 201 },
+    ],
+  });
+  const { results } = answer.body as unknown as { results: { id?: number }[] };
+  for (const { id } of results) if (id !== undefined) await remove(`/v1/telematic-alerts/${id}`);
 });
 
 t.test('alert rules that are refused', async (t) => {
@@ -675,6 +702,13 @@ t.test('a tenant may have so many fences and rules', async (t) => {
     );
     const ids = (await walk(list, 6)).map((row) => row.geofence_id ?? row.telematic_alert_id);
     t.equal(new Set(ids).size, 40, 'paged to the end, each once');
+    await remove(`${list}/${ids.at(-1)}`);
+    const many = await post(`${list}/bulk`, { items: [{ ...body, status: 'gone' }, body, body] });
+    t.match(
+      many.body,
+      { created: 1, results: [{ status: 400 }, { status: 201 }, { status: 409, detail: /40/ }] },
+      'and so of many at once',
+    );
   }
 });
 

@@ -4,7 +4,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
-import { principalOf, requireRate, type Limiter } from '../guard.ts';
+import { principalOf, requireRate } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import {
   closed,
@@ -32,14 +32,10 @@ const tags = ['iot_device'];
 const read = { permission: 'iot_device:read' } as const;
 const write = { permission: 'iot_device:write' } as const;
 
-/** Adds the routes of devices, and of their tokens, commands and events. `registrations` counts what is tried. */
-export function addDeviceRoutes(
-  app: FastifyInstance,
-  context: ApiContext,
-  registrations: Limiter,
-): void {
+/** Adds the routes of devices, and of their tokens, commands and events. */
+export function addDeviceRoutes(app: FastifyInstance, context: ApiContext): void {
   addReading(app, context);
-  addRegistering(app, context, registrations);
+  addRegistering(app, context);
   addChanging(app, context);
   addTokenRoutes(app, context);
   addCommandRoutes(app, context);
@@ -85,7 +81,7 @@ function addReading(app: FastifyInstance, context: ApiContext): void {
   });
 }
 
-function addRegistering(app: FastifyInstance, context: ApiContext, registrations: Limiter): void {
+function addRegistering(app: FastifyInstance, context: ApiContext): void {
   const schema = {
     operationId: 'createDevice',
     tags,
@@ -98,7 +94,7 @@ function addRegistering(app: FastifyInstance, context: ApiContext, registrations
   app
     .withTypeProvider<TypeBoxTypeProvider>()
     .post('/v1/iot-devices', { config: write, schema }, async (request, reply) => {
-      await requireRate(registrations, request);
+      await requireRate(context.registrations, request);
       const max = context.quotas.devicesPerTenantMax;
       const row = await inTenant(context, request, (db) =>
         createDevice(db, principalOf(request), request.body, max),
