@@ -270,7 +270,11 @@ async function requireReferences(work: Work, resource: Resource, values: Row): P
  * Throws 403 where the caller is held to accounts, and the row, which has no account of its own, belongs to the whole
  * customer: because what it hangs on does, or because it hangs on nothing that has an account.
  */
-async function requireOwnParents(work: Work, resource: Resource, values: Row): Promise<void> {
+export async function requireOwnParents(
+  work: Work,
+  resource: Resource,
+  values: Row,
+): Promise<void> {
   const isHeld = work.principal.tenant.accountIds !== null;
   if (!isHeld || resource.hasAccount || !resource.hasCustomer || resource.heldMayWrite) return;
   const parents = resource.references.filter(

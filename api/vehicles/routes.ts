@@ -84,7 +84,8 @@ function addBulk(app: FastifyInstance, context: ApiContext): void {
   app.post('/v1/vehicles/bulk', options, async (request, reply) => {
     const { items } = request.body as { items: Row[] };
     requireFewParts(items);
-    for (let count = 0; count < items.length; count++) await requireRate(context.registrations, request);
+    for (let count = 0; count < items.length; count++)
+      await requireRate(context.registrations, request);
     const room = roomOf(context);
     const tokens = new Map<number, string>();
     const answer = await answered(context, request, async (work) => {

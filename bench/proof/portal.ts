@@ -9,6 +9,7 @@ export interface Portal {
   get<T>(path: string): Promise<T>;
   /** All pages of a list, by its cursors. */
   list<T>(path: string): Promise<T[]>;
+  /** A change or a deletion is of whatever version there is. */
   send<T>(method: 'POST' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<T>;
 }
 
@@ -19,6 +20,7 @@ export function openPortal(httpUrl: () => string, token: string): Portal {
       method,
       headers: {
         authorization: `Bearer ${token}`,
+        ...(method === 'PATCH' || method === 'DELETE' ? { 'if-match': '*' } : {}),
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
