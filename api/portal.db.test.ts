@@ -372,10 +372,17 @@ t.test('a fence from making to deleting', async (t) => {
     'the geometry is merged too',
   );
 
-  for (const tag of ['"1"', '"4", "6"', 'W/"5"']) {
+  const round = Array.from({ length: 500 }, (_, i) => [
+    10 + Math.cos((i / 250) * Math.PI),
+    50 + Math.sin((i / 250) * Math.PI),
+  ]);
+  const large = { coordinates: [[...round, round[0]]] };
+  t.match(await patch(url, { polygon: large }), { status: 200, body: { polygon: large } });
+
+  for (const tag of ['"1"', '"4", "5"', 'W/"6"']) {
     t.match(
       await patch(url, { description: 'x' }, { 'if-match': tag }),
-      { status: 412, headers: { etag: '"5"' } },
+      { status: 412, headers: { etag: '"6"' } },
       tag,
     );
     t.match(await remove(url, { 'if-match': tag }), {
@@ -383,11 +390,11 @@ t.test('a fence from making to deleting', async (t) => {
       body: { code: 'precondition_failed' },
     });
   }
-  t.match(await remove(url, { 'if-match': '5' }), {
+  t.match(await remove(url, { 'if-match': '6' }), {
     status: 400,
     body: { errors: [{ in: 'header', pointer: '/if-match' }] },
   });
-  t.match(await remove(url, { 'if-match': '"5"' }), { status: 204, text: '' });
+  t.match(await remove(url, { 'if-match': '"6"' }), { status: 204, text: '' });
   t.equal((await get(url)).status, 404);
   t.equal((await remove(url)).status, 404);
 });
@@ -606,6 +613,47 @@ t.test('an alert rule from making to deleting', async (t) => {
   t.equal((await remove(url, { 'if-match': '"2"' })).status, 412);
   t.equal((await remove(url, { 'if-match': '*' })).status, 204);
   t.equal((await get(url)).status, 404);
+});
+
+t.test('what was there before resources keeps their rules', async (t) => {
+  const device = { device_identifier: 'same-rules' };
+  for (const [list, body, change, old] of [
+    ['/v1/geofences', circle, { geofence_name: 'x' }, 'shape_type=circle'],
+    ['/v1/telematic-alerts', rule, { alert_name: 'x' }, 'status=active'],
+    ['/v1/iot-devices', device, { device_type: 'x' }, 'device_identifier=x'],
+    ['/v1/gateway-tokens', { name: 'same' }, { name: 'x' }, 'status=active'],
+  ] as const) {
+    t.match(await get(`${list}?${old}`), { status: 400 }, `${list}: filters of old are refused`);
+    const once = () =>
+      portal.as('admin', {
+        method: 'POST',
+        url: list,
+        payload: body,
+        headers: { 'idempotency-key': list },
+      });
+    const made = await once();
+    t.equal(made.status, 201, made.text);
+    const again = await once();
+    t.match(again.headers, { 'idempotency-replayed': 'true' });
+    const url = String(made.headers['location']);
+    t.equal(again.headers['location'], url);
+    for (const method of ['PATCH', 'DELETE'] as const) {
+      const answer = await portal.as('admin', {
+        method,
+        url,
+        ...(method === 'PATCH' && { payload: change }),
+      });
+      t.match(
+        answer,
+        { status: 428, body: { code: 'precondition_required' } },
+        `${method} ${list}`,
+      );
+    }
+    t.match(await patch(url, change, { 'if-match': '"1"' }), { headers: { etag: '"2"' } });
+    t.match(await patch(url, change), { body: { version: 2 } }, 'what is so already');
+    t.equal((await remove(url, { 'if-match': '"1"' })).status, 412);
+    t.equal((await remove(url)).status, 204);
+  }
 });
 
 t.test('what a rule watches is said by its type, or by itself', async (t) => {
