@@ -6,10 +6,7 @@ import { requireHours, type HoursFields } from './hours.ts';
 
 export const geofenceRules: ResourceRules = {
   async prepare({ db }, values, stored) {
-    const shape = checkedShape(
-      stored as FenceShapeFields | null,
-      values,
-    );
+    const shape = checkedShape(stored as FenceShapeFields | null, values);
     await requireHours(db, stored as HoursFields | null, values);
     return { ...values, ...shape };
   },
