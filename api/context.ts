@@ -4,7 +4,7 @@ import type pg from 'pg';
 import type { JsonRow } from '../db/json-rows.ts';
 import { withTenant, type TenantDb } from '../db/tenancy.ts';
 import type { FenceSettings } from '../engine/types.ts';
-import { principalOf } from './guard.ts';
+import { principalOf, type Limiter } from './guard.ts';
 import { Problem } from './problem.ts';
 import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
 
@@ -46,6 +46,8 @@ export interface ApiContext {
   readonly runnerPool: pg.Pool;
   readonly cursors: Cursors;
   readonly quotas: Quotas;
+  /** Counts the devices that a tenant tries to register. */
+  readonly registrations: Limiter;
   /** Where the browser opens its WebSocket. */
   readonly liveUrl: string | null;
   readonly fencesAt: FencesAt;

@@ -159,7 +159,7 @@ function examplesOfMedia({ schema, example, examples = {} }: Media): unknown[] {
 }
 
 /** Who may add members of their own: GeoJSON (RFC 7946, section 6.1), and the query of a list, read as that list reads it. */
-const OPEN = /^(POST|PATCH) \/v1\/geofences(\/\{id\})?$|^POST \/v1\/exports$/;
+const OPEN = /^(POST|PATCH) \/v1\/geofences(\/\{id\}|\/bulk)?$|^POST \/v1\/exports$/;
 
 t.test('bodies are closed, and their examples are right', (t) => {
   const wrong: string[] = [];

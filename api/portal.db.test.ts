@@ -47,10 +47,10 @@ const patch = (
     method: 'PATCH',
     url,
     payload: JSON.stringify(payload),
-    headers: { 'content-type': 'application/merge-patch+json', ...headers },
+    headers: { 'content-type': 'application/merge-patch+json', 'if-match': '*', ...headers },
   });
 const remove = (url: string, headers: Record<string, string> = {}, who: Who = 'admin') =>
-  portal.as(who, { method: 'DELETE', url, headers });
+  portal.as(who, { method: 'DELETE', url, headers: { 'if-match': '*', ...headers } });
 const refusal = (status: number, pointer: string, detail: RegExp = /\w/) => ({
   status,
   body: { status, errors: [{ in: 'body', pointer, detail }] },
@@ -372,10 +372,17 @@ t.test('a fence from making to deleting', async (t) => {
     'the geometry is merged too',
   );
 
-  for (const tag of ['"1"', '"4", "6"', 'W/"5"']) {
+  const round = Array.from({ length: 500 }, (_, i) => [
+    10 + Math.cos((i / 250) * Math.PI),
+    50 + Math.sin((i / 250) * Math.PI),
+  ]);
+  const large = { coordinates: [[...round, round[0]]] };
+  t.match(await patch(url, { polygon: large }), { status: 200, body: { polygon: large } });
+
+  for (const tag of ['"1"', '"4", "5"', 'W/"6"']) {
     t.match(
       await patch(url, { description: 'x' }, { 'if-match': tag }),
-      { status: 412, headers: { etag: '"5"' } },
+      { status: 412, headers: { etag: '"6"' } },
       tag,
     );
     t.match(await remove(url, { 'if-match': tag }), {
@@ -383,11 +390,11 @@ t.test('a fence from making to deleting', async (t) => {
       body: { code: 'precondition_failed' },
     });
   }
-  t.match(await remove(url, { 'if-match': '5' }), {
+  t.match(await remove(url, { 'if-match': '6' }), {
     status: 400,
     body: { errors: [{ in: 'header', pointer: '/if-match' }] },
   });
-  t.match(await remove(url, { 'if-match': '"5"' }), { status: 204, text: '' });
+  t.match(await remove(url, { 'if-match': '"6"' }), { status: 204, text: '' });
   t.equal((await get(url)).status, 404);
   t.equal((await remove(url)).status, 404);
 });
@@ -426,7 +433,7 @@ t.test('every shape', async (t) => {
     t.match(body, shape);
     await remove(`/v1/geofences/${body.geofence_id}`);
   }
-  t.match(await get('/v1/geofences?shape_type=circle&status=active'), {
+  t.match(await get('/v1/geofences?filter[shape_type]=circle&filter[status]=active'), {
     body: { data: { length: 3 } },
   });
 });
@@ -585,7 +592,7 @@ t.test('an alert rule from making to deleting', async (t) => {
   });
   const url = String(made.headers['location']);
   t.same((await get(url)).body, made.body);
-  t.match(await get(`/v1/telematic-alerts?equipment_id=${mine.equipmentIds[1]}`), {
+  t.match(await get(`/v1/telematic-alerts?filter[equipment_id]=${mine.equipmentIds[1]}`), {
     body: { data: { length: 1 } },
   });
   t.match(await patch(url, { operator: 'between', operator_value_high: 30 }), {
@@ -606,6 +613,74 @@ t.test('an alert rule from making to deleting', async (t) => {
   t.equal((await remove(url, { 'if-match': '"2"' })).status, 412);
   t.equal((await remove(url, { 'if-match': '*' })).status, 204);
   t.equal((await get(url)).status, 404);
+});
+
+t.test('what was there before resources keeps their rules', async (t) => {
+  const device = { device_identifier: 'same-rules' };
+  for (const [list, body, change, old] of [
+    ['/v1/geofences', circle, { geofence_name: 'x' }, 'shape_type=circle'],
+    ['/v1/telematic-alerts', rule, { alert_name: 'x' }, 'status=active'],
+    ['/v1/iot-devices', device, { device_type: 'x' }, 'device_identifier=x'],
+    ['/v1/gateway-tokens', { name: 'same' }, { name: 'x' }, 'status=active'],
+  ] as const) {
+    t.match(await get(`${list}?${old}`), { status: 400 }, `${list}: filters of old are refused`);
+    const once = () =>
+      portal.as('admin', {
+        method: 'POST',
+        url: list,
+        payload: body,
+        headers: { 'idempotency-key': list },
+      });
+    const made = await once();
+    t.equal(made.status, 201, made.text);
+    const again = await once();
+    t.match(again.headers, { 'idempotency-replayed': 'true' });
+    const url = String(made.headers['location']);
+    t.equal(again.headers['location'], url);
+    for (const method of ['PATCH', 'DELETE'] as const) {
+      const answer = await portal.as('admin', {
+        method,
+        url,
+        ...(method === 'PATCH' && { payload: change }),
+      });
+      t.match(
+        answer,
+        { status: 428, body: { code: 'precondition_required' } },
+        `${method} ${list}`,
+      );
+    }
+    t.match(await patch(url, change, { 'if-match': '"1"' }), { headers: { etag: '"2"' } });
+    t.match(await patch(url, change), { body: { version: 2 } }, 'what is so already');
+    t.equal((await remove(url, { 'if-match': '"1"' })).status, 412);
+    t.equal((await remove(url)).status, 204);
+  }
+});
+
+t.test('what a rule watches is said by its type, or by itself', async (t) => {
+  const [type] = await walk('/v1/alert-types?filter[metric_code][isnull]=true', 1);
+  const alert_type_lookup_id = type!.alert_type_lookup_id;
+  const silent = { ...rule, metric_code: undefined, alert_type_lookup_id };
+  t.match(await post('/v1/telematic-alerts', silent), refusal(422, '/metric_code', /names none/));
+  const made = await post('/v1/telematic-alerts', { ...silent, metric_code: 'rpm' });
+  t.match(made, { status: 201, body: { metric_code: 'rpm' } });
+  await remove(String(made.headers['location']));
+});
+
+t.test('many rules at once, each answered for itself', async (t) => {
+  const items = [rule, { ...rule, operator: 'between' }, { ...rule, hold_s: -1 }, rule];
+  const answer = await post('/v1/telematic-alerts/bulk', { items });
+  t.match(answer.body, {
+    created: 2,
+    refused: 2,
+    results: [
+      { status: 201 },
+      { status: 422, errors: [{ pointer: '/items/1/operator_value_high' }] },
+      { status: 400, errors: [{ pointer: '/items/2/hold_s' }] },
+      { status: 201 },
+    ],
+  });
+  const { results } = answer.body as unknown as { results: { id?: number }[] };
+  for (const { id } of results) if (id !== undefined) await remove(`/v1/telematic-alerts/${id}`);
 });
 
 t.test('alert rules that are refused', async (t) => {
@@ -675,6 +750,13 @@ t.test('a tenant may have so many fences and rules', async (t) => {
     );
     const ids = (await walk(list, 6)).map((row) => row.geofence_id ?? row.telematic_alert_id);
     t.equal(new Set(ids).size, 40, 'paged to the end, each once');
+    await remove(`${list}/${ids.at(-1)}`);
+    const many = await post(`${list}/bulk`, { items: [{ ...body, status: 'gone' }, body, body] });
+    t.match(
+      many.body,
+      { created: 1, results: [{ status: 400 }, { status: 201 }, { status: 409, detail: /40/ }] },
+      'and so of many at once',
+    );
   }
 });
 

@@ -26,7 +26,7 @@ import { readDecimals } from './decimals.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExportJobRoutes } from './export/routes.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
-import { addGeofenceRoutes } from './geofences/routes.ts';
+import { addHoldingRoute } from './geofences/holding.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
 import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addIdentityRoutes } from './identity/routes.ts';
@@ -46,7 +46,6 @@ import { addResourceRoutes } from './resources/routes.ts';
 import { ProblemSchema } from './schemas.ts';
 import { addSearchRoutes } from './search.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
-import { addTelematicAlertRoutes } from './telematic-alerts/routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
 import { addVehicleRoutes } from './vehicles/routes.ts';
@@ -147,28 +146,27 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     runnerPool: options.runnerPool,
     cursors: createCursors(options.cursorKey),
     quotas: { ...QUOTAS, ...options.quotas },
+    registrations: createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax),
     liveUrl: options.liveUrl ?? null,
     fencesAt: options.fencesAt,
     now: options.now ?? Date.now,
   };
-  const registrations = createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax);
   addServerRoutes(app, options);
   addMeRoutes(app, context);
   addTelematicsRoutes(app, context);
   addHistoryRoutes(app, context);
   addVisitRoutes(app, context);
-  await addGeofenceRoutes(app, context);
-  addTelematicAlertRoutes(app, context);
+  addHoldingRoute(app, context);
   await addAttachmentRoutes(app, context, {
     store: options.attachmentStore,
     limits: { ...ATTACHMENT_LIMITS, ...options.attachmentLimits },
   });
   addActivityRoutes(app, context);
   addRejectRoutes(app, context);
-  addDeviceRoutes(app, context, registrations);
+  addDeviceRoutes(app, context);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
-  addVehicleRoutes(app, context, registrations);
+  addVehicleRoutes(app, context);
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);

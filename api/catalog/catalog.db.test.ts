@@ -92,15 +92,12 @@ const NO_RESOURCE: Readonly<Record<string, string>> = {
   equipment_has_attachment: '/v1/equipment/{id}/attachments',
   ers_has_attachment: '/v1/ers/{id}/attachments',
   export_job: '/v1/exports',
-  gateway_token: '/v1/gateway-tokens, for the tokens',
-  geofence: '/v1/geofences, for the shapes',
   geofence_visit: '/v1/geofences/{id}/visits',
   global_search_view: '/v1/search',
   identity_sync: 'whether an identity provider is told',
   idempotency_key: 'answers that are kept for a day',
   ingest_leader: 'which process leads',
   ingest_reject: '/v1/ingest-rejects',
-  iot_device: '/v1/iot-devices, for the tokens',
   iot_device_command: '/v1/iot-devices/{id}/commands',
   iot_device_event: '/v1/device-events',
   iot_device_metric: '/v1/equipment/{id}/metrics',
@@ -108,7 +105,6 @@ const NO_RESOURCE: Readonly<Record<string, string>> = {
   master_agreement_has_attachment: '/v1/master-agreements/{id}/attachments',
   schedule_agreement_has_attachment: '/v1/schedule-agreements/{id}/attachments',
   spatial_ref_sys: 'of PostGIS',
-  telematic_alert: '/v1/telematic-alerts, for the rules',
   telematics: '/v1/telematics',
   tenant_counter: 'the next number of each kind',
   tenant_device_metric: '/v1/equipment/{id}/metrics',
@@ -155,7 +151,12 @@ async function subjectOf(resource: Resource): Promise<Row> {
   }
   const made = await call(['POST', path], { payload: await referTo(resource) });
   if (made.status !== 201) throw new Error(`${path}: ${made.text}`);
-  return made.body as unknown as Row;
+  const row: Row = { ...made.body };
+  for (const name of Object.keys(resource.secrets)) {
+    if (typeof row[name] !== 'string') throw new Error(`${path}: ${name} is not told`);
+    delete row[name];
+  }
+  return row;
 }
 
 async function makeVehicle(): Promise<Row> {

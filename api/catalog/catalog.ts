@@ -10,12 +10,13 @@ import { peopleResources } from './people.ts';
 import { referenceResources } from './reference.ts';
 import { roadsideResources } from './roadside.ts';
 import { serviceResources } from './service.ts';
-import { exportedResources } from './telemetry.ts';
+import { exportedResources, telemetryResources } from './telemetry.ts';
 import { vehiclesResources } from './vehicles.ts';
 
 const DECLARATIONS = [
   ...peopleResources,
   ...equipmentResources,
+  ...telemetryResources,
   ...agreementsResources,
   ...serviceResources,
   ...roadsideResources,

@@ -3,7 +3,9 @@ import { shapeFromGeoJson, type FenceShapeFields } from '../../engine/geojson.ts
 import { checkRectangle } from '../../engine/rectangle.ts';
 import { checkShape, type ShapeCheck } from '../../engine/shape.ts';
 import { fieldProblem, type Problem } from '../problem.ts';
-import type { ShapeType } from './schemas.ts';
+import type { geofence } from '../../db/schema.ts';
+
+export type ShapeType = (typeof geofence.$inferSelect)['shape_type'];
 
 /** Positions of a fence that is sent through the API; well within the body limit and the engine's own. */
 export const GEOFENCE_VERTICES_MAX = 10_000;

@@ -59,8 +59,10 @@ const patch = (url: string, payload: object) =>
     method: 'PATCH',
     url,
     payload: JSON.stringify(payload),
-    headers: { 'content-type': 'application/merge-patch+json' },
+    headers: { 'content-type': 'application/merge-patch+json', 'if-match': '*' },
   });
+const remove = (url: string) =>
+  portal.as('admin', { method: 'DELETE', url, headers: { 'if-match': '*' } });
 const refusal = (status: number, pointer: string, detail: RegExp = /\w/) => ({
   status,
   body: { errors: [{ in: 'body', pointer, detail }] },
@@ -135,7 +137,7 @@ t.test('dwell, crossings and hours of a fence', async (t) => {
   t.match(await patch(url, { description: 'x' }), { status: 200 }, 'other fields do not mind');
   await move('Europe/Berlin');
   for (const one of [plain, made]) {
-    await portal.as('admin', { method: 'DELETE', url: String(one.headers['location']) });
+    await remove(String(one.headers['location']));
   }
 });
 
@@ -174,7 +176,7 @@ t.test('GeoJSON out and in', async (t) => {
     for (const name of ['geofence_id', 'created_at', 'updated_at']) delete same[name];
     t.match(made.body, same, `${shape_type}: and makes the same fence`);
     for (const path of [url, String(again.headers['location'])]) {
-      t.equal((await portal.as('admin', { method: 'DELETE', url: path })).status, 204);
+      t.equal((await remove(path)).status, 204);
     }
   }
   const first = await get('/v1/geofences?limit=2', type);
@@ -189,6 +191,20 @@ t.test('GeoJSON out and in', async (t) => {
   t.same(
     [...features(first.body), ...features(rest.body)].map(({ id }) => id),
     mine.geofenceIds,
+  );
+  const chosen = await get('/v1/geofences?limit=1&fields=geofence_name', type);
+  t.match(chosen.body, {
+    features: [
+      {
+        geometry: { type: 'Point', coordinates: [10, 50] },
+        properties: { geofence_name: 'acme fence 0' },
+      },
+    ],
+  });
+  t.notMatch(
+    chosen.text,
+    /radius_m|version|~0/,
+    'the fields that were asked for, and the geometry',
   );
   t.match(await get(`/v1/geofences/${mine.geofenceIds[0]}`), {
     headers: { vary: 'accept', 'content-type': /^application\/json/ },

@@ -2,13 +2,13 @@
  * Fences as GeoJSON features (RFC 7946), out and in: the geometry column is the geometry, a circle is a Point with its
  * radius among the properties, and the other columns are properties under their own names.
  */
-import { Type, type Static } from 'typebox';
+import { Type, type Static, type TObject, type TSchema } from 'typebox';
 import { Problem } from '../problem.ts';
+import type { Row } from '../resources/define.ts';
+import type { Representation, ShownPage } from '../resources/representation.ts';
+import type { Resource } from '../resources/resource.ts';
 import { closed, Id, nullable } from '../schemas.ts';
-import { fields, Geofence, ownFields, type GeofenceCreateBody, type ShapeType } from './schemas.ts';
-import type { GeofenceRow } from './store.ts';
-
-export const GEOJSON_CONTENT_TYPE = 'application/geo+json';
+import type { ShapeType } from './check.ts';
 
 const SHAPE_OF_GEOMETRY: ReadonlyMap<unknown, ShapeType> = new Map([
   ['Point', 'circle'],
@@ -17,84 +17,126 @@ const SHAPE_OF_GEOMETRY: ReadonlyMap<unknown, ShapeType> = new Map([
   ['LineString', 'corridor'],
 ]);
 
-// What the geometry of a feature holds is no property of it.
-const GEOMETRY_COLUMNS = ['polygon', 'center_lat', 'center_lng'] as const;
-const shown = Type.Omit(Geofence, GEOMETRY_COLUMNS);
-const { geofence_name } = fields;
-const optional = Type.Omit(Type.Object(fields), [...GEOMETRY_COLUMNS, 'geofence_name']);
+/** What the geometry of a feature holds is no property of it. */
+const GEOMETRY_COLUMNS: readonly string[] = ['polygon', 'center_lat', 'center_lng'];
+/** Columns that callers do not write: let through among the properties, so that what was read can be sent. */
+const OWN_COLUMNS: readonly string[] = [
+  'geofence_id',
+  'customer_id',
+  'version',
+  'created_at',
+  'updated_at',
+  'created_by',
+];
 
 const Geometry = Type.Unsafe<unknown>({ type: ['object', 'null'], additionalProperties: true });
-
-export const GeofenceFeature = Type.Object({
-  type: Type.Literal('Feature'),
-  id: Id,
-  geometry: Geometry,
-  properties: shown,
+const SentGeometry = Type.Unsafe<{ type?: unknown; coordinates?: unknown }>({
+  type: 'object',
+  additionalProperties: true,
+  description: 'Polygon, MultiPolygon, LineString for a corridor, or Point for a circle.',
+});
+const Page = Type.Object({
+  next_cursor: nullable(Type.String()),
+  has_more: Type.Boolean(),
 });
 
-export const GeofenceFeatures = Type.Object({
-  type: Type.Literal('FeatureCollection'),
-  features: Type.Array(GeofenceFeature),
-  page: Type.Object({ next_cursor: nullable(Type.String()), has_more: Type.Boolean() }),
-});
-
-/** What is sent to make a fence. Columns that are not the caller's are let through, so that what was read can be sent. */
-export const GeofenceFeatureCreate = Type.Object(
-  {
-    type: Type.Literal('Feature'),
-    geometry: Type.Unsafe<{ type?: unknown; coordinates?: unknown }>({
-      type: 'object',
-      additionalProperties: true,
-      description: 'Polygon, MultiPolygon, LineString for a corridor, or Point for a circle.',
-    }),
-    properties: closed({
-      geofence_name,
-      ...Type.Partial(optional).properties,
-      ...Type.Partial(Type.Object(ownFields)).properties,
-    }),
-  },
-  {
-    description:
-      '`shape_type` follows from the geometry, but for a rectangle. `id`, further members and the columns that Milepost ' +
-      'sets itself are ignored.',
-    examples: [
-      {
-        type: 'Feature',
-        geometry: { type: 'Point', coordinates: [4.47917, 51.9225] },
-        properties: { geofence_name: 'Depot Rotterdam', radius_m: 300 },
-      },
-    ],
-  },
-);
-
-/** A row as a feature. */
-export function toFeature(row: GeofenceRow) {
-  const { polygon, center_lat, center_lng, ...properties } = row;
-  const isCircle = row.shape_type === 'circle';
-  const geometry = isCircle ? { type: 'Point', coordinates: [center_lng, center_lat] } : polygon;
-  return { type: 'Feature' as const, id: row.geofence_id, geometry, properties };
+/** A body that has been validated. */
+interface SentFeature {
+  readonly geometry: Static<typeof SentGeometry>;
+  readonly properties: Row;
 }
 
-/** A feature as the body that would make the same fence. Throws 422, naming the field of the feature. */
-export function fromFeature({
-  geometry,
-  properties,
-}: Static<typeof GeofenceFeatureCreate>): GeofenceCreateBody {
-  const columns: Partial<typeof properties> = { ...properties };
-  for (const name of Object.keys(ownFields) as (keyof typeof ownFields)[]) delete columns[name];
-  const shape_type = properties.shape_type ?? SHAPE_OF_GEOMETRY.get(geometry.type);
+/** Fences as features, for those who ask for GeoJSON. */
+export const geoJson: Representation = {
+  mediaType: 'application/geo+json',
+  needs: ['shape_type', ...GEOMETRY_COLUMNS],
+  schemasOf(resource) {
+    const listed = featureOf(propertiesOf(resource.listedSchema));
+    return {
+      row: featureOf(propertiesOf(resource.shownSchema)),
+      page: Type.Object({
+        type: Type.Literal('FeatureCollection'),
+        features: Type.Array(listed),
+        page: Page,
+      }),
+      body: sentFeatureOf(resource),
+    };
+  },
+  show: toFeature,
+  showPage: ({ data, page }: ShownPage) => ({
+    type: 'FeatureCollection',
+    features: data.map(toFeature),
+    page,
+  }),
+  read: (body) => fromFeature(body as SentFeature),
+  locate: inFeature,
+};
+
+function propertiesOf(schema: TSchema): Record<string, TSchema> {
+  const { properties } = schema as TObject;
+  return Object.fromEntries(
+    Object.entries(properties).filter(([name]) => !GEOMETRY_COLUMNS.includes(name)),
+  );
+}
+
+function featureOf(properties: Record<string, TSchema>) {
+  return Type.Object({
+    type: Type.Literal('Feature'),
+    id: Id,
+    geometry: Geometry,
+    properties: Type.Object(properties),
+  });
+}
+
+function sentFeatureOf({ createSchema, shownSchema }: Resource) {
+  const { shape_type, ...columns } = propertiesOf(createSchema);
+  const shown = propertiesOf(shownSchema);
+  const own = Object.fromEntries(OWN_COLUMNS.map((name) => [name, Type.Optional(shown[name]!)]));
+  return Type.Object(
+    {
+      type: Type.Literal('Feature'),
+      geometry: SentGeometry,
+      properties: closed({ ...columns, shape_type: Type.Optional(shape_type!), ...own }),
+    },
+    {
+      description:
+        '`shape_type` follows from the geometry, but for a rectangle. `id`, further members and the columns that Milepost ' +
+        'sets itself are ignored.',
+      examples: [
+        {
+          type: 'Feature',
+          geometry: { type: 'Point', coordinates: [4.47917, 51.9225] },
+          properties: { geofence_name: 'Depot Rotterdam', radius_m: 300 },
+        },
+      ],
+    },
+  );
+}
+
+function toFeature(row: Row) {
+  const { polygon, center_lat, center_lng, ...properties } = row;
+  const isCircle = row['shape_type'] === 'circle';
+  const geometry = isCircle ? { type: 'Point', coordinates: [center_lng, center_lat] } : polygon;
+  return { type: 'Feature', id: row['geofence_id'], geometry, properties };
+}
+
+/** Throws 422, naming the field of the feature. */
+function fromFeature({ geometry, properties }: SentFeature): Row {
+  const columns = Object.fromEntries(
+    Object.entries(properties).filter(([name]) => !OWN_COLUMNS.includes(name)),
+  );
+  const shape_type = properties['shape_type'] ?? SHAPE_OF_GEOMETRY.get(geometry.type);
   if (shape_type === undefined) {
     const known = [...SHAPE_OF_GEOMETRY.keys()].join(', ');
     throw featureProblem([['/geometry/type', `must be one of ${known}`]]);
   }
-  const named = { ...columns, geofence_name: properties.geofence_name, shape_type };
-  if (shape_type !== 'circle') return { ...named, polygon: geometry };
+  if (shape_type !== 'circle') return { ...columns, shape_type, polygon: geometry };
   const [lonDeg, latDeg] = readPoint(geometry);
-  return { ...named, center_lng: lonDeg, center_lat: latDeg };
+  return { ...columns, shape_type, center_lng: lonDeg, center_lat: latDeg };
 }
 
 /** Where a problem of the columns is to be found in the feature that they came from. Anything else is given back. */
-export function inFeature(error: unknown): unknown {
+function inFeature(error: unknown): unknown {
   if (!(error instanceof Problem) || error.errors.length === 0) return error;
   return featureProblem(
     error.errors.map(({ pointer, detail }) => [pointerInFeature(pointer), detail]),
@@ -126,25 +168,4 @@ function readPoint({ type, coordinates }: { type?: unknown; coordinates?: unknow
     throw featureProblem([['/geometry/coordinates', detail]]);
   }
   return [lonDeg, latDeg] as const;
-}
-
-/**
- * Whether an `Accept` header asks for GeoJSON: it is named, and JSON is not asked for with more weight, by its name or else
- * by `application/*` or by anything at all. Of two names with the same weight the first is taken.
- */
-export function wantsGeoJson(accept: string | undefined): boolean {
-  if (accept === undefined) return false;
-  const ranges = accept.split(',').map((range) => {
-    const [name = '', ...parameters] = range.split(';').map((part) => part.trim().toLowerCase());
-    const q = parameters.find((parameter) => parameter.startsWith('q='));
-    return { name, weight: q === undefined ? 1 : Number(q.slice(2)) };
-  });
-  const find = (name: string): number => ranges.findIndex((range) => range.name === name);
-  const at = find(GEOJSON_CONTENT_TYPE);
-  const weight = ranges[at]?.weight ?? 0;
-  if (!(weight > 0)) return false;
-  const json = find('application/json');
-  const rival = ranges[json] ?? ranges[find('application/*')] ?? ranges[find('*/*')];
-  if (rival === undefined || weight > rival.weight) return true;
-  return weight === rival.weight && (json < 0 || at < json);
 }

@@ -34,7 +34,7 @@ import {
   problems,
 } from '../schemas.ts';
 import { readInstant } from '../telematics/window.ts';
-import { getGeofence } from './store.ts';
+import { requireGeofence } from './require.ts';
 
 const visit = geofenceVisit;
 const config = { permission: 'geofence:read' } as const;
@@ -133,7 +133,7 @@ async function requireFence(db: TenantDb, id: number): Promise<void> {
     .from(visit)
     .where(eq(visit.geofence_id, id))
     .limit(1);
-  if (rows[0] === undefined) await getGeofence(db, id);
+  if (rows[0] === undefined) await requireGeofence(db, id);
 }
 
 async function listVisits(

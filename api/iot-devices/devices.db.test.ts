@@ -16,7 +16,12 @@ type Headers = Record<string, string>;
 const get = (url: string, who: Who = 'admin') => portal.as(who, { url });
 const send = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE') => {
   return (url: string, payload?: object, who: Who = 'admin', headers: Headers = {}) =>
-    portal.as(who, { method, url, headers, ...(payload && { payload }) });
+    portal.as(who, {
+      method,
+      url,
+      headers: { 'if-match': '*', ...headers },
+      ...(payload && { payload }),
+    });
 };
 const [post, put, patch, remove] = [send('POST'), send('PUT'), send('PATCH'), send('DELETE')];
 const refusal = (status: number, pointer: string) => ({
@@ -67,10 +72,10 @@ t.test('a device from registering to being off its unit', async (t) => {
   t.equal(url, `/v1/iot-devices/${made.body.iot_device_id}`);
   t.same((await get(url)).body, made.body);
   t.match(await portal.as('admin', { url, headers: { 'if-none-match': '"1"' } }), { status: 304 });
-  t.match(await get('/v1/iot-devices?device_identifier=imei-1'), {
+  t.match(await get('/v1/iot-devices?filter[device_identifier]=imei-1'), {
     body: { data: [made.body], page: { has_more: false } },
   });
-  const onUnit = await get(`/v1/iot-devices?equipment_id=${mine.equipmentIds[0]}`);
+  const onUnit = await get(`/v1/iot-devices?filter[equipment_id]=${mine.equipmentIds[0]}`);
   t.equal(onUnit.body.data.length, 2);
 
   t.match(await patch(url, {}), { status: 200, body: { version: 1 } }, 'nothing changes nothing');
@@ -87,7 +92,7 @@ t.test('a device from registering to being off its unit', async (t) => {
     headers: { etag: '"2"' },
   });
   t.match(await patch(url, { status: 'disabled' }), { body: { status: 'disabled', version: 3 } });
-  t.equal((await get('/v1/iot-devices?status=disabled')).body.data.length, 1);
+  t.equal((await get('/v1/iot-devices?filter[status]=disabled')).body.data.length, 1);
   for (const body of [
     { status: 'gone' },
     { token_hash: 'x' },
@@ -433,7 +438,7 @@ t.test('gateway tokens', async (t) => {
     status: 200,
     body: { status: 'disabled', iot_device_ids: null, version: 3 },
   });
-  t.equal((await get('/v1/gateway-tokens?status=disabled')).body.data.length, 1);
+  t.equal((await get('/v1/gateway-tokens?filter[status]=disabled')).body.data.length, 1);
   const theirs = [mine.iotDeviceIds[0], foreign.iotDeviceIds[0]];
   t.match(await patch(url, { iot_device_ids: theirs }), refusal(422, '/iot_device_ids/1'));
   t.match(
@@ -443,6 +448,122 @@ t.test('gateway tokens', async (t) => {
   t.match(await post('/v1/gateway-tokens', { name: 'third' }), { status: 201 });
   t.match(await post('/v1/gateway-tokens', { name: 'fourth' }), { status: 409 });
   t.match(await post('/v1/gateway-tokens', { name: 'theirs' }, 'foreign'), { status: 201 });
+  t.equal((await portal.as('admin', { method: 'DELETE', url })).status, 428);
+  t.equal((await remove(url, undefined, 'held')).status, 403);
+  t.equal((await remove(url)).status, 204);
+  t.equal((await get(url)).status, 404);
+});
+
+t.test('a request for a token that is repeated does not tell it again', async (t) => {
+  const keep = { 'idempotency-key': 'gateway-once' };
+  const ask = (name: string) => post('/v1/gateway-tokens', { name }, 'admin', keep);
+  const first = await ask('Once');
+  t.match(first, { status: 201, body: { token: /^[A-Za-z0-9_-]{43}$/ } });
+  const second = await ask('Once');
+  t.match(second, {
+    status: 201,
+    headers: { 'idempotency-replayed': 'true', location: first.headers['location'] },
+    body: { ...first.body, token: null },
+  });
+  t.match(await ask('Other'), { status: 422 });
+  const url = String(first.headers['location']);
+  await remove(url);
+
+  const many = (body: object) =>
+    post('/v1/gateway-tokens/bulk', body, 'admin', { 'idempotency-key': 'gateways-once' });
+  const body = {
+    items: [{ name: 'One' }, { name: 'Two', iot_device_ids: [foreign.iotDeviceIds[0]] }],
+  };
+  const made = await many(body);
+  t.match(made, { status: 200, headers: { 'cache-control': 'no-store' } });
+  type Results = { results: { id: number; token?: string }[] };
+  const { results } = made.body as unknown as Results;
+  t.match(results, [
+    { status: 201, token: /^[A-Za-z0-9_-]{43}$/ },
+    { status: 422, errors: [{ pointer: '/items/1/iot_device_ids/0' }] },
+  ]);
+  const repeated = (await many(body)).body as unknown as Results;
+  t.equal(repeated.results[0]!.id, results[0]!.id);
+  t.notOk('token' in repeated.results[0]!);
+
+  const { rows } = await owner.query<{ kept: string }>(
+    `select string_agg(k::text, ' ') as kept from idempotency_key k`,
+  );
+  const trail = await owner.query<{ kept: string }>(
+    `select string_agg(f::text, ' ') as kept from activity_feed f where entity_type = 'gateway_token'`,
+  );
+  const kept = rows[0]!.kept + trail.rows[0]!.kept;
+  t.match(kept, /Once/);
+  for (const token of [first.body.token, results[0]!.token!]) {
+    t.notOk(kept.includes(token), 'it is nowhere in the database');
+    t.notOk(kept.includes(digest(token)), 'nor is its hash where others read it');
+  }
+  await remove(`/v1/gateway-tokens/${results[0]!.id}`);
+});
+
+t.test('a device that was never mounted can be deleted, and no other', async (t) => {
+  const { body } = await post('/v1/iot-devices', { device_identifier: 'imei-mistyped' });
+  const url = `/v1/iot-devices/${body.iot_device_id}`;
+  await post(`${url}/commands`, { payload: 'x' });
+  t.equal((await portal.as('admin', { method: 'DELETE', url })).status, 428);
+  t.equal((await remove(url, undefined, 'held')).status, 403, 'the shelf is not theirs');
+  t.equal((await remove(url)).status, 204);
+  t.equal((await get(url)).status, 404);
+  const again = await post('/v1/iot-devices', { device_identifier: 'imei-mistyped' }, 'foreign');
+  t.equal(again.status, 201, 'its name is free');
+  t.match(await remove(`/v1/iot-devices/${mine.iotDeviceIds[0]}`), {
+    status: 409,
+    body: { detail: /refers to it/ },
+  });
+  await unregister('imei-mistyped');
+});
+
+t.test('devices by the unit they are on, in their order and alone', async (t) => {
+  const [first, second, third] = mine.iotDeviceIds;
+  const ids = async (query: string) =>
+    (await get(`/v1/iot-devices?${query}`)).body.data.map((row) => row.iot_device_id);
+  const { body } = await post('/v1/iot-devices', { device_identifier: 'imei-shelf' });
+  const shelf = body.iot_device_id;
+  t.same(await ids('sort=-equipment_id'), [shelf, third, second, first]);
+  t.same(await ids('filter[equipment_id][isnull]=true'), [shelf]);
+  const some = `filter[equipment_id][in]=${mine.equipmentIds.slice(0, 2).join()}`;
+  t.same(await ids(`${some}&sort=equipment_id`), [first, second]);
+  const pages: unknown[] = [];
+  let cursor = '';
+  for (let count = 0; count < 4; count++) {
+    const page = await get(`/v1/iot-devices?sort=equipment_id&limit=1${cursor}`);
+    pages.push(page.body.data[0]!.iot_device_id);
+    cursor = `&cursor=${page.body.page.next_cursor}`;
+  }
+  t.same(pages, [first, second, third, shelf], 'page by page');
+  await unregister('imei-shelf');
+});
+
+t.test('many devices at once, each answered for itself', async (t) => {
+  const items = [
+    { device_identifier: 'bulk-1', equipment_id: mine.equipmentIds[0] },
+    { device_identifier: 'acme-acme-0' },
+    { device_identifier: 'bulk-2', equipment_id: foreign.equipmentIds[0] },
+    { device_identifier: 'bulk 3' },
+    { device_identifier: 'bulk-4' },
+  ];
+  const answer = await post('/v1/iot-devices/bulk', { items });
+  t.match(answer.body, {
+    created: 2,
+    results: [
+      { status: 201 },
+      { status: 409, errors: [{ pointer: '/items/1/device_identifier' }] },
+      { status: 422, errors: [{ pointer: '/items/2/equipment_id' }] },
+      { status: 400, errors: [{ pointer: '/items/3/device_identifier' }] },
+      { status: 201 },
+    ],
+  });
+  const { results } = answer.body as unknown as { results: { id: number }[] };
+  t.match((await get(`/v1/iot-devices/${results[0]!.id}`)).body, {
+    equipment_id: mine.equipmentIds[0],
+    version: 1,
+  });
+  await unregister('bulk-%');
 });
 
 t.test('a tenant may have so many devices', async (t) => {
@@ -457,12 +578,17 @@ t.test('a tenant may have so many devices', async (t) => {
 });
 
 t.test('registering is limited by tenant', async (t) => {
-  const own = await startTestPortal(t, { rateLimits: { registrationsPerTenantMax: 1 } });
+  const own = await startTestPortal(t, { rateLimits: { registrationsPerTenantMax: 2 } });
   const register = (who: Who, device_identifier: string) =>
     own.as(who, { method: 'POST', url: '/v1/iot-devices', payload: { device_identifier } });
   t.equal((await register('admin', 'a')).status, 201);
+  t.equal((await register('admin', 'a2')).status, 201);
   t.match(await register('admin', 'b'), { status: 429, headers: { 'retry-after': /\d/ } });
   t.equal((await register('foreign', 'c')).status, 201);
+  const items = [{ device_identifier: 'd' }, { device_identifier: 'e' }];
+  const url = '/v1/iot-devices/bulk';
+  const bulk = await own.as('foreign', { method: 'POST', url, payload: { items } });
+  t.equal(bulk.status, 429, 'each of many counts');
 });
 
 t.test('no body makes the server fail', async (t) => {

@@ -5,7 +5,9 @@ import { Type } from 'typebox';
 import { inTenant, type ApiContext } from '../context.ts';
 import { principalOf } from '../guard.ts';
 import { closed, guardedProblems, idParams, noContent, problems } from '../schemas.ts';
-import { deviceFields, OVERLAP_S_DEFAULT, OVERLAP_S_MAX } from './schemas.ts';
+import { inWork } from '../resources/routes.ts';
+import { OVERLAP_S_DEFAULT, OVERLAP_S_MAX } from './schemas.ts';
+import { DeviceWithToken, showDevice } from './shown.ts';
 import { deleteToken, rotateToken } from './store.ts';
 
 const tags = ['iot_device'];
@@ -26,11 +28,6 @@ const Rotation = closed(
   { examples: [{ overlap_s: 3600 }] },
 );
 
-const DeviceWithToken = Type.Object({
-  ...deviceFields,
-  token: Type.String({ description: 'The token itself, this once.' }),
-});
-
 /** Adds the routes. */
 export function addTokenRoutes(app: FastifyInstance, context: ApiContext): void {
   const routes = app.withTypeProvider<TypeBoxTypeProvider>();
@@ -48,9 +45,11 @@ export function addTokenRoutes(app: FastifyInstance, context: ApiContext): void 
     { config, schema: rotateSchema },
     async (request, reply) => {
       const { overlap_s = OVERLAP_S_DEFAULT } = request.body;
-      const row = await inTenant(context, request, (db) =>
-        rotateToken(db, principalOf(request), request.params.id, overlap_s),
-      );
+      const { id } = request.params;
+      const row = await inWork(context, request, async (work) => {
+        const token = await rotateToken(work.db, work.principal, id, overlap_s);
+        return { ...(await showDevice(work, id)), token };
+      });
       reply.header('cache-control', 'no-store');
       return row;
     },

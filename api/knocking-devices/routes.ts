@@ -4,13 +4,16 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type, type Static } from 'typebox';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { makeDeviceToken } from '../auth/device-token.ts';
-import type { Principal } from '../auth/principal.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag } from '../entity-tag.ts';
-import { createTenantLimiter, principalOf, requireRate, type RateLimits } from '../guard.ts';
-import { deviceFields, DeviceName, SignInByName } from '../iot-devices/schemas.ts';
+import { createTenantLimiter, requireRate, type RateLimits } from '../guard.ts';
+import { DeviceName, SignInByName } from '../iot-devices/schemas.ts';
+import { ClaimedDevice, showDevice } from '../iot-devices/shown.ts';
 import { createDevice } from '../iot-devices/store.ts';
 import { fieldProblem, notFound } from '../problem.ts';
+import type { Row } from '../resources/define.ts';
+import { inWork } from '../resources/routes.ts';
+import type { Work } from '../resources/store.ts';
 import {
   closed,
   described,
@@ -78,13 +81,6 @@ const Claim = closed(
   { examples: [{ protocol: 'teltonika', device_identifier: '356307042441013', equipment_id: 17 }] },
 );
 type ClaimBody = Static<typeof Claim>;
-
-const ClaimedDevice = Type.Object({
-  ...deviceFields,
-  token: nullable(
-    Type.String({ description: 'Its token, this once; null where it signs in by name.' }),
-  ),
-});
 
 /** Adds the routes. */
 export function addKnockingRoutes(
@@ -162,17 +158,19 @@ function addClaim(app: FastifyInstance, context: ApiContext, byTenant: Limiter):
   app
     .withTypeProvider<TypeBoxTypeProvider>()
     .post('/v1/knocking-devices/claim', { config: write, schema }, async (request, reply) => {
-      const max = context.quotas.devicesPerTenantMax;
-      const row = await inTenant(context, request, async (db) => {
+      const row = await inWork(context, request, async (work) => {
         const { protocol, device_identifier } = request.body;
-        const vouched = await vouchedKnock(db, protocol, device_identifier);
+        const vouched = await vouchedKnock(work.db, protocol, device_identifier);
         // Whoever names what nobody vouches for may be guessing.
         if (vouched === null) await requireRate(byTenant, request);
-        return claim(db, principalOf(request), request.body, max);
+        return claim(work, request.body);
       });
-      reply.header('location', `/v1/iot-devices/${row.iot_device_id}`);
+      reply.header('location', `/v1/iot-devices/${String(row['iot_device_id'])}`);
       reply.header('cache-control', 'no-store');
-      return reply.code(201).header('etag', entityTag(row.version)).send(row);
+      return reply
+        .code(201)
+        .header('etag', entityTag(row['version'] as number))
+        .send(row);
     });
 }
 
@@ -200,7 +198,8 @@ async function findKnock(
 }
 
 // Registering comes first: it says 409 for a name that is taken, whether or not it knocks, and forgets the knock.
-async function claim(db: TenantDb, principal: Principal, body: ClaimBody, perTenantMax: number) {
+async function claim(work: Work, body: ClaimBody): Promise<Row & { token: string | null }> {
+  const { db, principal, quotas } = work;
   const { protocol, sign_in_by_name = BY_NAME.includes(protocol), ...device } = body;
   if (!sign_in_by_name && WITHOUT_SECRET.includes(protocol)) {
     const detail = `must be true for ${protocol}, which has no secrets`;
@@ -208,12 +207,12 @@ async function claim(db: TenantDb, principal: Principal, body: ClaimBody, perTen
   }
   const made = BY_NAME.includes(protocol) && sign_in_by_name ? null : makeDeviceToken();
   const found = await findKnock(db, protocol, device.device_identifier);
-  const row = await createDevice(
+  const id = await createDevice(
     db,
     principal,
     { ...device, sign_in_by_name, ...(made && { token_hash: made.hash }) },
-    perTenantMax,
+    quotas.devicesPerTenantMax,
   );
   if (found === null) throw notFound('knocking device');
-  return { ...row, token: made?.token ?? null };
+  return { ...(await showDevice(work, id)), token: made?.token ?? null };
 }

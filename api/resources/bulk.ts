@@ -9,8 +9,9 @@ import { toProblem, toFieldError } from '../problem-mapping.ts';
 import { Problem, type FieldError } from '../problem.ts';
 import { closed } from '../schemas.ts';
 import type { Row } from './define.ts';
-import type { Resource } from './resource.ts';
-import { createRow, run, type Work } from './store.ts';
+import { titleOf, type Resource } from './resource.ts';
+import type { Secrets } from './secrets.ts';
+import { makeRow, run, type Work } from './store.ts';
 
 /** Rows of one request. */
 export const BULK_ITEMS_MAX = 1_000;
@@ -66,7 +67,15 @@ export function bulkResultOf(title: string, more: Record<string, TSchema> = {}) 
   return Type.Object(properties, { title, examples: [BULK_EXAMPLE] });
 }
 
-export const BulkResult = bulkResultOf('BulkResult');
+const BulkResult = bulkResultOf('BulkResult');
+
+/** The answer to many rows of a resource. */
+export function bulkResultFor({ secrets, noun }: Resource): TSchema {
+  if (Object.keys(secrets).length === 0) return BulkResult;
+  const told = Object.entries(secrets).map(([name, schema]) => [name, Type.Optional(schema)]);
+  const title = `${titleOf(noun)}BulkResult`;
+  return bulkResultOf(title, Object.fromEntries(told) as Record<string, TSchema>);
+}
 
 export interface BulkAnswer {
   readonly created: number;
@@ -84,15 +93,16 @@ export interface ItemResult {
   errors?: readonly FieldError[];
 }
 
-/** Makes the rows. Only what the whole transaction cannot survive is thrown. */
+/** Makes the rows, and notes their secrets by the index of the item. Only what the whole transaction cannot survive is thrown. */
 export function createRows(
   work: Work,
   resource: Resource,
   request: FastifyRequest,
-  items: readonly Row[],
+  [items, secrets]: readonly [readonly Row[], Secrets],
 ): Promise<BulkAnswer> {
-  return createEach(work, request, [resource.createSchema, items], async (item) => {
-    const row = await createRow(work, resource, item);
+  return createEach(work, request, [resource.createSchema, items], async (item, index) => {
+    const { row, secrets: told } = await makeRow(work, resource, item);
+    secrets.note(index, told);
     return row[resource.key.name] as number | string;
   });
 }

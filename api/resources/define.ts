@@ -2,11 +2,14 @@
  * What a resource is: one declaration from which its routes, schemas, rights, filters, export columns and column
  * preferences are made. Knows no HTTP and no SQL; `api/catalog/` holds the declarations, a file a domain.
  */
-import type { PgTable } from 'drizzle-orm/pg-core';
+import type { SQL } from 'drizzle-orm';
+import type { PgColumn, PgTable } from 'drizzle-orm/pg-core';
 import type { TSchema } from 'typebox';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Right } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
+import type { Quotas } from '../context.ts';
+import type { Representation } from './representation.ts';
 
 /** A row by the names of its columns. */
 export type Row = Record<string, unknown>;
@@ -24,10 +27,27 @@ export interface ResourceRules {
    * those of the request, changed or added to.
    */
   prepare?(context: RuleContext, values: Row, stored: Row | null): Promise<Row> | Row;
+  /** Writes a new row in place of the plain INSERT. May throw a `Problem`. */
+  insert?(context: RuleContext, values: Row): Promise<Inserted>;
   /** After a row was written. */
   written?(context: RuleContext, row: Row, stored: Row | null): Promise<void>;
   /** Before a row is deleted. May throw a `Problem`. */
   removing?(context: RuleContext, stored: Row): Promise<void> | void;
+}
+
+/** A row that rules have inserted. */
+export interface Inserted {
+  readonly key: string | number;
+  /** The declaration's `secrets`, for the answer that makes the row. */
+  readonly secrets?: Row;
+}
+
+/** Columns of another table that are shown beside the row's own; of rows without a partner they are null. */
+export interface Joined {
+  readonly table: PgTable;
+  readonly on: SQL;
+  /** Bodies that make a row may give them, to `rules.insert`; nothing else writes them. */
+  readonly columns: readonly PgColumn[];
 }
 
 export interface ResourceDeclaration {
@@ -60,12 +80,30 @@ export interface ResourceDeclaration {
   readonly deletable?: boolean;
   /** The column that a path names a row by; the primary key when left out. */
   readonly key?: string;
+  /** Columns that must hold something and may be left out, for rules fill them in. */
+  readonly optional?: readonly string[];
   /** Columns that are given when a row is made and never changed. */
   readonly fixed?: readonly string[];
   /** Columns that are shown and that callers never write. */
   readonly derived?: readonly string[];
   /** Columns that are not shown. */
   readonly hidden?: readonly string[];
+  readonly joined?: Joined;
+  /** What is shown, filtered and sorted by in place of what a column holds; without parameters. */
+  readonly read?: Readonly<Record<string, SQL>>;
+  /**
+   * Fields beside the columns that are shown once, in the answer that makes a row; rules give them. An answer that is kept
+   * for its `Idempotency-Key` is kept without them.
+   */
+  readonly secrets?: Readonly<Record<string, TSchema>>;
+  /** How many rows a customer may have. */
+  readonly quota?: keyof Quotas;
+  /** Rows that are tried to be made are counted as registrations, for a refusal tells what others have. */
+  readonly countsAsRegistration?: boolean;
+  /** Another form in which rows are shown and taken, for those who ask for it. */
+  readonly representation?: Representation;
+  /** What the documentation says of making, changing and deleting a row besides. */
+  readonly notes?: Readonly<Partial<Record<'create' | 'change' | 'remove', string>>>;
   /** Columns of text longer than a name. */
   readonly long?: readonly string[];
   /** Schemas of single columns, where the column's type says too little. */

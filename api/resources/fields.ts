@@ -2,7 +2,7 @@
  * From a column of the database to a field of the API: its kind, and the schema of its value. Knows no resource; a
  * declaration says what the type of a column leaves open.
  */
-import { getTableColumns } from 'drizzle-orm';
+import { getTableColumns, sql, type SQL } from 'drizzle-orm';
 import { getTableConfig, type PgColumn, type PgTable } from 'drizzle-orm/pg-core';
 import { Type, type TSchema } from 'typebox';
 import {
@@ -47,6 +47,8 @@ const WrittenInstant = Type.String({
 export interface Field {
   readonly name: string;
   readonly column: PgColumn;
+  /** What is read in its place; the column itself, mostly. */
+  readonly value: SQL;
   readonly kind: FieldKind;
   readonly isNullable: boolean;
   /** Left out of an insert, the database fills it in. */
@@ -61,13 +63,26 @@ export function fieldsOf(table: PgTable): Field[] {
     getTableConfig(table).primaryKeys.flatMap((key) => key.columns.map((c) => c.name)),
   );
   return Object.values(getTableColumns(table)).map((column) => ({
+    ...fieldOf(column),
+    isNullable: !column.notNull && !keys.has(column.name),
+  }));
+}
+
+/** A column of another table that not every row has a partner in. */
+export function joinedField(column: PgColumn): Field {
+  return { ...fieldOf(column), isNullable: true, hasDefault: false };
+}
+
+function fieldOf(column: PgColumn): Field {
+  return {
     name: column.name,
     column,
+    value: sql`${column}`,
     kind: kindOf(column),
-    isNullable: !column.notNull && !keys.has(column.name),
+    isNullable: !column.notNull,
     hasDefault: column.hasDefault,
     isGenerated: column.generated !== undefined,
-  }));
+  };
 }
 
 /** The name of the column that is the table's key; tables with a key of several columns give none. */

@@ -78,31 +78,31 @@ export function readFilters(resource: Resource, query: FilterQuery | undefined):
 }
 
 function conditionOf(field: Field, operator: string, text: string, pointer: string): SQL {
-  const { column } = field;
+  const { value } = field;
   const one = () => readValue(field, text, pointer);
   switch (operator) {
     case 'eq':
-      return sql`${column} = ${one()}`;
+      return sql`${value} = ${one()}`;
     case 'ne':
-      return sql`${column} is distinct from ${one()}`;
+      return sql`${value} is distinct from ${one()}`;
     case 'gt':
-      return sql`${column} > ${one()}`;
+      return sql`${value} > ${one()}`;
     case 'gte':
-      return sql`${column} >= ${one()}`;
+      return sql`${value} >= ${one()}`;
     case 'lt':
-      return sql`${column} < ${one()}`;
+      return sql`${value} < ${one()}`;
     case 'lte':
-      return sql`${column} <= ${one()}`;
+      return sql`${value} <= ${one()}`;
     case 'contains':
-      return sql`${column} ilike ${`%${escapeLike(readText(text, pointer))}%`}`;
+      return sql`${value} ilike ${`%${escapeLike(readText(text, pointer))}%`}`;
     case 'starts':
-      return sql`${column} ilike ${`${escapeLike(readText(text, pointer))}%`}`;
+      return sql`${value} ilike ${`${escapeLike(readText(text, pointer))}%`}`;
     case 'has':
-      return sql`${column} @> array[${readElement(field, text, pointer)}]`;
+      return sql`${value} @> array[${readElement(field, text, pointer)}]`;
     case 'isnull':
-      return readTruth(text, pointer) ? sql`${column} is null` : sql`${column} is not null`;
+      return readTruth(text, pointer) ? sql`${value} is null` : sql`${value} is not null`;
     case 'in':
-      return sql`${column} in ${readList(field, text, pointer)}`;
+      return sql`${value} in ${readList(field, text, pointer)}`;
     default:
       return betweenOf(field, text, pointer);
   }
@@ -114,7 +114,7 @@ function betweenOf(field: Field, text: string, pointer: string): SQL {
     throw refuse(pointer, 'must be two values with a comma between them');
   }
   const from = readValue(field, low, pointer);
-  return sql`${field.column} between ${from} and ${readValue(field, high, pointer)}`;
+  return sql`${field.value} between ${from} and ${readValue(field, high, pointer)}`;
 }
 
 function readList(field: Field, text: string, pointer: string): SQL[] {
@@ -220,8 +220,12 @@ export function readSort(resource: Resource, text: string | undefined): SortKey[
   return [...keys, { field: resource.key, isDescending: keys.at(-1)?.isDescending ?? false }];
 }
 
-/** The fields that are asked for, the key always among them. Throws 400. */
-export function readFields(resource: Resource, text: string | undefined): readonly Field[] {
+/** The fields that are asked for, the key and those that are needed always among them. Throws 400. */
+export function readFields(
+  resource: Resource,
+  text: string | undefined,
+  needs: readonly string[] = [],
+): readonly Field[] {
   if (text === undefined || text === '') return [...resource.fields.values()];
   const names = new Set(text.split(','));
   for (const name of names) {
@@ -229,7 +233,7 @@ export function readFields(resource: Resource, text: string | undefined): readon
     throw refuse('/fields', `"${name.slice(0, NAME_LENGTH_MAX)}" is no field of ${resource.nouns}`);
   }
   return [...resource.fields.values()].filter(
-    (field) => field === resource.key || names.has(field.name),
+    (field) => field === resource.key || names.has(field.name) || needs.includes(field.name),
   );
 }
 

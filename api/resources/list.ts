@@ -72,10 +72,14 @@ export function listQueryOf(resource: Resource) {
   };
 }
 
-/** Throws 400 for what cannot be filtered, sorted or shown so. */
-export function readList(resource: Resource, query: ListRequest): ListSelect {
+/** Throws 400 for what cannot be filtered, sorted or shown so. `needs` names fields that are read beside those asked for. */
+export function readList(
+  resource: Resource,
+  query: ListRequest,
+  needs: readonly string[] = [],
+): ListSelect {
   return {
-    fields: readFields(resource, query.fields),
+    fields: readFields(resource, query.fields, needs),
     conditions: readFilters(resource, query.filter),
     sort: readSort(resource, query.sort),
     withDeleted: query.deleted === 'include',

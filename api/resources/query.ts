@@ -34,9 +34,9 @@ const shownTexts = new WeakMap<Field, string>();
 function shownText(field: Field): string {
   const known = shownTexts.get(field);
   if (known !== undefined) return known;
-  const { column, name } = field;
+  const { column, value, name } = field;
   const isNumeric = column.getSQLType().startsWith('numeric');
-  const shown = isNumeric ? sql`${column}::float8 as ${sql.identifier(name)}` : sql`${column}`;
+  const shown = sql`${isNumeric ? sql`${value}::float8` : value} as ${sql.identifier(name)}`;
   const { text } = toStatement(shown);
   shownTexts.set(field, text);
   return text;
@@ -60,9 +60,8 @@ export function positionName(index: number): string {
 
 /** One page of a list. */
 export function selectPage(resource: Resource, list: ListQuery): SQL {
-  const { table } = resource;
   const position = list.sort.map(
-    ({ field }, index) => sql`${field.column}::text as ${sql.identifier(positionName(index))}`,
+    ({ field }, index) => sql`${field.value}::text as ${sql.identifier(positionName(index))}`,
   );
   const where = and(
     ...list.conditions,
@@ -70,9 +69,9 @@ export function selectPage(resource: Resource, list: ListQuery): SQL {
     list.after ? isAfter(list.sort, list.after) : undefined,
   );
   const order = list.sort.map(({ field, isDescending }) =>
-    isDescending ? sql`${field.column} desc` : sql`${field.column}`,
+    isDescending ? sql`${field.value} desc` : field.value,
   );
-  return sql`select ${projection(list.fields)}, ${sql.join(position, sql`, `)} from ${table}
+  return sql`select ${projection(list.fields)}, ${sql.join(position, sql`, `)} from ${sourceOf(resource)}
     where ${where ?? sql`true`} order by ${sql.join(order, sql`, `)} limit ${list.rowsMax}`;
 }
 
@@ -82,7 +81,7 @@ export function countPage(
   { conditions, withDeleted, rowsMax }: Pick<ListQuery, 'conditions' | 'withDeleted' | 'rowsMax'>,
 ): SQL {
   const where = and(...conditions, hidesDeleted(resource, withDeleted)) ?? sql`true`;
-  return sql`select count(*) as rows from (select from ${resource.table} where ${where} limit ${rowsMax}) found`;
+  return sql`select count(*) as rows from (select from ${sourceOf(resource)} where ${where} limit ${rowsMax}) found`;
 }
 
 /** One row by its key, as it is shown; where rows have versions, that is beside it. */
@@ -90,7 +89,7 @@ export function selectShown(resource: Resource, key: string | number): SQL {
   const version = resource.fields.get('version');
   const aside = version && sql`, ${version.column}::text as ${sql.identifier(positionName(0))}`;
   const where = and(sql`${resource.key.column} = ${key}`, hidesDeleted(resource, false));
-  return sql`select ${projection(resource.fields.values())}${aside} from ${resource.table} where ${where}`;
+  return sql`select ${projection(resource.fields.values())}${aside} from ${sourceOf(resource)} where ${where}`;
 }
 
 /** One row by its key. */
@@ -99,9 +98,14 @@ export function selectRow(
   key: string | number,
   options: { lock: boolean },
 ): SQL {
-  const lock = options.lock ? sql`for update` : sql``;
+  const lock = options.lock ? sql`for update of ${resource.table}` : sql``;
   const where = and(sql`${resource.key.column} = ${key}`, hidesDeleted(resource, false));
-  return sql`select ${projection(resource.fields.values())} from ${resource.table} where ${where} ${lock}`;
+  return sql`select ${projection(resource.fields.values())} from ${sourceOf(resource)} where ${where} ${lock}`;
+}
+
+/** What rows are read from. */
+function sourceOf({ table, joined }: Resource): SQL {
+  return joined ? sql`${table} left join ${joined.table} on ${joined.on}` : sql`${table}`;
 }
 
 function hidesDeleted(resource: Resource, withDeleted: boolean): SQL | undefined {
@@ -138,7 +142,7 @@ function isAfter(sort: readonly SortKey[], after: Position): SQL {
   );
   if (isUniform) {
     const columns = sql.join(
-      sort.map(({ field }) => sql`${field.column}`),
+      sort.map(({ field }) => field.value),
       sql`, `,
     );
     const given = sql.join(values, sql`, `);
@@ -154,7 +158,7 @@ function ladder(
   index: number,
 ): SQL {
   const { field, isDescending } = sort[index]!;
-  const { column } = field;
+  const column = field.value;
   const value = values[index]!;
   const isNull = after[index] === null;
   const beyond = isNull

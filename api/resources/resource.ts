@@ -4,13 +4,22 @@
  */
 import { getTableName, is } from 'drizzle-orm';
 import { PgTable } from 'drizzle-orm/pg-core';
-import { Type, type TSchema } from 'typebox';
+import { Type, type TObject, type TSchema } from 'typebox';
 import * as schema from '../../db/schema.ts';
 import type { RoutePermission } from '../auth/permissions.ts';
+import type { Quotas } from '../context.ts';
 import { closed, nullable, patchOf } from '../schemas.ts';
-import type { ResourceDeclaration, ResourceRules, Row } from './define.ts';
+import type { Joined, ResourceDeclaration, ResourceRules, Row } from './define.ts';
 import { shownExample } from './example.ts';
-import { fieldsOf, keyNameOf, shownSchema, writtenSchema, type Field } from './fields.ts';
+import {
+  fieldsOf,
+  joinedField,
+  keyNameOf,
+  shownSchema,
+  writtenSchema,
+  type Field,
+} from './fields.ts';
+import type { Representation } from './representation.ts';
 
 /** A column that holds the key of another table. */
 export interface Reference {
@@ -63,10 +72,20 @@ export interface Resource {
   readonly read: RoutePermission;
   readonly write: RoutePermission;
   readonly rules: ResourceRules;
+  readonly joined: Joined | null;
+  /** How many rows a tenant may have; null: as many as it likes. */
+  readonly quota: keyof Quotas | null;
+  readonly countsAsRegistration: boolean;
+  readonly representation: Representation | null;
+  readonly notes: NonNullable<ResourceDeclaration['notes']>;
+  /** Fields that are shown in the answer that makes a row, and never again. */
+  readonly secrets: Readonly<Record<string, TSchema>>;
   /** A row. The titles of these schemas are their names among the components of the documentation. */
   readonly shownSchema: TSchema;
   /** A row of a list, of which fields may have been chosen. */
   readonly listedSchema: TSchema;
+  /** A row in the answer that makes it: with its secrets, which are null in an answer that is given again. */
+  readonly madeSchema: TSchema;
   readonly createSchema: TSchema;
   readonly patchSchema: TSchema;
   readonly keySchema: TSchema;
@@ -101,7 +120,7 @@ const TABLES_BY_KEY: ReadonlyMap<string, PgTable> = new Map(
 export function compileResource(declaration: ResourceDeclaration): Resource {
   const { table } = declaration;
   const name = getTableName(table);
-  const all = new Map(fieldsOf(table).map((field) => [field.name, field]));
+  const all = allFieldsOf(declaration);
   requireColumns(declaration, name, all);
   const keyName = declaration.key ?? keyNameOf(table);
   const key = keyName === undefined ? undefined : all.get(keyName);
@@ -146,8 +165,22 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     read: right === 'signed_in' ? right : `${right}:read`,
     write: right === 'signed_in' ? right : (`${right}:write` as RoutePermission),
     rules: declaration.rules ?? {},
+    joined: declaration.joined ?? null,
+    quota: declaration.quota ?? null,
+    countsAsRegistration: declaration.countsAsRegistration ?? false,
+    representation: declaration.representation ?? null,
+    notes: declaration.notes ?? {},
+    secrets: declaration.secrets ?? {},
     ...schemasOf(declaration, fields, writable, key),
   };
+}
+
+/** The fields of the table, and of what is shown beside them. */
+function allFieldsOf({ table, joined, read = {} }: ResourceDeclaration): Map<string, Field> {
+  const fields = [...fieldsOf(table), ...(joined?.columns ?? []).map(joinedField)];
+  return new Map(
+    fields.map((field) => [field.name, { ...field, value: read[field.name] ?? field.value }]),
+  );
 }
 
 function requireColumns(
@@ -156,11 +189,13 @@ function requireColumns(
   all: ReadonlyMap<string, Field>,
 ): void {
   const named = [
+    ...(declaration.optional ?? []),
     ...(declaration.fixed ?? []),
     ...(declaration.derived ?? []),
     ...(declaration.hidden ?? []),
     ...(declaration.long ?? []),
     ...Object.keys(declaration.fields ?? {}),
+    ...Object.keys(declaration.read ?? {}),
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
     ...Object.keys(declaration.shown ?? {}),
@@ -218,7 +253,9 @@ function schemasOf(
   key: Field,
 ) {
   const long = new Set(declaration.long ?? []);
-  const fixed = new Set(declaration.fixed ?? []);
+  const joined = declaration.joined?.columns.map(({ name }) => name) ?? [];
+  const fixed = new Set([...(declaration.fixed ?? []), ...joined]);
+  const optional = new Set(declaration.optional ?? []);
   const shown: Record<string, TSchema> = {};
   const create: Record<string, TSchema> = {};
   const patch: Record<string, TSchema> = {};
@@ -228,7 +265,7 @@ function schemasOf(
     if (!writable.has(field.name)) continue;
     const given = declaration.fields?.[field.name] ?? writtenSchema(field, long.has(field.name));
     const accepts = field.isNullable ? nullable(given) : given;
-    const isOptional = field.isNullable || field.hasDefault;
+    const isOptional = field.isNullable || field.hasDefault || optional.has(field.name);
     create[field.name] = isOptional ? Type.Optional(accepts) : accepts;
     if (!fixed.has(field.name))
       patch[field.name] = field.kind === 'json' ? clearable(accepts) : accepts;
@@ -237,8 +274,10 @@ function schemasOf(
   const title = titleOf(declaration.noun);
   const examples = [shownExample(fields.values(), { ...example, ...declaration.shown })];
   const described = { description: `Its \`${key.name}\`.` };
+  const whole = Type.Object(shown, { title, examples });
   return {
-    shownSchema: Type.Object(shown, { title, examples }),
+    shownSchema: whole,
+    madeSchema: madeSchemaOf(declaration, whole, `${title}Made`),
     listedSchema: Type.Object(Type.Partial(Type.Object(shown)).properties, {
       title: `${title}Fields`,
       examples,
@@ -261,6 +300,17 @@ function schemasOf(
             ...described,
           }),
   };
+}
+
+function madeSchemaOf({ secrets }: ResourceDeclaration, whole: TObject, title: string): TSchema {
+  if (secrets === undefined) return whole;
+  const { examples } = whole as { examples?: Row[] };
+  const told = Object.entries(secrets).map(([name, schema]) => [name, nullable(schema)]);
+  const none = Object.fromEntries(Object.keys(secrets).map((name) => [name, null]));
+  return Type.Object(
+    { ...whole.properties, ...(Object.fromEntries(told) as Record<string, TSchema>) },
+    { title, examples: examples?.map((example) => ({ ...example, ...none })) },
+  );
 }
 
 /** `work order line` → `WorkOrderLine`. */

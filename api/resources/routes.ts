@@ -1,11 +1,11 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readJsonAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, sendJson, sendPage, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
-import { principalOf } from '../guard.ts';
+import { principalOf, requireRate } from '../guard.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
-import { notFound } from '../problem.ts';
+import { notFound, Problem } from '../problem.ts';
 import {
   closed,
   guardedProblems,
@@ -19,14 +19,17 @@ import {
   withHeaders,
   writeCondition,
 } from '../schemas.ts';
-import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
+import { bulkBodyOf, bulkLimits, bulkResultFor, createRows } from './bulk.ts';
 import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
+import { bodyOf, formFor, inForms } from './forms.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
 import { listQueryOf, readList, type ListRequest } from './list.ts';
 import { selectPage, selectShown, toStatement } from './query.ts';
+import type { Representation } from './representation.ts';
 import { titleOf, type Resource } from './resource.ts';
-import { createRow, deleteRow, patchRow, type Work } from './store.ts';
+import { Secrets } from './secrets.ts';
+import { deleteRow, makeRow, patchRow, type Work } from './store.ts';
 
 /** Seconds that a client may keep a list that is shipped with the software. */
 const SHIPPED_AGE_S_MAX = 300;
@@ -39,7 +42,7 @@ export function addResourceRoutes(
 ): void {
   addList(app, context, resource);
   addGet(app, context, resource);
-  if (resource.canCreate) addCreate(app, context, resource);
+  if (resource.canCreate) addCreates(app, context, resource);
   if (resource.canCreate) addBulk(app, context, resource);
   if (resource.canChange) addPatch(app, context, resource);
   if (resource.canDelete) addDelete(app, context, resource);
@@ -53,24 +56,25 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
     summary: `List ${nouns}`,
     description: `Operators: ${operatorsText(resource)}.`,
     querystring: closed({ ...pageQuery, ...listQueryOf(resource) }),
-    response: { 200: pageOf(resource.listedSchema), ...guardedProblems },
+    response: { 200: inForms(resource, pageOf(resource.listedSchema), 'page'), ...guardedProblems },
   };
   app.get(
     `/v1/${path}`,
     { config: { permission: resource.read }, schema },
     async (request, reply) => {
       const query = request.query as ListRequest;
-      const select = readList(resource, query);
+      const form = formFor(resource, request, reply);
+      const select = readList(resource, query, form?.needs);
       const list = openList(context, request, resource.name);
       const { after, rowsMax } = list;
       const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
       const rows = await readJsonAsTenant(context.pool, principalOf(request), statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
-      return sendPage(
-        reply,
-        list.page(rows, ({ aside }) => aside),
-      );
+      const page = list.page(rows, ({ aside }) => aside);
+      if (!form) return sendPage(reply, page);
+      const data = page.data.map(({ json }) => JSON.parse(json) as Row);
+      return reply.type(form.mediaType).send(form.showPage({ ...page, data }));
     },
   );
 }
@@ -84,9 +88,10 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
     params: closed({ id: resource.keySchema }),
     headers: readCondition,
     response: {
-      200: resource.isVersioned
-        ? withHeaders(resource.shownSchema, versionHeaders)
-        : resource.shownSchema,
+      200: withHeaders(
+        inForms(resource, resource.shownSchema, 'row'),
+        resource.isVersioned ? versionHeaders : {},
+      ),
       304: notModified,
       ...guardedProblems,
       ...problems(404),
@@ -99,36 +104,72 @@ function addGet(app: FastifyInstance, context: ApiContext, resource: Resource): 
       const statement = toStatement(selectShown(resource, keyOf(request)));
       const [row] = await readJsonAsTenant(context.pool, principalOf(request), statement);
       if (!row) throw notFound(resource.noun);
+      const form = formFor(resource, request, reply);
       if (resource.isVersioned) {
         const version = Number(row.aside[0]);
         reply.header('etag', entityTag(version));
         if (isKnown(request.headers['if-none-match'], version)) return reply.code(304).send();
       }
-      return sendJson(reply, row.json);
+      if (!form) return sendJson(reply, row.json);
+      return reply.type(form.mediaType).send(form.show(JSON.parse(row.json) as Row));
     },
   );
 }
 
+function addCreates(app: FastifyInstance, context: ApiContext, resource: Resource): void {
+  const { representation } = resource;
+  if (!representation) {
+    addCreate(app, context, resource);
+    return;
+  }
+  // In a scope of its own: nothing else takes this content type, and a body of a third one has no schema here.
+  void app.register((scope) => {
+    scope.removeContentTypeParser(MERGE_PATCH_CONTENT_TYPE);
+    const parse = scope.getDefaultJsonParser('error', 'error');
+    scope.addContentTypeParser(representation.mediaType, { parseAs: 'string' }, parse);
+    addCreate(scope, context, resource);
+    return Promise.resolve();
+  });
+}
+
 function addCreate(app: FastifyInstance, context: ApiContext, resource: Resource): void {
-  const { noun, path, tag } = resource;
+  const { noun, path, tag, representation, notes } = resource;
+  const told = { ...versionHeaders, location: 'Its path.' };
   const schema = {
     operationId: operationOf('create', noun),
     tags: [tag],
     summary: `Make ${withArticle(noun)}`,
+    ...describedBy(notes.create, secretsText(resource)),
     headers: idempotencyHeaders,
-    body: resource.createSchema,
+    body: bodyOf(resource),
     response: {
-      201: withHeaders(resource.shownSchema, { ...versionHeaders, location: 'Its path.' }),
+      201: withHeaders(resource.madeSchema, told),
       ...guardedProblems,
       ...problems(409, 415, 422),
     },
   };
-  app.post(`/v1/${path}`, { config: { permission: resource.write }, schema }, (request, reply) =>
-    answerOnce(context, request, reply, async (work) => {
-      const row = await createRow(work, resource, request.body as Row);
+  const options = { config: { permission: resource.write }, schema };
+  app.post(`/v1/${path}`, options, async (request, reply) => {
+    if (resource.countsAsRegistration) await requireRate(context.registrations, request);
+    // Without a body there is no content type either, and so no schema that would have refused it.
+    if (!request.body) throw new Problem('invalid_request', `send ${withArticle(noun)}`);
+    const form = request.mediaType === representation?.mediaType ? representation : undefined;
+    const values = form ? form.read(request.body) : (request.body as Row);
+    const secrets = new Secrets(resource);
+    const making = answered(context, request, async (work) => {
+      const { row, secrets: told } = await makeRow(work, resource, values);
+      secrets.note(0, told);
       return { status: 201, headers: headersOf(resource, row), body: row };
-    }),
-  );
+    });
+    const answer = await (form
+      ? making.catch((error: unknown) => throwLocated(form, error))
+      : making);
+    return secrets.sendRow(reply, answer);
+  });
+}
+
+function throwLocated(form: Representation, error: unknown): never {
+  throw form.locate(error);
 }
 
 function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource): void {
@@ -137,19 +178,28 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
     operationId: operationOf('bulkCreate', nouns),
     tags: [tag],
     summary: `Make many ${nouns}`,
-    description:
+    ...describedBy(
       'Each item is answered for itself; those that are refused do not hold up the others.',
+      secretsText(resource),
+    ),
     headers: idempotencyHeaders,
     body: bulkBodyOf(resource.createSchema),
-    response: { 200: BulkResult, ...guardedProblems, ...problems(413, 415, 422) },
+    response: { 200: bulkResultFor(resource), ...guardedProblems, ...problems(413, 415, 422) },
   };
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
-  app.post(`/v1/${path}/bulk`, options, (request, reply) =>
-    answerOnce(context, request, reply, async (work) => {
-      const { items } = request.body as { items: Row[] };
-      return { status: 200, headers: {}, body: await createRows(work, resource, request, items) };
-    }),
-  );
+  app.post(`/v1/${path}/bulk`, options, async (request, reply) => {
+    const { items } = request.body as { items: Row[] };
+    if (resource.countsAsRegistration) {
+      for (let count = 0; count < items.length; count++)
+        await requireRate(context.registrations, request);
+    }
+    const secrets = new Secrets(resource);
+    const answer = await answered(context, request, async (work) => {
+      const body = await createRows(work, resource, request, [items, secrets]);
+      return { status: 200, headers: {}, body };
+    });
+    return secrets.sendResults(reply, answer);
+  });
 }
 
 function addPatch(app: FastifyInstance, context: ApiContext, resource: Resource): void {
@@ -158,6 +208,7 @@ function addPatch(app: FastifyInstance, context: ApiContext, resource: Resource)
     operationId: operationOf('patch', noun),
     tags: [tag],
     summary: `Change ${withArticle(noun)}`,
+    ...describedBy(resource.notes.change),
     consumes: [MERGE_PATCH_CONTENT_TYPE, 'application/json'],
     params: closed({ id: resource.keySchema }),
     headers: writeCondition,
@@ -190,7 +241,7 @@ function addDelete(app: FastifyInstance, context: ApiContext, resource: Resource
     summary: `Delete ${withArticle(noun)}`,
     description: resource.isEvidence
       ? 'It is marked as deleted and kept; `deleted=include` lists it.'
-      : 'Refused with 409 while something refers to it.',
+      : (resource.notes.remove ?? 'Refused with 409 while something refers to it.'),
     params: closed({ id: resource.keySchema }),
     headers: writeCondition,
     response: { 204: noContent, ...guardedProblems, ...problems(404, 409, 412, 428) },
@@ -214,20 +265,32 @@ export function inWork<T>(
   act: (work: Work) => Promise<T>,
 ): Promise<T> {
   const principal = principalOf(request);
-  return inTenant(context, request, (db, client) => act({ db, client, principal }));
+  const { quotas } = context;
+  const room = new Map<string, number>();
+  return inTenant(context, request, (db, client) => act({ db, client, principal, quotas, room }));
 }
 
-/** Does the work once under the request's `Idempotency-Key`, and sends its answer. */
-export async function answerOnce(
+/** Does the work once under the request's `Idempotency-Key`, and gives its answer, which is kept and holds no secret. */
+export function answered(
   context: ApiContext,
   request: FastifyRequest,
-  reply: FastifyReply,
   act: (work: Work) => Promise<Answer>,
-): Promise<FastifyReply> {
-  const { status, headers, body } = await inWork(context, request, (work) =>
-    onceOnly(work, request, () => act(work)),
+): Promise<Answer> {
+  return inWork(context, request, (work) => onceOnly(work, request, () => act(work)));
+}
+
+function describedBy(...sentences: (string | undefined)[]): { description?: string } {
+  const description = sentences.filter((one) => one !== undefined).join(' ');
+  return description === '' ? {} : { description };
+}
+
+function secretsText({ secrets }: Resource): string | undefined {
+  const names = Object.keys(secrets).map((name) => `\`${name}\``);
+  if (names.length === 0) return undefined;
+  return (
+    `${names.join(', ')} is told this once: a request that is repeated under its \`Idempotency-Key\` is answered ` +
+    'without it.'
   );
-  return reply.code(status).headers(headers).send(body);
 }
 
 /** Where a row that was made is found, and its version. */

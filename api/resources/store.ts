@@ -7,6 +7,7 @@ import type pg from 'pg';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Principal } from '../auth/principal.ts';
 import { requireMatch } from '../entity-tag.ts';
+import type { Quotas } from '../context.ts';
 import { mergePatch } from '../merge-patch.ts';
 import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
@@ -20,6 +21,15 @@ export interface Work {
   readonly db: TenantDb;
   readonly client: pg.PoolClient;
   readonly principal: Principal;
+  readonly quotas: Quotas;
+  /** Rows that the tenant may yet make, by resource, where somebody has counted. */
+  readonly room: Map<string, number>;
+}
+
+/** A row that was made, and what is shown of it this once. */
+export interface Made {
+  readonly row: Row;
+  readonly secrets: Row | null;
 }
 
 /** Rows with values as the pools give them: instants as Date, days as text. */
@@ -35,28 +45,78 @@ export async function getRow(work: Work, resource: Resource, key: string | numbe
   return row;
 }
 
-/** Makes a row of a validated body. Throws 422 or 403 naming the field that cannot be so. */
+/** Makes a row of a validated body. Throws 422 or 403 naming the field that cannot be so, and 409 where there is no room. */
 export async function createRow(work: Work, resource: Resource, body: Row): Promise<Row> {
-  const { principal, client } = work;
+  return (await makeRow(work, resource, body)).row;
+}
+
+/** The same, with the secrets of the row. */
+export async function makeRow(work: Work, resource: Resource, body: Row): Promise<Made> {
+  const { principal } = work;
   if (resource.hasAccount && resource.writable.has('account_id')) {
     await requireAccount(work.db, principal, (body['account_id'] ?? null) as number | null);
   }
   await requireReferences(work, resource, body);
   await requireOwnParents(work, resource, body);
   const values = (await resource.rules.prepare?.(work, body, null)) ?? body;
+  const left = await requireRoom(work, resource);
+  const made = await insertRow(work, resource, values);
+  await resource.rules.written?.(work, made.row, null);
+  if (left !== null) work.room.set(resource.name, left - 1);
+  return made;
+}
+
+async function insertRow(work: Work, resource: Resource, values: Row): Promise<Made> {
+  if (resource.rules.insert) {
+    const { key, secrets = null } = await resource.rules.insert(work, values);
+    return { row: await getRow(work, resource, key), secrets };
+  }
   const owned = resource.hasCustomer
-    ? { ...values, customer_id: principal.tenant.customerId }
+    ? { ...values, customer_id: work.principal.tenant.customerId }
     : values;
   const names = Object.keys(owned);
   const columns = names.map((name) => sql.identifier(fieldOf(resource, name).name));
   const given = names.map((name) => parameter(fieldOf(resource, name), owned[name]));
-  const [row] = await run(
-    client,
-    sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values (${sql.join(given, sql`, `)})
-      returning ${projection(resource.fields.values())}`,
+  const row = await write(
+    work,
+    resource,
+    sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values (${sql.join(given, sql`, `)})`,
   );
-  await resource.rules.written?.(work, row!, null);
-  return row!;
+  return { row: row!, secrets: null };
+}
+
+/** Runs a statement that writes one row, and gives the row as it is shown; undefined where there was none. */
+async function write(
+  { client }: Work,
+  resource: Resource,
+  statement: SQL,
+): Promise<Row | undefined> {
+  if (!resource.joined) {
+    const shown = projection(resource.fields.values());
+    return (await run(client, sql`${statement} returning ${shown}`))[0];
+  }
+  // What it is shown with cannot be read in the same breath.
+  const [written] = await run(client, sql`${statement} returning ${resource.key.column} as key`);
+  if (!written) return undefined;
+  const key = written['key'] as string | number;
+  return (await run(client, selectRow(resource, key, { lock: false })))[0];
+}
+
+/**
+ * How many rows the tenant may yet make; null: as many as it likes. Counted once a request, and no further than the quota.
+ * Throws 409 where there is no room.
+ */
+async function requireRoom(work: Work, resource: Resource): Promise<number | null> {
+  const { quota, name, table, nouns } = resource;
+  if (quota === null) return null;
+  const max = work.quotas[quota];
+  const counted = sql`select count(*) as rows from (select from ${table} limit ${max}) held`;
+  const left = work.room.get(name) ?? max - Number((await run(work.client, counted))[0]!['rows']);
+  if (left > 0) {
+    work.room.set(name, left);
+    return left;
+  }
+  throw new Problem('conflict', `there are ${max} ${nouns} already, which is the limit`);
 }
 
 /**
@@ -86,7 +146,7 @@ export async function patchRow(
 
 /** Writes columns of a row that is there; for rules too, which set what callers may not. */
 export async function updateRow(
-  { client }: Work,
+  work: Work,
   resource: Resource,
   key: string | number,
   values: Row,
@@ -95,10 +155,10 @@ export async function updateRow(
     const field = fieldOf(resource, name);
     return sql`${sql.identifier(field.name)} = ${parameter(field, value)}`;
   });
-  const [row] = await run(
-    client,
-    sql`update ${resource.table} set ${sql.join(sets, sql`, `)} where ${resource.key.column} = ${key}
-      returning ${projection(resource.fields.values())}`,
+  const row = await write(
+    work,
+    resource,
+    sql`update ${resource.table} set ${sql.join(sets, sql`, `)} where ${resource.key.column} = ${key}`,
   );
   if (!row) throw notFound(resource.noun);
   return row;
@@ -160,11 +220,12 @@ function mergeRow(resource: Resource, stored: Row, patch: Row): Row {
   return changed;
 }
 
-/** What a patch makes of an object is bounded like what is sent whole. Throws 422. */
+/** What a patch makes of an object is bounded like what is sent whole; arrays are sent whole. Throws 422. */
 function requireBounded(value: unknown, name: string, depth = 0): void {
   if (typeof value !== 'object' || value === null) return;
   const members = Object.values(value);
-  if (members.length > JSON_MEMBERS_MAX || depth > JSON_DEPTH_MAX * 2) {
+  const isLong = !Array.isArray(value) && members.length > JSON_MEMBERS_MAX;
+  if (isLong || depth > JSON_DEPTH_MAX * 2) {
     throw fieldProblem(
       'unprocessable',
       'body',
@@ -230,7 +291,11 @@ async function requireLiving(work: Work, resource: Resource, values: Row): Promi
  * Throws 403 where the caller is held to accounts, and the row, which has no account of its own, belongs to the whole
  * customer: because what it hangs on does, or because it hangs on nothing that has an account.
  */
-async function requireOwnParents(work: Work, resource: Resource, values: Row): Promise<void> {
+export async function requireOwnParents(
+  work: Work,
+  resource: Resource,
+  values: Row,
+): Promise<void> {
   const isHeld = work.principal.tenant.accountIds !== null;
   if (!isHeld || resource.hasAccount || !resource.hasCustomer || resource.heldMayWrite) return;
   const parents = resource.references.filter(

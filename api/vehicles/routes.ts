@@ -1,13 +1,12 @@
 /** Vehicles in one piece: made, made many at a time, and read. Their tables are resources of their own besides. */
-import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { requireRate, type Limiter } from '../guard.ts';
+import { requireRate } from '../guard.ts';
 import { fieldProblem } from '../problem.ts';
 import { bulkLimits, createEach, type BulkAnswer } from '../resources/bulk.ts';
 import type { Row } from '../resources/define.ts';
-import { idempotencyHeaders, onceOnly, type Answer } from '../resources/idempotency.ts';
-import { headersOf, inWork } from '../resources/routes.ts';
-import type { Work } from '../resources/store.ts';
+import { idempotencyHeaders, type Answer } from '../resources/idempotency.ts';
+import { answered, headersOf, inWork } from '../resources/routes.ts';
 import { closed, guardedProblems, problems } from '../schemas.ts';
 import { countParts, createVehicle } from './create.ts';
 import {
@@ -35,18 +34,14 @@ const ABOUT_TRACKERS =
   'unless that is a vehicle; changing how it signs in asks for `iot_device:write` as well. A unit that is there ' +
   'already is named by `equipment_id`.';
 
-/** Adds the routes. `registrations` counts the trackers that are tried. */
-export function addVehicleRoutes(
-  app: FastifyInstance,
-  context: ApiContext,
-  registrations: Limiter,
-): void {
-  addCreate(app, context, registrations);
-  addBulk(app, context, registrations);
+/** Adds the routes. Trackers that are tried count as registrations. */
+export function addVehicleRoutes(app: FastifyInstance, context: ApiContext): void {
+  addCreate(app, context);
+  addBulk(app, context);
   addRead(app, context);
 }
 
-function addCreate(app: FastifyInstance, context: ApiContext, registrations: Limiter): void {
+function addCreate(app: FastifyInstance, context: ApiContext): void {
   const schema = {
     operationId: 'createVehicle',
     tags,
@@ -59,7 +54,7 @@ function addCreate(app: FastifyInstance, context: ApiContext, registrations: Lim
     response: { 201: VehicleMade, ...guardedProblems, ...problems(409, 415, 422) },
   };
   app.post('/v1/vehicles', { config: write, schema }, async (request, reply) => {
-    await requireRate(registrations, request);
+    await requireRate(context.registrations, request);
     const room = roomOf(context);
     const tokens = new Map<number, string>();
     const answer = await answered(context, request, async (work) => {
@@ -73,7 +68,7 @@ function addCreate(app: FastifyInstance, context: ApiContext, registrations: Lim
   });
 }
 
-function addBulk(app: FastifyInstance, context: ApiContext, registrations: Limiter): void {
+function addBulk(app: FastifyInstance, context: ApiContext): void {
   const schema = {
     operationId: 'bulkCreateVehicles',
     tags,
@@ -89,7 +84,8 @@ function addBulk(app: FastifyInstance, context: ApiContext, registrations: Limit
   app.post('/v1/vehicles/bulk', options, async (request, reply) => {
     const { items } = request.body as { items: Row[] };
     requireFewParts(items);
-    for (let count = 0; count < items.length; count++) await requireRate(registrations, request);
+    for (let count = 0; count < items.length; count++)
+      await requireRate(context.registrations, request);
     const room = roomOf(context);
     const tokens = new Map<number, string>();
     const answer = await answered(context, request, async (work) => {
@@ -134,15 +130,6 @@ function requireFewParts(items: readonly Row[]): void {
   if (count <= BULK_PART_ROWS_MAX) return;
   const detail = `${count} rows hang on them, and ${BULK_PART_ROWS_MAX} may; send fewer at once`;
   throw fieldProblem('invalid_request', 'body', '/items', detail);
-}
-
-/** The answer to a request, which is kept under its `Idempotency-Key` and must hold no token. */
-function answered(
-  context: ApiContext,
-  request: FastifyRequest,
-  act: (work: Work) => Promise<Answer>,
-): Promise<Answer> {
-  return inWork(context, request, (work) => onceOnly(work, request, () => act(work)));
 }
 
 function send(

@@ -11,12 +11,12 @@ import { makeDeviceToken } from '../auth/device-token.ts';
 import { requirePermission } from '../guard.ts';
 import { OVERLAP_S_DEFAULT } from '../iot-devices/schemas.ts';
 import {
+  changeDevice,
   countDevices,
   deviceQuota,
   getDevice,
   insertDevice,
   mountDevice,
-  patchDevice,
   rotateToken,
   type DeviceRow,
 } from '../iot-devices/store.ts';
@@ -206,7 +206,7 @@ async function registerTracker(
   room.left ??= room.perTenantMax - (await countDevices(db, room.perTenantMax));
   if (room.left <= 0) throw deviceQuota(room.perTenantMax);
   const made = issue_token ? makeDeviceToken() : null;
-  const device = await blame({ names: { '/device_identifier': IMEI } }, () =>
+  const iot_device_id = await blame({ names: { '/device_identifier': IMEI } }, () =>
     insertDevice(db, principal, {
       device_identifier: imei,
       device_type,
@@ -215,7 +215,7 @@ async function registerTracker(
       ...(made && { token_hash: made.hash }),
     }),
   );
-  return { iot_device_id: device.iot_device_id, token: made?.token ?? null };
+  return { iot_device_id, token: made?.token ?? null };
 }
 
 /** Gives the new token, which the one before outlives by a while. */
@@ -226,7 +226,7 @@ async function changeTracker(
 ): Promise<string | null> {
   const isChanged = Object.keys(patch).length > 0;
   if (isChanged || issue_token) requirePermission(principal, 'iot_device:write');
-  if (isChanged) await patchDevice(db, principal, deviceId, patch, undefined);
+  if (isChanged) await changeDevice(db, principal, deviceId, patch);
   if (!issue_token) return null;
-  return (await rotateToken(db, principal, deviceId, OVERLAP_S_DEFAULT)).token;
+  return rotateToken(db, principal, deviceId, OVERLAP_S_DEFAULT);
 }

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { wantsGeoJson } from './geojson.ts';
+import { prefers } from './representation.ts';
 
 t.test('what an Accept header asks for', (t) => {
   const rows: [string | undefined, boolean][] = [
@@ -23,6 +23,8 @@ t.test('what an Accept header asks for', (t) => {
     ['application/geo+json;q=0', false],
     ['application/geo+json;q=x', false],
   ];
-  for (const [accept, expected] of rows) t.equal(wantsGeoJson(accept), expected, String(accept));
+  for (const [accept, expected] of rows) {
+    t.equal(prefers(accept, 'application/geo+json'), expected, String(accept));
+  }
   t.end();
 });
