@@ -18,12 +18,13 @@ export const BULK_ITEMS_MAX = 1_000;
 export const BULK_BYTES_MAX = 4_194_304;
 
 /**
- * The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer.
+ * The body: items in the form of a single create. They are looked at one by one, so that each gets its answer, also one
+ * that is no object.
  */
 export function bulkBodyOf(createSchema: TSchema, itemsMax = BULK_ITEMS_MAX) {
   const { examples = [], title } = createSchema as { examples?: Row[]; title?: string };
   // The title stands for the schema of this name in the documentation.
-  const items = Type.Array(Type.Unsafe<Row>({ type: 'object', ...(title && { title }) }), {
+  const items = Type.Array(Type.Unsafe<unknown>(title ? { title } : {}), {
     minItems: 1,
     maxItems: itemsMax,
   });
@@ -89,7 +90,7 @@ export function createRows(
   work: Work,
   resource: Resource,
   request: FastifyRequest,
-  items: readonly Row[],
+  items: readonly unknown[],
 ): Promise<BulkAnswer> {
   return createEach(work, request, [resource.createSchema, items], async (item) => {
     const row = await createRow(work, resource, item);
@@ -104,7 +105,7 @@ export function createRows(
 export async function createEach(
   work: Work,
   request: FastifyRequest,
-  [schema, items]: readonly [TSchema, readonly Row[]],
+  [schema, items]: readonly [TSchema, readonly unknown[]],
   make: (item: Row, index: number) => Promise<number | string>,
 ): Promise<BulkAnswer> {
   const validate = request.compileValidationSchema(schema);
@@ -113,7 +114,7 @@ export async function createEach(
     const isValid = validate(item);
     results.push(
       isValid
-        ? await createOne(work, index, () => make(item, index))
+        ? await createOne(work, index, () => make(item as Row, index))
         : refused(index, invalid(validate.errors ?? [], index)),
     );
   }

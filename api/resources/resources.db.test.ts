@@ -380,6 +380,26 @@ t.test('many at once, each answered for itself', async (t) => {
     `select tag_name from tag_lookup where tag_name like 'bulk%' order by 1`,
   );
   t.same(rows, [{ tag_name: 'bulk four' }, { tag_name: 'bulk one' }]);
+  const odd = [null, 'text', 7, [], { tag_name: 'bulk odd' }, true];
+  const refused = (index: number) => ({
+    index,
+    status: 400,
+    code: 'invalid_request',
+    errors: [{ in: 'body', pointer: `/items/${index}` }],
+  });
+  t.match(await post('/v1/tags/bulk', { items: odd }), {
+    status: 200,
+    body: {
+      created: 1,
+      refused: 5,
+      results: [0, 1, 2, 3]
+        .map<object>(refused)
+        .concat({ index: 4, status: 201, id: Number }, refused(5)),
+    },
+  });
+  for (const body of [{}, { items: {} }, { items: 'x' }, [], { items: [{}], more: 1 }]) {
+    t.equal((await post('/v1/tags/bulk', body)).status, 400, JSON.stringify(body));
+  }
   const tooMany = Array.from({ length: 10_000 }, (_, n) => ({ tag_name: `many ${n}` }));
   t.match(await post('/v1/tags/bulk', { items: tooMany }), {
     status: 400,

@@ -146,7 +146,7 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
   app.post(`/v1/${path}/bulk`, options, (request, reply) =>
     answerOnce(context, request, reply, async (work) => {
-      const { items } = request.body as { items: Row[] };
+      const { items } = request.body as { items: unknown[] };
       return { status: 200, headers: {}, body: await createRows(work, resource, request, items) };
     }),
   );
