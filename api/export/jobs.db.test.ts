@@ -6,6 +6,7 @@ import t from 'tap';
 import { createPool } from '../../db/pools.ts';
 import type { exportJob } from '../../db/schema.ts';
 import { withTenant } from '../../db/tenancy.ts';
+import { watchChanges } from '../../db/test-changes.ts';
 import { connectTestClient, createTestDatabase } from '../../db/test-database.ts';
 import { seedTenant, type TestTenant } from '../../db/test-tenant.ts';
 import type { ExportPages } from './columns.ts';
@@ -64,13 +65,12 @@ async function openHouse(t: Test) {
   };
   const add = (of: TestTenant = tenant, values: Record<string, unknown> = {}) =>
     addJob(owner, of, values);
-  const reaches = async (id: number, isThere: (row: Row) => boolean): Promise<Row> => {
-    for (;;) {
+  const changes = await watchChanges(owner, ['export_job']);
+  const reaches = (id: number, isThere: (row: Row) => boolean): Promise<Row> =>
+    changes.until(async () => {
       const row = await jobRow(id);
-      if (isThere(row)) return row;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
+      return isThere(row) && row;
+    });
   /** Starts a runner with short waits; what it gives stops it. */
   const start = (
     runQuery: ExportRunnerOptions['runQuery'],
@@ -285,7 +285,7 @@ async function ended(state: { readonly isEnded: boolean }): Promise<void> {
 
 async function* slowly(pages: ExportPages): ExportPages {
   for await (const page of pages) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await turns(1);
     yield page;
   }
 }
