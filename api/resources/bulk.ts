@@ -9,8 +9,7 @@ import { toProblem, toFieldError } from '../problem-mapping.ts';
 import { Problem, type FieldError } from '../problem.ts';
 import { closed } from '../schemas.ts';
 import type { Row } from './define.ts';
-import type { Resource } from './resource.ts';
-import { createRow, run, type Work } from './store.ts';
+import { run, type Work } from './store.ts';
 
 /** Rows of one request. */
 export const BULK_ITEMS_MAX = 1_000;
@@ -85,19 +84,6 @@ export interface ItemResult {
   errors?: readonly FieldError[];
 }
 
-/** Makes the rows. Only what the whole transaction cannot survive is thrown. */
-export function createRows(
-  work: Work,
-  resource: Resource,
-  request: FastifyRequest,
-  items: readonly unknown[],
-): Promise<BulkAnswer> {
-  return createEach(work, request, [resource.createSchema, items], async (item) => {
-    const row = await createRow(work, resource, item);
-    return row[resource.key.name] as number | string;
-  });
-}
-
 /**
  * Makes something of every item that fits the schema, and gives its key; what one throws is the answer to it alone. Only
  * what the whole transaction cannot survive is thrown.
@@ -108,21 +94,32 @@ export async function createEach(
   [schema, items]: readonly [TSchema, readonly unknown[]],
   make: (item: Row, index: number) => Promise<number | string>,
 ): Promise<BulkAnswer> {
-  const validate = request.compileValidationSchema(schema);
-  const results: ItemResult[] = [];
+  const results = lookThrough(request, schema, items);
   for (const [index, item] of items.entries()) {
-    const isValid = validate(item);
-    results.push(
-      isValid
-        ? await createOne(work, index, () => make(item as Row, index))
-        : refused(index, invalid(validate.errors ?? [], index)),
-    );
+    results[index] ??= await createOne(work, index, () => make(item as Row, index));
   }
+  return answerOf(results as ItemResult[]);
+}
+
+/** The refusals of items that do not fit the schema, each at its place; undefined for those that do. */
+export function lookThrough(
+  request: FastifyRequest,
+  schema: TSchema,
+  items: readonly unknown[],
+): (ItemResult | undefined)[] {
+  const validate = request.compileValidationSchema(schema);
+  return items.map((item, index) =>
+    validate(item) ? undefined : refused(index, invalid(validate.errors ?? [], index)),
+  );
+}
+
+export function answerOf(results: ItemResult[]): BulkAnswer {
   const created = results.filter(({ status }) => status === 201).length;
   return { created, refused: results.length - created, results };
 }
 
-async function createOne(
+/** Makes something under a savepoint; what is thrown is the answer. */
+export async function createOne(
   work: Work,
   index: number,
   make: () => Promise<number | string>,
@@ -141,7 +138,8 @@ async function createOne(
   }
 }
 
-function refused(index: number, problem: Problem): ItemResult {
+/** The answer to an item that is refused; it names its fields by their place in the whole body. */
+export function refused(index: number, problem: Problem): ItemResult {
   const errors = problem.errors.map((error) =>
     error.in === 'body'
       ? { ...error, pointer: `/items/${index}${error.pointer.replace(`/items/${index}`, '')}` }

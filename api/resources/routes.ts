@@ -19,7 +19,8 @@ import {
   withHeaders,
   writeCondition,
 } from '../schemas.ts';
-import { bulkBodyOf, bulkLimits, BulkResult, createRows } from './bulk.ts';
+import { createRows } from './bulk-rows.ts';
+import { bulkBodyOf, bulkLimits, BulkResult } from './bulk.ts';
 import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';

@@ -44,19 +44,31 @@ export async function createRow(work: Work, resource: Resource, body: Row): Prom
   await requireReferences(work, resource, body);
   await requireOwnParents(work, resource, body);
   const values = (await resource.rules.prepare?.(work, body, null)) ?? body;
-  const owned = resource.hasCustomer
-    ? { ...values, customer_id: principal.tenant.customerId }
-    : values;
-  const names = Object.keys(owned);
-  const columns = names.map((name) => sql.identifier(fieldOf(resource, name).name));
-  const given = names.map((name) => parameter(fieldOf(resource, name), owned[name]));
-  const [row] = await run(
-    client,
-    sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values (${sql.join(given, sql`, `)})
-      returning ${projection(resource.fields.values())}`,
-  );
+  const [row] = await run(client, insertOf(work, resource, [values], resource.fields.values()));
   await resource.rules.written?.(work, row!, null);
   return row!;
+}
+
+/**
+ * Puts rows into the table, all of the same columns, and gives the fields that are asked for, in the order of the rows;
+ * nothing of them has been looked at.
+ */
+export function insertOf(
+  { principal }: Work,
+  resource: Resource,
+  rows: readonly Row[],
+  shown: Iterable<Field>,
+): SQL {
+  const owner = resource.hasCustomer ? { customer_id: principal.tenant.customerId } : {};
+  const fields = Object.keys({ ...rows[0], ...owner }).map((name) => fieldOf(resource, name));
+  const columns = fields.map(({ name }) => sql.identifier(name));
+  const values = rows.map((row) => {
+    const owned: Row = { ...row, ...owner };
+    const given = fields.map((field) => parameter(field, owned[field.name]));
+    return sql`(${sql.join(given, sql`, `)})`;
+  });
+  return sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values ${sql.join(values, sql`, `)}
+    returning ${projection(shown)}`;
 }
 
 /**
@@ -180,6 +192,43 @@ function isSame(field: Field, stored: unknown, next: unknown): boolean {
   if (field.kind === 'json' || field.kind === 'list')
     return JSON.stringify(stored) === JSON.stringify(next);
   return stored === next;
+}
+
+/**
+ * Those of many bodies about which nothing needs to be asked any more: the resource has no rules of its own for new rows,
+ * and what they refer to is there for the caller, which is looked up for all of them at once. About the others
+ * {@link createRow} tells what is wrong, if anything is.
+ */
+export async function findPlain(
+  { client, principal }: Work,
+  resource: Resource,
+  bodies: readonly Row[],
+): Promise<Set<Row>> {
+  const isHeld = principal.tenant.accountIds !== null;
+  const { rules, references, hasAccount, writable } = resource;
+  if (rules.prepare || rules.written) return new Set();
+  if (isHeld && !hasAccount) return new Set();
+  const plain = new Set(
+    isHeld && writable.has('account_id')
+      ? bodies.filter((body) => (body['account_id'] ?? null) !== null)
+      : bodies,
+  );
+  for (const { table, key, name, isEvidence } of references) {
+    const values = new Set([...plain].map((body) => body[name] ?? null));
+    values.delete(null);
+    if (values.size === 0) continue;
+    const alive = isEvidence ? sql`and deleted_at is null` : sql``;
+    const rows = await run(
+      client,
+      sql`select ${key.column} as key from ${table} where ${key.column} in ${[...values]} ${alive}`,
+    );
+    const found = new Set<unknown>(rows.map((row) => row['key']));
+    for (const body of plain) {
+      const value = body[name] ?? null;
+      if (value !== null && !found.has(value)) plain.delete(body);
+    }
+  }
+  return plain;
 }
 
 /** Throws 422 for a reference to what is not there, or not there for the caller. */
