@@ -467,6 +467,27 @@ t.test('headers that protect a browser', async (t) => {
   t.equal(cross.headers['access-control-allow-origin'], undefined);
 });
 
+t.test('what takes too long is answered 503 and not done, with a body or without', async (t) => {
+  const own = await startTestPortal(t, { httpLimits: { handlerMsMax: 200 } });
+  const lock = await own.owner.connect();
+  await lock.query('begin; lock table tag_lookup in access exclusive mode');
+  const headers = { ...own.headersOf('admin'), 'content-type': 'application/json' };
+  const body = JSON.stringify({ tag_name: 'late' });
+  for (const init of [{ headers }, { headers, method: 'POST', body }]) {
+    const answer = await fetch(`${own.url}/v1/tags`, init);
+    t.match(
+      { status: answer.status, body: await answer.json() },
+      { status: 503, body: { code: 'unavailable', detail: 'it took too long' } },
+    );
+    t.match(answer.headers.get('retry-after'), /^\d+$/);
+  }
+  await lock.query('commit');
+  lock.release();
+  while (own.apiPool.idleCount < own.apiPool.totalCount) await new Promise(setImmediate);
+  const { rows } = await own.owner.query('select tag_name from tag_lookup');
+  t.same(rows, [], 'it was rolled back');
+});
+
 t.test('a half-sent request is closed', async (t) => {
   const httpLimits = { headersMsMax: 50, requestMsMax: 100, checkMs: 10 };
   const own = await startTestPortal(t, { httpLimits });

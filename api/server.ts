@@ -49,6 +49,7 @@ import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addTelematicAlertRoutes } from './telematic-alerts/routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
+import { installTimeLimit } from './time-limit.ts';
 import { addVehicleRoutes } from './vehicles/routes.ts';
 
 /** Limits of one HTTP connection and request; times in milliseconds, sizes in bytes. */
@@ -138,6 +139,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   installErrors(app);
   installBodies(app);
   installObservation(app, options);
+  installTimeLimit(app, limits.handlerMsMax);
   await installHelmet(app, options);
   await installGuard(app, { authenticate: options.authenticate, rateLimits });
   await installOpenApi(app, options.version);
@@ -203,7 +205,6 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
     trustProxy: [...options.trustProxy],
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestMsMax,
-    handlerTimeout: limits.handlerMsMax,
     connectionTimeout: limits.connectionIdleMsMax,
     keepAliveTimeout: limits.keepAliveMsMax,
     http: { headersTimeout: limits.headersMsMax, connectionsCheckingInterval: limits.checkMs },

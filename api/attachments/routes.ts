@@ -196,7 +196,7 @@ function addDownloading(
     .withTypeProvider<TypeBoxTypeProvider>()
     .get(
       '/v1/attachments/:id/content',
-      { config: read, schema, handlerTimeout: limits.downloadMsMax },
+      { config: { ...read, handlerMsMax: limits.downloadMsMax }, schema },
       async (request, reply) => {
         const row = await inTenant(context, request, (db) =>
           getAttachment(db, principalOf(request), request.params.id, context.now()),
@@ -269,9 +269,11 @@ function addUploading(app: FastifyInstance, context: ApiContext, uploading: Uplo
   app.withTypeProvider<TypeBoxTypeProvider>().post(
     `/v1/${parent.path}/:id/attachments`,
     {
-      config: { permission: rightTo(parent, 'write') },
+      config: {
+        permission: rightTo(parent, 'write'),
+        handlerMsMax: limits.uploadMsMax + HANDLER_SLACK_MS,
+      },
       schema,
-      handlerTimeout: limits.uploadMsMax + HANDLER_SLACK_MS,
     },
     async (request, reply) => {
       const free = slots.take(principalOf(request).tenant.customerId);
