@@ -461,7 +461,16 @@ t.test('headers that protect a browser', async (t) => {
       /default-src 'none';script-src 'self';.*connect-src 'self' ws:\/\/127\.0\.0\.1:4001;/,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
+    'x-frame-options': 'SAMEORIGIN',
+    'strict-transport-security': /^max-age=\d{8}; includeSubDomains$/,
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'x-xss-protection': '0',
   });
+  for (const url of ['/nothing', '/v1/me']) {
+    const refused = await app.inject(url);
+    t.match(refused.headers, { 'content-security-policy': /default-src 'none'/ }, url);
+  }
   t.notMatch(headers['content-security-policy'], /unsafe|upgrade-insecure/);
   const cross = await app.inject({ url: '/healthz', headers: { origin: 'https://evil.test' } });
   t.equal(cross.headers['access-control-allow-origin'], undefined);

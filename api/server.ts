@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import fastifyStatic from '@fastify/static';
-import helmet from '@fastify/helmet';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -20,6 +19,7 @@ import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
+import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { readDecimals } from './decimals.ts';
@@ -140,7 +140,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   installBodies(app);
   installObservation(app, options);
   installTimeLimit(app, limits.handlerMsMax);
-  await installHelmet(app, options);
+  await protectBrowsers(app, options);
   await installGuard(app, { authenticate: options.authenticate, rateLimits });
   await installOpenApi(app, options.version);
 
@@ -256,9 +256,9 @@ function installObservation(app: FastifyInstance, { onServed }: ServerOptions): 
   });
 }
 
-async function installHelmet(app: FastifyInstance, options: ServerOptions): Promise<void> {
+async function protectBrowsers(app: FastifyInstance, options: ServerOptions): Promise<void> {
   const live = options.liveUrl === undefined ? [] : [new URL(options.liveUrl).origin];
-  await app.register(helmet, {
+  await installBrowserHeaders(app, {
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {
