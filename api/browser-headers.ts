@@ -21,7 +21,7 @@ async function headersOf(options: FastifyHelmetOptions): Promise<Record<string, 
   const sample = Fastify();
   await sample.register(helmet, options);
   let headers: Record<string, string> = {};
-  sample.get('/', (_request, reply) => {
+  sample.setNotFoundHandler((_request, reply) => {
     // Set so far: by the plugin alone.
     headers = { ...reply.raw.getHeaders() } as Record<string, string>;
     return reply.send();
