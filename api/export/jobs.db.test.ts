@@ -1,5 +1,6 @@
 /** Export jobs from the queue to the file and its end, against a real database and a store in memory. */
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import type { Readable } from 'node:stream';
 import type pg from 'pg';
 import t from 'tap';
@@ -225,27 +226,34 @@ t.test('limits for the runner and for each tenant, first come first served', asy
   const other = await seedTenant(owner, 'other');
   const running = new Map<number, () => void>();
   const begun: number[] = [];
+  const asked = new EventEmitter();
+  const begins = async (id: number) => {
+    while (!running.has(id)) await once(asked, 'rows');
+  };
   start(
     async (job) => {
       begun.push(job.exportJobId);
-      await new Promise<void>((resolve) => running.set(job.exportJobId, resolve));
+      await new Promise<void>((resolve) => {
+        running.set(job.exportJobId, resolve);
+        asked.emit('rows');
+      });
       return twoRows();
     },
     { concurrencyMax: 2, perTenantMax: 1 },
   );
   const [a, b] = [await add(), await add()];
   const [c, d] = [await add(other), await add(other)];
-  await reaches(a, ({ status }) => status === 'running');
-  await reaches(c, ({ status }) => status === 'running');
+  await begins(a);
+  await begins(c);
   t.same(begun, [a, c], 'the second of a tenant waits');
   running.get(a)!();
-  await reaches(b, ({ status }) => status === 'running');
+  await begins(b);
   t.same(begun, [a, c, b]);
   running.get(c)!();
   running.get(b)!();
-  await reaches(d, ({ status }) => status === 'running');
+  await begins(d);
   running.get(d)!();
-  await reaches(d, ({ status }) => status === 'ready');
+  for (const id of [a, b, c, d]) await reaches(id, ({ status }) => status === 'ready');
   t.same(begun, [a, c, b, d]);
   t.equal((await owner.query('select from export_job where status = $1', ['ready'])).rowCount, 4);
   t.equal(tenant.customerId === other.customerId, false);
