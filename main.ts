@@ -11,8 +11,7 @@ import { pathToFileURL } from 'node:url';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
 import { pino, type Logger } from 'pino';
-import { collectDefaultMetrics, Histogram, Registry as PromRegistry } from 'prom-client';
-import { Type } from 'typebox';
+import { collectDefaultMetrics, Registry as PromRegistry } from 'prom-client';
 import { openDiskStore } from './api/attachments/disk-store.ts';
 import type { AttachmentStore } from './api/attachments/store.ts';
 import type { Authenticate } from './api/auth/authenticate.ts';
@@ -20,23 +19,24 @@ import { openDoor } from './api/auth/door.ts';
 import type { LocalIssuer } from './api/auth/local-issuer.ts';
 import type { Principals } from './api/auth/principal.ts';
 import { startIdentity, type RunningIdentity } from './api/identity/start.ts';
-import { buildServer, type ServedRequest } from './api/server.ts';
+import { servedMetric } from './api/served-metric.ts';
+import { buildServer } from './api/server.ts';
+import { webConfigPlugin } from './api/web-config.ts';
 import { createHub, type Hub } from './api/live/hub.ts';
 import { startLive, type RunningLive } from './api/live/start.ts';
 import { portalOf } from './api/live/portal.ts';
-import type { LiveBatch } from './api/live/wire.ts';
 import { readConfig, type Config } from './config.ts';
 import { createChangeFeed, type ChangeFeed } from './db/change-feed.ts';
 import { createPortalPools, type PortalPools } from './db/pools.ts';
 import {
   createIngest,
   DoorError,
-  type Committed,
   type DoorName,
   type DoorPorts,
   type Ingest,
   type IngestSummary,
 } from './ingest/ingest.ts';
+import { toLiveBatch } from './live-batch.ts';
 import { migrate } from './migrations/run.ts';
 
 export interface Milepost {
@@ -58,8 +58,6 @@ export interface MilepostExtras {
   /** Another log than the one on standard output. */
   readonly log?: Logger;
 }
-
-const WebConfigSchema = Type.Object({ live_url: Type.String(), demo: Type.Boolean() });
 
 const VERSION = '0.1.0';
 const LIVE_PATH = '/v1/live';
@@ -212,43 +210,6 @@ function openLive(config: Config, hub: Hub, log: Logger): Promise<RunningLive> {
   });
 }
 
-/** Committed rows as the live hub takes them. */
-function toLiveBatch({ positions, events, eventIds }: Committed): LiveBatch {
-  return {
-    positions: positions.map((position) => ({
-      customer_id: position.link.tenantId,
-      account_id: position.link.accountId,
-      equipment_id: position.link.equipmentId,
-      unit_number: position.link.unitNumber,
-      latitude: position.latDeg,
-      longitude: position.lonDeg,
-      speed: position.speedMps,
-      heading_deg: position.headingDeg,
-      motion_status: position.motionStatus,
-      ignition: position.ignition,
-      temperature: position.temperatureC,
-      recorded_at: new Date(position.recordedMs).toISOString(),
-    })),
-    events: events.map((event, i) => ({
-      customer_id: event.tenantId,
-      activity_feed_id: eventIds[i]!,
-      equipment_id: event.equipmentId,
-      account_id: event.accountId,
-      event_type: event.type,
-      event_time: new Date(event.timeMs).toISOString(),
-      latitude: Number.isNaN(event.latDeg) ? null : event.latDeg,
-      longitude: Number.isNaN(event.lonDeg) ? null : event.lonDeg,
-      geofence_id: event.fenceId,
-      telematic_alert_id: event.ruleId,
-      subject_name: event.subjectName,
-      metric_code: event.metricCode,
-      metric_value: event.metricValue,
-      severity: event.severity,
-      initial: event.initial,
-    })),
-  };
-}
-
 async function openAttachments({ attachments }: Config): Promise<AttachmentStore> {
   try {
     return await openDiskStore(attachments.dir);
@@ -296,37 +257,6 @@ async function buildApp(parts: AppParts): Promise<FastifyInstance> {
     renderMetrics: () => prometheus.metrics(),
     onServed: servedMetric(prometheus),
   });
-}
-
-function servedMetric(prometheus: PromRegistry): (request: ServedRequest) => void {
-  const histogram = new Histogram({
-    name: 'milepost_http_request_seconds',
-    help: 'Requests answered, by route',
-    labelNames: ['method', 'route', 'status'],
-    registers: [prometheus],
-  });
-  return ({ method, route, status, durationMs }) =>
-    histogram.observe({ method, route, status }, durationMs / 1000);
-}
-
-/** What the browser's map is told before anybody has signed in. */
-function webConfigPlugin(liveUrl: string, demo: boolean): (app: FastifyInstance) => Promise<void> {
-  return (app) => {
-    app.get(
-      '/web-config.json',
-      {
-        config: { public: true },
-        schema: {
-          operationId: 'getWebConfig',
-          tags: ['server'],
-          summary: 'Where the live map connects',
-          response: { 200: WebConfigSchema },
-        },
-      },
-      () => ({ live_url: liveUrl, demo }),
-    );
-    return Promise.resolve();
-  };
 }
 
 /**

@@ -6,6 +6,7 @@ import { withTenant, type TenantDb } from '../db/tenancy.ts';
 import type { FenceSettings } from '../engine/types.ts';
 import { principalOf, type Limiter } from './guard.ts';
 import { Problem } from './problem.ts';
+import { isLate } from './time-limit.ts';
 import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
 
 /** Rows that one tenant may hold; checked on insert, so simultaneous inserts may pass it by a few. */
@@ -65,16 +66,10 @@ export function inTenant<T>(
   const wanted = async (db: TenantDb, client: pg.PoolClient) => {
     const result = await work(db, client);
     // Whoever asked has been told already that it failed.
-    if (isTimedOut(request)) throw new Problem('unavailable', 'it took too long');
+    if (isLate(request)) throw new Problem('unavailable', 'it took too long');
     return result;
   };
   return withTenant(context.pool, tenant, wanted, { userId, requestId: request.id });
-}
-
-/** The signal also says that a request has arrived whole, which is no reason to stop. */
-function isTimedOut({ signal }: FastifyRequest): boolean {
-  const { code } = (signal.reason ?? {}) as { code?: unknown };
-  return code === 'FST_ERR_HANDLER_TIMEOUT';
 }
 
 /** One page of a list, while it is being read. */

@@ -1,7 +1,7 @@
 /**
  * Makes the description of the interface small and exact: what many operations have in common becomes a component that
- * they refer to. A schema with a `title` is the component of that name; one that says nothing but type and title stands
- * for it. Knows the form of an OpenAPI document, and no route.
+ * they refer to. A schema with a `title` is the component of that name; one that says nothing but the title, and
+ * perhaps the type, stands for it. Knows the form of an OpenAPI document, and no route.
  */
 
 type Json = Record<string, unknown>;
@@ -93,7 +93,8 @@ function shared(schema: unknown, schemas: Record<string, Json>): unknown {
 
 function isNamed(schema: unknown): schema is Json & { title: string } {
   const { type, title } = (schema ?? {}) as Json;
-  return type === 'object' && typeof title === 'string';
+  const isBare = type === undefined && Object.keys(schema as Json).length === 1;
+  return typeof title === 'string' && (type === 'object' || isBare);
 }
 
 /** An object in a query is written as `name[property]=value`. */

@@ -126,7 +126,6 @@ t.test('errors of Fastify and plugins', (t) => {
   t.match(toProblem(thrown(413)), { status: 413, message: /cannot be served/ });
   t.match(toProblem(thrown(418)), { status: 400 });
   t.match(toProblem(thrown(500)), { status: 500 });
-  t.match(toProblem(thrown(503, 'FST_ERR_HANDLER_TIMEOUT')), { status: 503 });
   t.end();
 });
 

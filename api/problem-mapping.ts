@@ -69,7 +69,6 @@ function fromFastify(error: unknown): Problem | null {
   }
   const known = FASTIFY_CODES[code];
   if (known) return new Problem(...known);
-  if (code === 'FST_ERR_HANDLER_TIMEOUT') return unavailable(error);
   return statusCode !== undefined && statusCode >= 400 && statusCode < 500
     ? ofStatus(statusCode)
     : null;

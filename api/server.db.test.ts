@@ -461,10 +461,40 @@ t.test('headers that protect a browser', async (t) => {
       /default-src 'none';script-src 'self';.*connect-src 'self' ws:\/\/127\.0\.0\.1:4001;/,
     'x-content-type-options': 'nosniff',
     'referrer-policy': 'no-referrer',
+    'x-frame-options': 'SAMEORIGIN',
+    'strict-transport-security': /^max-age=\d{8}; includeSubDomains$/,
+    'cross-origin-opener-policy': 'same-origin',
+    'cross-origin-resource-policy': 'same-origin',
+    'x-xss-protection': '0',
   });
+  for (const url of ['/nothing', '/v1/me']) {
+    const refused = await app.inject(url);
+    t.match(refused.headers, { 'content-security-policy': /default-src 'none'/ }, url);
+  }
   t.notMatch(headers['content-security-policy'], /unsafe|upgrade-insecure/);
   const cross = await app.inject({ url: '/healthz', headers: { origin: 'https://evil.test' } });
   t.equal(cross.headers['access-control-allow-origin'], undefined);
+});
+
+t.test('what takes too long is answered 503 and not done, with a body or without', async (t) => {
+  const own = await startTestPortal(t, { httpLimits: { handlerMsMax: 200 } });
+  const lock = await own.owner.connect();
+  await lock.query('begin; lock table tag_lookup in access exclusive mode');
+  const headers = { ...own.headersOf('admin'), 'content-type': 'application/json' };
+  const body = JSON.stringify({ tag_name: 'late' });
+  for (const init of [{ headers }, { headers, method: 'POST', body }]) {
+    const answer = await fetch(`${own.url}/v1/tags`, init);
+    t.match(
+      { status: answer.status, body: await answer.json() },
+      { status: 503, body: { code: 'unavailable', detail: 'it took too long' } },
+    );
+    t.match(answer.headers.get('retry-after'), /^\d+$/);
+  }
+  await lock.query('commit');
+  lock.release();
+  while (own.apiPool.idleCount < own.apiPool.totalCount) await new Promise(setImmediate);
+  const { rows } = await own.owner.query('select tag_name from tag_lookup');
+  t.same(rows, [], 'it was rolled back');
 });
 
 t.test('a half-sent request is closed', async (t) => {

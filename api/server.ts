@@ -4,7 +4,6 @@
  */
 import { randomUUID } from 'node:crypto';
 import fastifyStatic from '@fastify/static';
-import helmet from '@fastify/helmet';
 import Fastify, {
   LogController,
   type FastifyBaseLogger,
@@ -20,6 +19,7 @@ import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
+import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { readDecimals } from './decimals.ts';
@@ -48,6 +48,7 @@ import { addSearchRoutes } from './search.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
+import { installTimeLimit } from './time-limit.ts';
 import { addVehicleRoutes } from './vehicles/routes.ts';
 
 /** Limits of one HTTP connection and request; times in milliseconds, sizes in bytes. */
@@ -137,7 +138,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   installErrors(app);
   installBodies(app);
   installObservation(app, options);
-  await installHelmet(app, options);
+  installTimeLimit(app, limits.handlerMsMax);
+  await protectBrowsers(app, options);
   await installGuard(app, { authenticate: options.authenticate, rateLimits });
   await installOpenApi(app, options.version);
 
@@ -201,7 +203,6 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
     trustProxy: [...options.trustProxy],
     bodyLimit: limits.bodyBytesMax,
     requestTimeout: limits.requestMsMax,
-    handlerTimeout: limits.handlerMsMax,
     connectionTimeout: limits.connectionIdleMsMax,
     keepAliveTimeout: limits.keepAliveMsMax,
     http: { headersTimeout: limits.headersMsMax, connectionsCheckingInterval: limits.checkMs },
@@ -253,9 +254,9 @@ function installObservation(app: FastifyInstance, { onServed }: ServerOptions): 
   });
 }
 
-async function installHelmet(app: FastifyInstance, options: ServerOptions): Promise<void> {
+async function protectBrowsers(app: FastifyInstance, options: ServerOptions): Promise<void> {
   const live = options.liveUrl === undefined ? [] : [new URL(options.liveUrl).origin];
-  await app.register(helmet, {
+  await installBrowserHeaders(app, {
     contentSecurityPolicy: {
       useDefaults: false,
       directives: {

@@ -68,10 +68,11 @@ function formOf(parts: readonly Part[], fields: Record<string, string> = {}): Fo
 function upload(
   parts: readonly Part[],
   fields: Record<string, string> = {},
-  options: { on?: TestPortal; who?: Who; path?: string } = {},
+  options: { on?: TestPortal; who?: Who; path?: string; headers?: Record<string, string> } = {},
 ): Promise<Answer> {
   const { on = portal, who = 'admin', path = `/v1/equipment/${northUnit}/attachments` } = options;
-  return ask(on, who, path, { method: 'POST', body: formOf(parts, fields) });
+  const { headers = {} } = options;
+  return ask(on, who, path, { method: 'POST', body: formOf(parts, fields), headers });
 }
 
 async function filesOn(on: TestPortal = portal): Promise<string[]> {
@@ -281,6 +282,60 @@ t.test('what is refused, with nothing left of it', async (t) => {
       t.equal(answer.body.errors[0]?.pointer, pointer, what);
     });
   }
+});
+
+t.test('an upload under one key is kept once', async (t) => {
+  const headers = { 'idempotency-key': 'cover-note-7' };
+  const parts: Part[] = [[pdf(9_000, 'one'), 'one.pdf']];
+  const fields = { description: 'Cover note', document_category_type: 'insurance' };
+  const before = await state();
+  const first = await upload(parts, fields, { headers });
+  t.equal(first.status, 201);
+  t.equal(first.headers.get('idempotency-replayed'), null);
+  const kept = before.map((count) => count + 1);
+  t.same(await state(), kept);
+
+  const turned = { document_category_type: 'insurance', description: 'Cover note' };
+  const again = await upload(parts, turned, { headers });
+  t.equal(again.status, 201);
+  t.equal(again.headers.get('idempotency-replayed'), 'true');
+  t.same(again.body, first.body);
+  t.same(await state(), kept, 'what was sent again is gone from the disk');
+
+  const others: [string, Part[], Record<string, string>, string?][] = [
+    ['other bytes', [[pdf(9_000, 'two'), 'one.pdf']], fields],
+    ['another name', [[pdf(9_000, 'one'), 'two.pdf']], fields],
+    ['another field', parts, { ...fields, description: 'Another note' }],
+    ['another unit', parts, fields, `/v1/equipment/${southUnit}/attachments`],
+  ];
+  for (const [what, given, words, path] of others) {
+    const other = await upload(given, words, { headers, ...(path && { path }) });
+    t.match(
+      { status: other.status, body: other.body },
+      { status: 422, body: { errors: [{ in: 'header', pointer: '/idempotency-key' }] } },
+      what,
+    );
+    t.same(await state(), kept, what);
+  }
+  t.equal((await upload(parts, fields, { headers, who: 'held' })).status, 201, 'another user');
+});
+
+t.test('uploads at once under one key leave one file and one row', async (t) => {
+  const headers = { 'idempotency-key': 'together' };
+  const before = await state();
+  const answers = await Promise.all(
+    Array.from({ length: 4 }, () => upload([[pdf(50_000, 'once'), 'once.pdf']], {}, { headers })),
+  );
+  t.same(
+    answers.map(({ status }) => status),
+    [201, 201, 201, 201],
+  );
+  t.equal(new Set(answers.map(({ body }) => body.data[0]!.attachment_id)).size, 1);
+  t.equal(answers.filter((one) => one.headers.has('idempotency-replayed')).length, 3);
+  t.same(
+    await state(),
+    before.map((count) => count + 1),
+  );
 });
 
 t.test('forms that are none', async (t) => {

@@ -2,12 +2,15 @@
 import fastifyMultipart from '@fastify/multipart';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
-import { Type } from 'typebox';
+import { Type, type Static } from 'typebox';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { allowSlowRequest } from '../errors.ts';
 import { principalOf } from '../guard.ts';
 import { fieldProblem, Problem } from '../problem.ts';
+import { idempotencyHeaders, isReplayed, onceOnly, type Answer } from '../resources/idempotency.ts';
+import { inWork } from '../resources/routes.ts';
+import type { Work } from '../resources/store.ts';
 import {
   closed,
   described,
@@ -193,7 +196,7 @@ function addDownloading(
     .withTypeProvider<TypeBoxTypeProvider>()
     .get(
       '/v1/attachments/:id/content',
-      { config: read, schema, handlerTimeout: limits.downloadMsMax },
+      { config: { ...read, handlerMsMax: limits.downloadMsMax }, schema },
       async (request, reply) => {
         const row = await inTenant(context, request, (db) =>
           getAttachment(db, principalOf(request), request.params.id, context.now()),
@@ -255,6 +258,7 @@ function addUploading(app: FastifyInstance, context: ApiContext, uploading: Uplo
     description: `All of the files or none. Each has at most ${limits.fileBytesMax} bytes; what kind it is is told by its bytes.`,
     consumes: [FORM_CONTENT_TYPE],
     params: idParams,
+    headers: idempotencyHeaders,
     body: { content: { [FORM_CONTENT_TYPE]: { schema: UploadForm } } },
     response: {
       201: Uploaded,
@@ -265,16 +269,21 @@ function addUploading(app: FastifyInstance, context: ApiContext, uploading: Uplo
   app.withTypeProvider<TypeBoxTypeProvider>().post(
     `/v1/${parent.path}/:id/attachments`,
     {
-      config: { permission: rightTo(parent, 'write') },
+      config: {
+        permission: rightTo(parent, 'write'),
+        handlerMsMax: limits.uploadMsMax + HANDLER_SLACK_MS,
+      },
       schema,
-      handlerTimeout: limits.uploadMsMax + HANDLER_SLACK_MS,
     },
     async (request, reply) => {
       const free = slots.take(principalOf(request).tenant.customerId);
       const endSlow = allowSlowRequest(request.raw.socket);
       try {
-        const data = await upload(context, request, request.params.id, uploading);
-        return await reply.code(201).send({ data });
+        const { headers, body } = await upload(context, request, request.params.id, uploading);
+        return await reply
+          .code(201)
+          .headers(headers)
+          .send(body as Static<typeof Uploaded>);
       } finally {
         free();
         drain(request, limits.drainMsMax, endSlow);
@@ -288,7 +297,7 @@ async function upload(
   request: FastifyRequest,
   id: number,
   { parent, store, limits }: Uploading,
-) {
+): Promise<Answer> {
   const principal = principalOf(request);
   await inTenant(context, request, (db) => requireParent(db, principal, parent, id, 'write'));
   const keys: string[] = [];
@@ -300,34 +309,50 @@ async function upload(
   };
   try {
     const received = await receiveUpload(request, receiving, keys);
-    return await keep(context, request, received, { parent, id, limits });
+    const answer = await keep(context, request, received, { parent, id, limits });
+    if (isReplayed(answer)) await discard(context, request, store, keys);
+    return answer;
   } catch (error) {
     await discard(context, request, store, keys);
     throw error;
   }
 }
 
+/** What was sent is known once it has arrived: of two at once under one `Idempotency-Key`, both are received, and one is kept. */
 function keep(
   context: ApiContext,
   request: FastifyRequest,
   { fields, files }: Received,
   { parent, id, limits }: { parent: AttachmentParent; id: number; limits: AttachmentLimits },
-) {
+): Promise<Answer> {
   const nowMs = context.now();
-  return inTenant(context, request, async (db) => {
+  const act = async ({ db, principal }: Work): Promise<Answer> => {
     const { expiration_date } = fields;
     if (expiration_date !== undefined && (await isPast(db, expiration_date, nowMs))) {
       throw fieldProblem('unprocessable', 'body', '/expiration_date', 'is past already');
     }
-    return createAttachments(db, principalOf(request), { parent, id, nowMs }, files, {
+    const data = await createAttachments(db, principal, { parent, id, nowMs }, files, {
       fields,
       perParentMax: context.quotas.attachmentsPerParentMax,
       ageMsMax: limits.uploadAgeMsMax,
     });
-  });
+    return { status: 201, headers: {}, body: { data } };
+  };
+  return inWork(context, request, (work) =>
+    onceOnly(work, request, () => act(work), fingerprintOf(fields, files)),
+  );
 }
 
-/** Removes what an upload that failed has left. What cannot be removed now is left to the sweeper. */
+/** The order of the fields says nothing, and that of the files is the order of their rows. */
+function fingerprintOf(fields: Received['fields'], files: Received['files']): unknown {
+  const words = Object.entries(fields).sort(([a], [b]) => (a < b ? -1 : 1));
+  return [
+    words,
+    files.map(({ name, kind, sha256 }) => [name, kind.mimeType, sha256.toString('hex')]),
+  ];
+}
+
+/** Removes what an upload that was not kept has left. What cannot be removed now is left to the sweeper. */
 async function discard(
   context: ApiContext,
   request: FastifyRequest,

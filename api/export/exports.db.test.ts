@@ -2,6 +2,7 @@
 import { connect } from 'node:net';
 import t from 'tap';
 import { startTestPortal, type Who } from '../test-portal.ts';
+import { openDiskStore } from '../attachments/disk-store.ts';
 import { EXPORTS_PER_TENANT_MAX } from '../resources/export.ts';
 import { EXPORT_JOBS_OPEN_MAX } from './routes.ts';
 
@@ -34,11 +35,11 @@ interface JobBody {
 
 const as = async (who: Who, path: string, init: RequestInit = {}) =>
   fetch(`${base}${path}`, { ...init, headers: { ...portal.headersOf(who), ...init.headers } });
-const ask = (who: Who, body: object) =>
+const ask = (who: Who, body: object, headers: Record<string, string> = {}) =>
   as(who, '/v1/exports', {
     method: 'POST',
     body: JSON.stringify(body),
-    headers: { 'content-type': 'application/json' },
+    headers: { 'content-type': 'application/json', ...headers },
   });
 
 /** The job once it is over. */
@@ -137,6 +138,38 @@ t.test('a job: asked for, written, fetched', async (t) => {
   );
 });
 
+t.test('a job is asked for once under one key', async (t) => {
+  const key = { 'idempotency-key': 'export-1' };
+  const body = {
+    resource: 'tags',
+    format: 'csv',
+    query: { filter: { tag_name: { eq: 'tag 00001' } } },
+  };
+  const first = await ask('admin', body, key);
+  t.equal(first.status, 202);
+  const job = (await first.json()) as JobBody;
+  await settled('admin', job.export_job_id);
+  const again = await ask('admin', body, key);
+  t.equal(again.status, 202);
+  t.equal(again.headers.get('idempotency-replayed'), 'true');
+  t.equal(again.headers.get('location'), first.headers.get('location'));
+  t.same(await again.json(), job, 'as it was answered the first time');
+  const other = await ask('admin', { ...body, format: 'xlsx' }, key);
+  t.match(
+    { status: other.status, body: await other.json() },
+    { status: 422, body: { errors: [{ in: 'header', pointer: '/idempotency-key' }] } },
+  );
+
+  const answers = await Promise.all(
+    Array.from({ length: 6 }, () => ask('admin', body, { 'idempotency-key': 'export-2' })),
+  );
+  const ids = await Promise.all(
+    answers.map(async (answer) => ((await answer.json()) as JobBody).export_job_id),
+  );
+  t.same(new Set(answers.map(({ status }) => status)), new Set([202]));
+  t.equal(new Set(ids).size, 1, 'of those at once, one makes the job');
+});
+
 t.test('a job shows what its owner may see', async (t) => {
   const { export_job_id: id } = (await (
     await ask('held', { resource: 'equipment', format: 'csv' })
@@ -170,13 +203,18 @@ t.test('a job shows what its owner may see', async (t) => {
       '/query/filter/nothing',
     ],
     [{ resource: 'tags', format: 'csv', query: { limit: 1 } }, '/query/limit'],
-    [{ resource: 'tags', format: 'csv', query: { sort: 'nothing' } }, '/sort'],
+    [{ resource: 'tags', format: 'csv', query: { sort: 'nothing' } }, '/query/sort'],
+    [{ resource: 'tags', format: 'csv', query: { fields: 'nothing' } }, '/query/fields'],
+    [
+      { resource: 'tags', format: 'csv', query: { filter: { tag_lookup_id: { eq: 'x' } } } },
+      '/query/filter/tag_lookup_id/eq',
+    ],
   ];
   for (const [body, pointer] of refused) {
     const answer = await ask('admin', body);
     t.match(
       { status: answer.status, body: await answer.json() },
-      { status: 400, body: { errors: [{ pointer }] } },
+      { status: 400, body: { errors: [{ in: 'body', pointer }] } },
     );
   }
 });
@@ -243,12 +281,40 @@ t.test(
 );
 
 t.test('no user asks for more than so many', async (t) => {
-  await owner.query(
-    `insert into export_job (customer_id, user_id, resource, format, requested_at)
-     select u.customer_id, u.user_id, 'tags', 'csv', now() + interval '1 day' from "user" u, generate_series(1, $1)
-     where u.email = 'admin@acme.test'`,
-    [EXPORT_JOBS_OPEN_MAX + 5],
+  // No job ends while they ask.
+  let giveUp: (error: Error) => void;
+  const held = new Promise<never>((_resolve, reject) => (giveUp = reject));
+  held.catch(() => undefined);
+  const own = await startTestPortal(t, {
+    attachmentStore: { ...(await openDiskStore(t.testdir())), put: () => held },
+  });
+  const email = 'admin@acme.test';
+  await own.owner.query(
+    `insert into export_job (customer_id, user_id, resource, format)
+     select u.customer_id, u.user_id, 'tags', 'csv' from "user" u, generate_series(2, $2) where u.email = $1`,
+    [email, EXPORT_JOBS_OPEN_MAX],
   );
-  const answer = await ask('admin', { resource: 'tags', format: 'csv' });
-  t.equal(answer.status, 409);
+  // Jobs are counted, and none is made: those who see the last place free see it at the same time.
+  const lock = await own.owner.connect();
+  await lock.query('begin; lock table export_job in share mode');
+  const asked = Array.from({ length: 8 }, async () => {
+    const headers = { ...own.headersOf('admin'), 'content-type': 'application/json' };
+    const body = JSON.stringify({ resource: 'tags', format: 'csv' });
+    const answer = await fetch(`${own.url}/v1/exports`, { method: 'POST', headers, body });
+    await answer.text();
+    return answer.status;
+  });
+  for (let waiting = 0; waiting < 2;) {
+    const { rows } = await own.owner.query<{ waiting: number }>(
+      `select count(*)::int as waiting from pg_stat_activity
+       where datname = current_database() and wait_event_type = 'Lock'
+         and (query like 'insert into "export_job"%' or query like '%pg_advisory_xact_lock%')`,
+    );
+    waiting = rows[0]!.waiting;
+  }
+  await lock.query('commit');
+  lock.release();
+  const statuses = (await Promise.all(asked)).sort();
+  t.same(statuses, [202, 409, 409, 409, 409, 409, 409, 409], 'the last place is taken once');
+  giveUp!(new Error('enough'));
 });

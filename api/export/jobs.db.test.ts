@@ -1,11 +1,13 @@
 /** Export jobs from the queue to the file and its end, against a real database and a store in memory. */
 import { randomBytes } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
 import type { Readable } from 'node:stream';
 import type pg from 'pg';
 import t from 'tap';
 import { createPool } from '../../db/pools.ts';
 import type { exportJob } from '../../db/schema.ts';
 import { withTenant } from '../../db/tenancy.ts';
+import { watchChanges } from '../../db/test-changes.ts';
 import { connectTestClient, createTestDatabase } from '../../db/test-database.ts';
 import { seedTenant, type TestTenant } from '../../db/test-tenant.ts';
 import type { ExportPages } from './columns.ts';
@@ -64,13 +66,12 @@ async function openHouse(t: Test) {
   };
   const add = (of: TestTenant = tenant, values: Record<string, unknown> = {}) =>
     addJob(owner, of, values);
-  const reaches = async (id: number, isThere: (row: Row) => boolean): Promise<Row> => {
-    for (;;) {
+  const changes = await watchChanges(owner, ['export_job']);
+  const reaches = (id: number, isThere: (row: Row) => boolean): Promise<Row> =>
+    changes.until(async () => {
       const row = await jobRow(id);
-      if (isThere(row)) return row;
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-  };
+      return isThere(row) && row;
+    });
   /** Starts a runner with short waits; what it gives stops it. */
   const start = (
     runQuery: ExportRunnerOptions['runQuery'],
@@ -225,27 +226,34 @@ t.test('limits for the runner and for each tenant, first come first served', asy
   const other = await seedTenant(owner, 'other');
   const running = new Map<number, () => void>();
   const begun: number[] = [];
+  const asked = new EventEmitter();
+  const begins = async (id: number) => {
+    while (!running.has(id)) await once(asked, 'rows');
+  };
   start(
     async (job) => {
       begun.push(job.exportJobId);
-      await new Promise<void>((resolve) => running.set(job.exportJobId, resolve));
+      await new Promise<void>((resolve) => {
+        running.set(job.exportJobId, resolve);
+        asked.emit('rows');
+      });
       return twoRows();
     },
     { concurrencyMax: 2, perTenantMax: 1 },
   );
   const [a, b] = [await add(), await add()];
   const [c, d] = [await add(other), await add(other)];
-  await reaches(a, ({ status }) => status === 'running');
-  await reaches(c, ({ status }) => status === 'running');
+  await begins(a);
+  await begins(c);
   t.same(begun, [a, c], 'the second of a tenant waits');
   running.get(a)!();
-  await reaches(b, ({ status }) => status === 'running');
+  await begins(b);
   t.same(begun, [a, c, b]);
   running.get(c)!();
   running.get(b)!();
-  await reaches(d, ({ status }) => status === 'running');
+  await begins(d);
   running.get(d)!();
-  await reaches(d, ({ status }) => status === 'ready');
+  for (const id of [a, b, c, d]) await reaches(id, ({ status }) => status === 'ready');
   t.same(begun, [a, c, b, d]);
   t.equal((await owner.query('select from export_job where status = $1', ['ready'])).rowCount, 4);
   t.equal(tenant.customerId === other.customerId, false);
@@ -285,7 +293,7 @@ async function ended(state: { readonly isEnded: boolean }): Promise<void> {
 
 async function* slowly(pages: ExportPages): ExportPages {
   for await (const page of pages) {
-    await new Promise((resolve) => setTimeout(resolve, 1));
+    await turns(1);
     yield page;
   }
 }

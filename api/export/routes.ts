@@ -2,20 +2,22 @@
  * `/v1/exports`: exports that are written in the background. Who asks for one needs the right to read the list, then and
  * when the file is fetched; the file holds what they may see, and nobody else is shown it.
  */
-import { and, count, desc, eq, inArray, lt } from 'drizzle-orm';
+import { and, count, desc, eq, inArray, lt, sql } from 'drizzle-orm';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { Type } from 'typebox';
 import { exportJob } from '../../db/schema.ts';
-import { readAsTenant, type TenantDb } from '../../db/tenancy.ts';
 import type { AttachmentStore } from '../attachments/store.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { principalOf, requirePermission } from '../guard.ts';
 import { toFieldError } from '../problem-mapping.ts';
-import { notFound, Problem } from '../problem.ts';
+import { notFound, Problem, type FieldError } from '../problem.ts';
 import { EXPORT_FORMATS, EXPORT_TYPES, type Format } from '../resources/export.ts';
-import { listQueryOf, readList, type ListRequest } from '../resources/list.ts';
-import { countPage, toStatement } from '../resources/query.ts';
+import { idempotencyHeaders, onceOnly } from '../resources/idempotency.ts';
+import { listQueryOf, readList, type ListRequest, type ListSelect } from '../resources/list.ts';
+import { countPage } from '../resources/query.ts';
 import type { Resource } from '../resources/resource.ts';
+import { inWork } from '../resources/routes.ts';
+import { run, type Work } from '../resources/store.ts';
 import {
   closed,
   guardedProblems,
@@ -125,6 +127,7 @@ function addAsking(
     summary: 'Ask for an export',
     description:
       'Answered at once; the file is written in the background. Asks for the right to read the list.',
+    headers: idempotencyHeaders,
     body: closed(
       {
         resource: oneOf([...resources.keys()], { description: 'The path of the list.' }),
@@ -158,44 +161,66 @@ function addAsking(
     const principal = principalOf(request);
     requirePermission(principal, resource.read);
     const query = body.query ?? {};
-    requireQuery(request, resource, query);
-    const total = await countRows(context, request, resource, query);
-    const job = await inTenant(context, request, async (db) => {
-      await requireRoom(db, principal.userId);
-      const [made] = await db
-        .insert(exportJob)
-        .values({
-          customer_id: principal.tenant.customerId,
-          user_id: principal.userId,
-          account_ids:
-            principal.tenant.accountIds === null ? null : [...principal.tenant.accountIds],
-          resource: resource.path,
-          format: body.format,
-          query: query as Record<string, unknown>,
-          rows_total_estimate: total,
-        })
-        .returning(jobColumns);
-      return made!;
-    });
+    const select = readQuery(request, resource, query);
+    const answer = await inWork(context, request, (work) =>
+      onceOnly(work, request, async () => {
+        const job = await makeJob(work, resource, [body.format, query], select);
+        const location = `/v1/exports/${job.export_job_id}`;
+        return { status: 202, headers: { location }, body: job };
+      }),
+    );
     wake();
-    return reply.code(202).header('location', `/v1/exports/${job.export_job_id}`).send(job);
+    return reply.code(202).headers(answer.headers).send(answer.body);
   });
 }
 
-function requireQuery(request: FastifyRequest, resource: Resource, query: ListRequest): void {
+async function makeJob(
+  work: Work,
+  resource: Resource,
+  [format, query]: [Format, ListRequest],
+  select: ListSelect,
+) {
+  const { userId, tenant } = work.principal;
+  // Before the place is asked for: who asks beside this one does not wait while rows are counted.
+  const total = await countRows(work, resource, select);
+  await requireRoom(work);
+  const [made] = await work.db
+    .insert(exportJob)
+    .values({
+      customer_id: tenant.customerId,
+      user_id: userId,
+      account_ids: tenant.accountIds === null ? null : [...tenant.accountIds],
+      resource: resource.path,
+      format,
+      query: query as Record<string, unknown>,
+      rows_total_estimate: total,
+    })
+    .returning(jobColumns);
+  return made!;
+}
+
+/** Throws 400 naming the place in the body. */
+function readQuery(request: FastifyRequest, resource: Resource, query: ListRequest): ListSelect {
   const validate = request.compileValidationSchema(querySchemaOf(resource));
   if (!validate(query)) {
-    const errors = (validate.errors ?? []).map((error) => {
-      const field = toFieldError(error, 'body');
-      return { ...field, pointer: `/query${field.pointer}` };
-    });
-    throw new Problem(
-      'invalid_request',
-      errors.map((one) => `${one.pointer}: ${one.detail}`).join('; '),
-      { errors },
-    );
+    throw inQuery((validate.errors ?? []).map((error) => toFieldError(error, 'body')));
   }
-  readList(resource, query);
+  try {
+    return readList(resource, query);
+  } catch (error) {
+    // It speaks of the query of a list; here that is a part of the body.
+    throw error instanceof Problem ? inQuery(error.errors) : error;
+  }
+}
+
+function inQuery(found: readonly FieldError[]): Problem {
+  const errors = found.map(({ pointer, detail }) => ({
+    in: 'body' as const,
+    pointer: `/query${pointer}`,
+    detail,
+  }));
+  const detail = errors.map((one) => `${one.pointer}: ${one.detail}`).join('; ');
+  return new Problem('invalid_request', detail, { errors });
 }
 
 /** One object a resource: the compiled schema is remembered by it. */
@@ -207,7 +232,10 @@ function querySchemaOf(resource: Resource) {
   return schema;
 }
 
-async function requireRoom(db: TenantDb, userId: number): Promise<void> {
+// One of the user's requests after the other, until each has committed: two at once could both see the last place free.
+async function requireRoom({ db, principal: { userId } }: Work): Promise<void> {
+  const lock = `export_job/${userId}`;
+  await db.execute(sql`select pg_advisory_xact_lock(hashtextextended(${lock}, 0))`);
   const [open] = await db
     .select({ jobs: count() })
     .from(exportJob)
@@ -224,17 +252,17 @@ export const EXPORT_COUNT_ROWS_MAX = 1_000_000;
 
 /** Counted, for a bar of progress. What the planner thinks would be quicker, and tells of the rows of other tenants. */
 async function countRows(
-  { pool }: ApiContext,
-  request: FastifyRequest,
+  { client }: Work,
   resource: Resource,
-  query: ListRequest,
+  { conditions, withDeleted }: ListSelect,
 ): Promise<number | null> {
-  const { conditions, withDeleted } = readList(resource, query);
-  const counted = toStatement(
-    countPage(resource, { conditions, withDeleted, rowsMax: EXPORT_COUNT_ROWS_MAX + 1 }),
-  );
-  const [row] = await readAsTenant<{ rows: number }>(pool, principalOf(request), counted);
-  return row!.rows > EXPORT_COUNT_ROWS_MAX ? null : row!.rows;
+  const counted = countPage(resource, {
+    conditions,
+    withDeleted,
+    rowsMax: EXPORT_COUNT_ROWS_MAX + 1,
+  });
+  const [row] = (await run(client, counted)) as [{ rows: number }];
+  return row.rows > EXPORT_COUNT_ROWS_MAX ? null : row.rows;
 }
 
 function addReading(app: FastifyInstance, context: ApiContext): void {

@@ -238,7 +238,7 @@ t.test('answers that are not those of Auth0', async (t) => {
     auth0.next('listRoles', accident);
     t.match(await failure(provider.findRole(tag, signal)), { fault: 'passing' }, name);
   }
-  auth0.next('listRoles', { delayMs: 2_000 });
+  auth0.next('listRoles', { silence: () => undefined });
   t.match(await failure(provider.findRole(tag, signal)), { message: /within 200 ms/ });
 });
 
@@ -260,12 +260,9 @@ t.test('the token goes to nobody else', async (t) => {
 t.test('a call ends with its signal', async (t) => {
   const { auth0, provider } = await open(t);
   await provider.findRole(tag, signal);
-  auth0.next('listRoles', { delayMs: 5_000 });
   const work = new AbortController();
-  setTimeout(() => work.abort(new Error('stop')), 50);
-  const startMs = performance.now();
+  auth0.next('listRoles', { silence: () => work.abort(new Error('stop')) });
   await t.rejects(provider.findRole(tag, work.signal), { message: 'stop' });
-  t.ok(performance.now() - startMs < 2_000);
 });
 
 t.test('the fake refuses what is in no record', async (t) => {

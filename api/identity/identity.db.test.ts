@@ -1,8 +1,8 @@
 /** From a change of a role or a user to the identity provider and back: the queue, the runner, and what people see of it. */
 import { randomUUID } from 'node:crypto';
-import { setTimeout as delay } from 'node:timers/promises';
 import type pg from 'pg';
 import t, { type Test } from 'tap';
+import { watchChanges, type TestChanges } from '../../db/test-changes.ts';
 import { startTestPortal, type TestPortal, type Who } from '../test-portal.ts';
 import { createAuth0Provider } from './auth0.ts';
 import { roleTagOf, type IdentityProvider } from './provider.ts';
@@ -34,6 +34,8 @@ interface House {
   readonly auth0: FakeAuth0;
   readonly provider: IdentityProvider;
   readonly told: string[];
+  /** Of tasks, roles and users. */
+  readonly changes: TestChanges;
   tasks(): Promise<Row[]>;
   /** Works until nothing waits any more. */
   settle(limits?: Partial<IdentityLimits>): Promise<void>;
@@ -47,6 +49,9 @@ async function open(t: Test): Promise<House> {
   const portal = await startTestPortal(t);
   const auth0 = await startFakeAuth0(t);
   const { owner, runnerPool } = portal;
+  const listener = await owner.connect();
+  t.teardown(() => listener.release(true));
+  const changes = await watchChanges(listener, ['identity_task', 'user_role', 'user']);
   const limits = { pauseMsMin: 1, requestMsMax: 2_000, triesMax: 1 };
   const provider = createAuth0Provider({
     url: auth0.url,
@@ -68,6 +73,7 @@ async function open(t: Test): Promise<House> {
     auth0,
     provider,
     told,
+    changes,
     tasks,
     send,
     async settle(more = {}) {
@@ -81,7 +87,7 @@ async function open(t: Test): Promise<House> {
       });
       const running = runner.run(stop.signal);
       const isBusy = (row: Row) => row['status'] === 'queued' || row['status'] === 'running';
-      for (let turns = 0; turns < 500 && (await tasks()).some(isBusy); turns++) await delay(20);
+      await changes.until(async () => !(await tasks()).some(isBusy));
       stop.abort();
       await running;
     },
@@ -278,7 +284,7 @@ t.test('a role that nobody has the name of yet is removed by its tag', async (t)
 
 t.test('a restart in the middle makes nothing twice', async (t) => {
   const house = await openOn(t);
-  const { auth0, provider, portal } = house;
+  const { auth0, provider, portal, owner } = house;
   const role = await house.role('Dispatcher');
   const userId = await house.person('ann@acme.test', role['user_role_id']);
   const lost = randomUUID();
@@ -295,7 +301,9 @@ t.test('a restart in the middle makes nothing twice', async (t) => {
     { email: 'ann@acme.test', name: 'Ann', owner: `${first!.customerId}/${userId}` },
     signal,
   );
-  await delay(450);
+  await owner.query(
+    `update identity_task set beat_at = now() - interval '1 hour' where status = 'running'`,
+  );
   await house.settle();
   t.equal(auth0.roles.size, before + 1, 'one role');
   t.match([...auth0.roles.values()].at(-1), { name: `Dispatcher ${tag}` });
@@ -314,15 +322,22 @@ t.test('a restart in the middle makes nothing twice', async (t) => {
 t.test('a runner that is stopped puts its task back', async (t) => {
   const house = await openOn(t);
   await house.role('Dispatcher');
-  house.auth0.next('listRoles', { delayMs: 5_000 });
+  house.auth0.next('listRoles', { silence: () => undefined });
   const stop = new AbortController();
   const { runnerPool: pool } = house.portal;
   const running = createIdentityRunner({ pool, provider: house.provider, limits: QUICK }).run(
     stop.signal,
   );
-  while (!(await house.tasks()).some((row) => row['status'] === 'running')) await delay(10);
-  await delay(500);
-  t.equal(await takeIdentityTask(pool, randomUUID(), 400), null, 'it is seen to be at work');
+  const { changes, owner } = house;
+  const isRunning = async (condition: string) =>
+    (await owner.query(`select from identity_task where status = 'running' and ${condition}`))
+      .rowCount! > 0;
+  await changes.until(() => isRunning('true'));
+  // As if it had been at work for long.
+  await owner.query(`update identity_task set beat_at = now() - interval '1 hour'
+    where status = 'running'`);
+  await changes.until(() => isRunning(`beat_at > now() - interval '1 minute'`));
+  t.equal(await takeIdentityTask(pool, randomUUID(), 60_000), null, 'it is seen to be at work');
   stop.abort();
   await running;
   const [task] = (await house.tasks()).filter((row) => row['status'] === 'queued');
@@ -348,7 +363,7 @@ t.test('the provider is away for a while', async (t) => {
   const working = house.settle();
   const failing = async () =>
     (await owner.query<Row>('select * from user_role where auth0_sync_error is not null')).rows;
-  while ((await failing()).length === 0) await delay(20);
+  await house.changes.until(async () => (await failing()).length > 0);
   t.match(await failing(), [{ auth0_sync_error: /could not be reached/, name: 'Dispatcher' }]);
   const { body } = await house.send('admin', 'GET', '/v1/identity-tasks?sort=identity_task_id');
   const open = (body['data'] as Row[]).filter((row) => row['status'] !== 'done');

@@ -37,7 +37,8 @@ export interface FakeUser {
 export type Accident =
   | { readonly status: number; readonly headers?: Record<string, string>; readonly body?: string }
   | { readonly drop: 'before' | 'after' }
-  | { readonly delayMs: number };
+  /** It is taken, told of, and never answered. */
+  | { readonly silence: () => void };
 
 export interface FakeAuth0 {
   readonly url: string;
@@ -141,9 +142,8 @@ class House implements FakeAuth0 {
       return void reply(response, 401, errorBody(name, 401));
     }
     const accident = this.#accidents.get(name)?.shift();
-    if (accident && 'delayMs' in accident) {
-      await new Promise((resolve) => setTimeout(resolve, accident.delayMs).unref());
-    } else if (accident && 'drop' in accident) {
+    if (accident && 'silence' in accident) return accident.silence();
+    if (accident && 'drop' in accident) {
       if (accident.drop === 'after') this.#act(name, id, body, url);
       return void request.socket.destroy();
     } else if (accident) {

@@ -4,39 +4,16 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import t, { type Test } from 'tap';
 import { WebSocket } from 'ws';
-import type { LiveClock } from './clock.ts';
 import type { LiveIdentity, LiveSocket } from './connection.ts';
 import { createHub, type AuthResult } from './hub.ts';
 import type { LiveLimits } from './limits.ts';
 import { startLive } from './start.ts';
-import type { FeedEvent, LiveEvent, LivePosition, ServerMessage } from './wire.ts';
+import { manualClock, TestClient, TEST_PATH } from './test-client.ts';
+import type { FeedEvent, LiveEvent, LivePosition } from './wire.ts';
 
-const PATH = '/v1/live';
 const START_MS = Date.UTC(2026, 0, 1);
 const HOUR_MS = 3_600_000;
 const silent = { info() {}, warn() {}, error() {} };
-
-type Message<Type> = Extract<ServerMessage, { type: Type }>;
-
-function manualClock() {
-  let nowMs = 0;
-  const works = new Set<() => void>();
-  const clock: LiveClock = {
-    wallMs: () => START_MS + nowMs,
-    steadyMs: () => nowMs,
-    every(_intervalMs, work) {
-      works.add(work);
-      return () => works.delete(work);
-    },
-  };
-  return {
-    clock,
-    tick: (ms = 200) => {
-      nowMs += ms;
-      for (const work of works) work();
-    },
-  };
-}
 
 const all = { expiresAtMs: START_MS + HOUR_MS, canReadPositions: true, canReadEvents: true };
 const people: Record<string, LiveIdentity> = {
@@ -99,60 +76,8 @@ function event(id: number, more: Partial<LiveEvent> = {}): LiveEvent {
   };
 }
 
-class Client {
-  readonly socket: WebSocket;
-  readonly closed: Promise<number>;
-  readonly seen: ServerMessage[] = [];
-  #waiting: { type: string; resolve(message: ServerMessage): void }[] = [];
-  #unread: ServerMessage[] = [];
-
-  constructor(port: number, headers: Record<string, string> = {}) {
-    this.socket = new WebSocket(`ws://127.0.0.1:${port}${PATH}`, { headers });
-    this.closed = new Promise((resolve) => this.socket.on('close', resolve));
-    this.socket.on('error', () => {});
-    this.socket.on('message', (data: Buffer) => {
-      const message = JSON.parse(data.toString()) as ServerMessage;
-      this.seen.push(message);
-      const index = this.#waiting.findIndex(({ type }) => type === message.type);
-      if (index >= 0) this.#waiting.splice(index, 1)[0]!.resolve(message);
-      else this.#unread.push(message);
-    });
-  }
-
-  /** The next message of a type that was not asked for before. */
-  next<Type extends ServerMessage['type']>(type: Type): Promise<Message<Type>> {
-    const index = this.#unread.findIndex((message) => message.type === type);
-    if (index >= 0) return Promise.resolve(this.#unread.splice(index, 1)[0] as Message<Type>);
-    return new Promise((resolve) => {
-      this.#waiting.push({ type, resolve: resolve as (message: ServerMessage) => void });
-    });
-  }
-
-  send(message: object): void {
-    this.socket.send(JSON.stringify(message));
-  }
-
-  /** Everything sent to this client before now has been read when this resolves. */
-  async settled(): Promise<void> {
-    this.send({ type: 'ping' });
-    await this.next('pong');
-  }
-
-  ids(type: 'snapshot' | 'positions'): number[] {
-    return this.seen
-      .flatMap((message) => (message.type === type ? message.positions : []))
-      .map(({ equipment_id: id }) => id);
-  }
-
-  eventIds(): number[] {
-    return this.seen.flatMap((message) =>
-      message.type === 'event' ? [message.event.activity_feed_id] : [],
-    );
-  }
-}
-
 async function start(t: Test, transport: 'ws' | 'uws', limits: Partial<LiveLimits> = {}) {
-  const time = manualClock();
+  const time = manualClock(START_MS);
   const stored: LiveEvent[] = [];
   const closings: string[] = [];
   const sockets: LiveSocket[] = [];
@@ -189,18 +114,18 @@ async function start(t: Test, transport: 'ws' | 'uws', limits: Partial<LiveLimit
     hub,
     host: '127.0.0.1',
     port: 0,
-    path: PATH,
+    path: TEST_PATH,
     allowedOrigins: ['https://map.example'],
     transport,
     log: silent,
   });
-  const clients: Client[] = [];
+  const clients: TestClient[] = [];
   t.teardown(async () => {
     await live.close();
     for (const { socket } of clients) socket.terminate();
   });
   const connect = async (headers?: Record<string, string>) => {
-    const client = new Client(live.port, headers);
+    const client = new TestClient(live.port, headers);
     clients.push(client);
     await once(client.socket, 'open');
     return client;
@@ -628,12 +553,12 @@ for (const transport of ['ws', 'uws'] as const) {
         const [error] = (await once(socket, 'error')) as [Error];
         return error.message;
       };
-      t.match(await refused(PATH, { origin: 'https://evil.example' }), '403');
-      t.match(await refused(PATH, { origin: 'null' }), '403');
+      t.match(await refused(TEST_PATH, { origin: 'https://evil.example' }), '403');
+      t.match(await refused(TEST_PATH, { origin: 'null' }), '403');
       t.match(await refused('/v1/other', {}), '404');
       await connect({ origin: 'https://map.example' });
       await connect();
-      t.match(await refused(PATH, {}), '503');
+      t.match(await refused(TEST_PATH, {}), '503');
       t.equal(hub.stats().sockets, 2);
     });
 
@@ -734,7 +659,7 @@ for (const transport of ['ws', 'uws'] as const) {
         hub: hubAfter,
         host: '127.0.0.1',
         port: live.port,
-        path: PATH,
+        path: TEST_PATH,
         allowedOrigins: [],
         transport,
         log: silent,
@@ -753,7 +678,7 @@ for (const transport of ['ws', 'uws'] as const) {
           hub,
           host,
           port,
-          path: PATH,
+          path: TEST_PATH,
           allowedOrigins: [],
           transport,
           log: silent,

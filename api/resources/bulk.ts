@@ -10,8 +10,7 @@ import { Problem, type FieldError } from '../problem.ts';
 import { closed } from '../schemas.ts';
 import type { Row } from './define.ts';
 import { titleOf, type Resource } from './resource.ts';
-import type { Secrets } from './secrets.ts';
-import { makeRow, run, type Work } from './store.ts';
+import { run, type Work } from './store.ts';
 
 /** Rows of one request. */
 export const BULK_ITEMS_MAX = 1_000;
@@ -19,12 +18,13 @@ export const BULK_ITEMS_MAX = 1_000;
 export const BULK_BYTES_MAX = 4_194_304;
 
 /**
- * The body: items in the form of a single create. Their fields are looked at one by one, so that each gets its answer.
+ * The body: items in the form of a single create. They are looked at one by one, so that each gets its answer, also one
+ * that is no object.
  */
 export function bulkBodyOf(createSchema: TSchema, itemsMax = BULK_ITEMS_MAX) {
   const { examples = [], title } = createSchema as { examples?: Row[]; title?: string };
   // The title stands for the schema of this name in the documentation.
-  const items = Type.Array(Type.Unsafe<Row>({ type: 'object', ...(title && { title }) }), {
+  const items = Type.Array(Type.Unsafe<unknown>(title ? { title } : {}), {
     minItems: 1,
     maxItems: itemsMax,
   });
@@ -93,20 +93,6 @@ export interface ItemResult {
   errors?: readonly FieldError[];
 }
 
-/** Makes the rows, and notes their secrets by the index of the item. Only what the whole transaction cannot survive is thrown. */
-export function createRows(
-  work: Work,
-  resource: Resource,
-  request: FastifyRequest,
-  [items, secrets]: readonly [readonly Row[], Secrets],
-): Promise<BulkAnswer> {
-  return createEach(work, request, [resource.createSchema, items], async (item, index) => {
-    const { row, secrets: told } = await makeRow(work, resource, item);
-    secrets.note(index, told);
-    return row[resource.key.name] as number | string;
-  });
-}
-
 /**
  * Makes something of every item that fits the schema, and gives its key; what one throws is the answer to it alone. Only
  * what the whole transaction cannot survive is thrown.
@@ -114,24 +100,35 @@ export function createRows(
 export async function createEach(
   work: Work,
   request: FastifyRequest,
-  [schema, items]: readonly [TSchema, readonly Row[]],
+  [schema, items]: readonly [TSchema, readonly unknown[]],
   make: (item: Row, index: number) => Promise<number | string>,
 ): Promise<BulkAnswer> {
-  const validate = request.compileValidationSchema(schema);
-  const results: ItemResult[] = [];
+  const results = lookThrough(request, schema, items);
   for (const [index, item] of items.entries()) {
-    const isValid = validate(item);
-    results.push(
-      isValid
-        ? await createOne(work, index, () => make(item, index))
-        : refused(index, invalid(validate.errors ?? [], index)),
-    );
+    results[index] ??= await createOne(work, index, () => make(item as Row, index));
   }
+  return answerOf(results as ItemResult[]);
+}
+
+/** The refusals of items that do not fit the schema, each at its place; undefined for those that do. */
+export function lookThrough(
+  request: FastifyRequest,
+  schema: TSchema,
+  items: readonly unknown[],
+): (ItemResult | undefined)[] {
+  const validate = request.compileValidationSchema(schema);
+  return items.map((item, index) =>
+    validate(item) ? undefined : refused(index, invalid(validate.errors ?? [], index)),
+  );
+}
+
+export function answerOf(results: ItemResult[]): BulkAnswer {
   const created = results.filter(({ status }) => status === 201).length;
   return { created, refused: results.length - created, results };
 }
 
-async function createOne(
+/** Makes something under a savepoint; what is thrown is the answer. */
+export async function createOne(
   work: Work,
   index: number,
   make: () => Promise<number | string>,
@@ -150,7 +147,8 @@ async function createOne(
   }
 }
 
-function refused(index: number, problem: Problem): ItemResult {
+/** The answer to an item that is refused; it names its fields by their place in the whole body. */
+export function refused(index: number, problem: Problem): ItemResult {
   const errors = problem.errors.map((error) =>
     error.in === 'body'
       ? { ...error, pointer: `/items/${index}${error.pointer.replace(`/items/${index}`, '')}` }

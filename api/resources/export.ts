@@ -120,7 +120,8 @@ export function addExportRoute(
       ...guardedProblems,
     },
   };
-  const options = { config: { permission: resource.read }, schema, handlerTimeout: EXPORT_MS_MAX };
+  const config = { permission: resource.read, handlerMsMax: EXPORT_MS_MAX };
+  const options = { config, schema };
   app.get(`/v1/${path}/export`, options, (request, reply) => {
     const query = request.query as ListRequest & { format: Format };
     const select = readList(resource, query);

@@ -16,6 +16,8 @@ export const IDEMPOTENCY_AGE_H_MAX = 24;
 export const IDEMPOTENCY_KEY_LENGTH_MAX = 255;
 /** Keys of the tenant that are past their time and forgotten with each new one. */
 const FORGOTTEN_AT_ONCE_MAX = 100;
+/** The header of an answer that was kept. */
+const REPLAYED = 'idempotency-replayed';
 
 /** The header, for schemas. Other headers are let through. */
 export const idempotencyHeaders = Type.Object({
@@ -36,15 +38,24 @@ export interface Answer {
   readonly body: unknown;
 }
 
-/** Does the work, unless it was done under the request's key already. Throws 422 for a key of another request. */
+/** Whether an answer is that of an earlier request. */
+export function isReplayed({ headers }: Answer): boolean {
+  return headers[REPLAYED] !== undefined;
+}
+
+/**
+ * Does the work, unless it was done under the request's key already. Throws 422 for a key of another request. `said` is
+ * what the request asks for beside its address: JSON.
+ */
 export async function onceOnly(
   work: Work,
   request: FastifyRequest,
   act: () => Promise<Answer>,
+  said: unknown = request.body,
 ): Promise<Answer> {
   const key = request.headers['idempotency-key'] as string | undefined;
   if (key === undefined) return act();
-  const hash = hashOf(request);
+  const hash = hashOf(request, said);
   const { customerId } = work.principal.tenant;
   const mine = sql`customer_id = ${customerId} and user_id = ${work.principal.userId} and idempotency_key = ${key}`;
   const old = sql`created_at < now() - make_interval(hours => ${IDEMPOTENCY_AGE_H_MAX}::int)`;
@@ -87,18 +98,13 @@ async function replay(work: Work, mine: ReturnType<typeof sql>, hash: Buffer): P
     status: kept['response_status'] as number,
     headers: {
       ...(kept['response_headers'] as Record<string, string>),
-      'idempotency-replayed': 'true',
+      [REPLAYED]: 'true',
     },
     body: kept['response_body'],
   };
 }
 
-function hashOf(request: FastifyRequest): Buffer {
-  const said = JSON.stringify([
-    request.method,
-    request.routeOptions.url,
-    request.params,
-    request.body,
-  ]);
-  return createHash('sha256').update(said).digest();
+function hashOf({ method, routeOptions, params }: FastifyRequest, said: unknown): Buffer {
+  const whole = JSON.stringify([method, routeOptions.url, params, said]);
+  return createHash('sha256').update(whole).digest();
 }

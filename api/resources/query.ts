@@ -122,13 +122,20 @@ function areThere(table: PgTable, parents: readonly Reference[]): SQL | undefine
 }
 
 /** The row that is referred to is there, and neither it nor what it is a part of is marked as deleted. */
-export function isThere({ table, key, isEvidence, parents }: Reference, value: unknown): SQL {
-  const conditions = and(
-    sql`${key.column} = ${value}`,
-    isEvidence ? sql`${table}.deleted_at is null` : undefined,
-    areThere(table, parents),
-  );
-  return sql`exists (select from ${table} where ${conditions})`;
+export function isThere(reference: Reference, value: unknown): SQL {
+  const { table, key } = reference;
+  return sql`exists (select from ${table} where ${and(sql`${key.column} = ${value}`, isLiving(reference))})`;
+}
+
+/** Of many keys those whose rows are there, by the same measure. */
+export function selectThere(reference: Reference, keys: readonly unknown[]): SQL {
+  const { table, key } = reference;
+  const where = and(sql`${key.column} in ${keys}`, isLiving(reference));
+  return sql`select ${key.column} as key from ${table} where ${where}`;
+}
+
+function isLiving({ table, isEvidence, parents }: Reference): SQL | undefined {
+  return and(isEvidence ? sql`${table}.deleted_at is null` : undefined, areThere(table, parents));
 }
 
 /**

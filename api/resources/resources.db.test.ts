@@ -4,6 +4,7 @@ import t from 'tap';
 import type { InjectOptions } from 'fastify';
 import { startTestPortal } from '../test-portal.ts';
 import { BULK_ITEMS_MAX } from './bulk.ts';
+import type { Row } from './define.ts';
 import { FILTER_VALUES_MAX, FILTERS_MAX } from './filters.ts';
 
 const portal = await startTestPortal(t);
@@ -380,6 +381,26 @@ t.test('many at once, each answered for itself', async (t) => {
     `select tag_name from tag_lookup where tag_name like 'bulk%' order by 1`,
   );
   t.same(rows, [{ tag_name: 'bulk four' }, { tag_name: 'bulk one' }]);
+  const odd = [null, 'text', 7, [], { tag_name: 'bulk odd' }, true];
+  const refused = (index: number) => ({
+    index,
+    status: 400,
+    code: 'invalid_request',
+    errors: [{ in: 'body', pointer: `/items/${index}` }],
+  });
+  t.match(await post('/v1/tags/bulk', { items: odd }), {
+    status: 200,
+    body: {
+      created: 1,
+      refused: 5,
+      results: [0, 1, 2, 3]
+        .map<object>(refused)
+        .concat({ index: 4, status: 201, id: Number }, refused(5)),
+    },
+  });
+  for (const body of [{}, { items: {} }, { items: 'x' }, [], { items: [{}], more: 1 }]) {
+    t.equal((await post('/v1/tags/bulk', body)).status, 400, JSON.stringify(body));
+  }
   const tooMany = Array.from({ length: 10_000 }, (_, n) => ({ tag_name: `many ${n}` }));
   t.match(await post('/v1/tags/bulk', { items: tooMany }), {
     status: 400,
@@ -387,6 +408,73 @@ t.test('many at once, each answered for itself', async (t) => {
   });
   t.match(await post('/v1/tags/bulk', { items: [] }), { status: 400 });
   t.ok(tooMany.length > BULK_ITEMS_MAX);
+});
+
+t.test('many at once, in groups: each row has its own answer, and its own key', async (t) => {
+  const [north, south] = portal.seed.mine.accountIds;
+  const count = 90;
+  const odd: Record<number, [Row, number, string]> = {
+    41: [{ invoice_number: 'bulk 5' }, 409, '/invoice_number'],
+    50: [{ account_id: portal.seed.foreign.accountIds[0] }, 422, '/account_id'],
+    51: [{ schedule_agreement_id: 4_000_000 }, 422, '/schedule_agreement_id'],
+    70: [{ total_amount: 11 }, 422, '/total_amount'],
+    71: [{ total_amount: -1 }, 400, '/total_amount'],
+    88: [{ currency_code: 'ZZZ' }, 422, '/currency_code'],
+  };
+  const invoice = (n: number): Row => ({
+    account_id: north,
+    date: '2025-03-01',
+    due_date: '2025-03-31',
+    currency_code: 'USD',
+    subtotal_amount: 10,
+    total_amount: 10,
+    notes: `bulk ${n}`,
+    ...(n < 10 && { invoice_number: `bulk ${n}` }),
+    ...(n % 20 === 3 && { purchase_order_number: `PO ${n}` }),
+    ...odd[n]?.[0],
+  });
+  const items = Array.from({ length: count }, (_, n) => invoice(n));
+  const { status, body } = await post('/v1/invoices/bulk', { items });
+  t.equal(status, 200);
+  const results = body['results'] as unknown as (Row & { index: number; id: number })[];
+  t.same(
+    results.map(({ index }) => index),
+    items.map((_, n) => n),
+  );
+  for (const [n, result] of results.entries()) {
+    const [, refusal, pointer] = odd[n] ?? [];
+    if (refusal === undefined) t.equal(result['status'], 201, `${n}: ${JSON.stringify(result)}`);
+    else {
+      t.match(
+        result,
+        { status: refusal, errors: [{ pointer: `/items/${n}${pointer!}` }] },
+        JSON.stringify(result),
+      );
+    }
+  }
+  const made = results.filter((result) => result['status'] === 201);
+  const { rows } = await owner.query<{ id: number; notes: string; invoice_number: string }>(
+    'select id, notes, invoice_number from invoice where id = any ($1) order by id',
+    [made.map(({ id }) => id)],
+  );
+  t.same(
+    rows.map(({ id, notes }) => ({ id, notes })),
+    made.map(({ id, index }) => ({ id, notes: `bulk ${index}` })),
+    'the key in an answer is that of the row',
+  );
+  t.equal(new Set(rows.map(({ invoice_number }) => invoice_number)).size, rows.length);
+  t.match(body, { created: count - Object.keys(odd).length, refused: Object.keys(odd).length });
+
+  const held = await portal.as('held', {
+    method: 'POST',
+    url: '/v1/invoices/bulk',
+    payload: { items: [invoice(60), { ...invoice(61), account_id: south }, invoice(62)] },
+  });
+  t.match((held.body as unknown as { results: Row[] }).results, [
+    { status: 201 },
+    { status: 422, errors: [{ pointer: '/items/1/account_id' }] },
+    { status: 201 },
+  ]);
 });
 
 t.test('the same request under one key is done once', async (t) => {

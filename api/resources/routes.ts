@@ -19,7 +19,8 @@ import {
   withHeaders,
   writeCondition,
 } from '../schemas.ts';
-import { bulkBodyOf, bulkLimits, bulkResultFor, createRows } from './bulk.ts';
+import { createRows } from './bulk-rows.ts';
+import { bulkBodyOf, bulkLimits, bulkResultFor } from './bulk.ts';
 import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
 import { bodyOf, formFor, inForms } from './forms.ts';
@@ -188,7 +189,7 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
   };
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
   app.post(`/v1/${path}/bulk`, options, async (request, reply) => {
-    const { items } = request.body as { items: Row[] };
+    const { items } = request.body as { items: unknown[] };
     if (resource.countsAsRegistration) {
       for (let count = 0; count < items.length; count++)
         await requireRate(context.registrations, request);

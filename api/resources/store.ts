@@ -13,7 +13,7 @@ import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
 import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
-import { isThere, projection, selectRow, toStatement } from './query.ts';
+import { isThere, projection, selectRow, selectThere, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
 
 /** The transaction of a request, and who asks. */
@@ -71,17 +71,7 @@ async function insertRow(work: Work, resource: Resource, values: Row): Promise<M
     const { key, secrets = null } = await resource.rules.insert(work, values);
     return { row: await getRow(work, resource, key), secrets };
   }
-  const owned = resource.hasCustomer
-    ? { ...values, customer_id: work.principal.tenant.customerId }
-    : values;
-  const names = Object.keys(owned);
-  const columns = names.map((name) => sql.identifier(fieldOf(resource, name).name));
-  const given = names.map((name) => parameter(fieldOf(resource, name), owned[name]));
-  const row = await write(
-    work,
-    resource,
-    sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values (${sql.join(given, sql`, `)})`,
-  );
+  const row = await write(work, resource, insertOf(work, resource, [values]));
   return { row: row!, secrets: null };
 }
 
@@ -117,6 +107,19 @@ async function requireRoom(work: Work, resource: Resource): Promise<number | nul
     return left;
   }
   throw new Problem('conflict', `there are ${max} ${nouns} already, which is the limit`);
+}
+
+/** The statement that puts rows of the same columns into the table, in their order; nothing of them has been looked at. */
+export function insertOf({ principal }: Work, resource: Resource, rows: readonly Row[]): SQL {
+  const owner = resource.hasCustomer ? { customer_id: principal.tenant.customerId } : {};
+  const fields = Object.keys({ ...rows[0], ...owner }).map((name) => fieldOf(resource, name));
+  const columns = fields.map(({ name }) => sql.identifier(name));
+  const values = rows.map((row) => {
+    const owned: Row = { ...row, ...owner };
+    const given = fields.map((field) => parameter(field, owned[field.name]));
+    return sql`(${sql.join(given, sql`, `)})`;
+  });
+  return sql`insert into ${resource.table} (${sql.join(columns, sql`, `)}) values ${sql.join(values, sql`, `)}`;
 }
 
 /**
@@ -241,6 +244,40 @@ function isSame(field: Field, stored: unknown, next: unknown): boolean {
   if (field.kind === 'json' || field.kind === 'list')
     return JSON.stringify(stored) === JSON.stringify(next);
   return stored === next;
+}
+
+/**
+ * Those of many bodies about which nothing needs to be asked any more: the resource has no rules of its own for new rows,
+ * and what they refer to is there for the caller, which is looked up for all of them at once. About the others
+ * {@link createRow} tells what is wrong, if anything is.
+ */
+export async function findPlain(
+  { client, principal }: Work,
+  resource: Resource,
+  bodies: readonly Row[],
+): Promise<Set<Row>> {
+  const isHeld = principal.tenant.accountIds !== null;
+  const { rules, references, hasAccount, writable, quota } = resource;
+  if (rules.prepare || rules.insert || rules.written || quota !== null) return new Set();
+  if (isHeld && !hasAccount) return new Set();
+  const plain = new Set(
+    isHeld && writable.has('account_id')
+      ? bodies.filter((body) => (body['account_id'] ?? null) !== null)
+      : bodies,
+  );
+  for (const reference of references) {
+    const { name } = reference;
+    const values = new Set([...plain].map((body) => body[name] ?? null));
+    values.delete(null);
+    if (values.size === 0) continue;
+    const rows = await run(client, selectThere(reference, [...values]));
+    const found = new Set<unknown>(rows.map((row) => row['key']));
+    for (const body of plain) {
+      const value = body[name] ?? null;
+      if (value !== null && !found.has(value)) plain.delete(body);
+    }
+  }
+  return plain;
 }
 
 /** Throws 422 for a reference to what is not there, or not there for the caller. */

@@ -82,7 +82,7 @@ function addBulk(app: FastifyInstance, context: ApiContext): void {
   };
   const options = { config: write, schema, ...bulkLimits(app) };
   app.post('/v1/vehicles/bulk', options, async (request, reply) => {
-    const { items } = request.body as { items: Row[] };
+    const { items } = request.body as { items: unknown[] };
     requireFewParts(items);
     for (let count = 0; count < items.length; count++)
       await requireRate(context.registrations, request);
@@ -124,9 +124,10 @@ function roomOf({ quotas }: ApiContext): DeviceRoom {
   return { perTenantMax: quotas.devicesPerTenantMax, left: null };
 }
 
-// Their form is looked at later, item by item: what is no list has no rows.
-function requireFewParts(items: readonly Row[]): void {
-  const count = items.reduce((sum, item) => sum + countParts(item), 0);
+// Their form is looked at later, item by item: what is no object, or no list, has no rows.
+function requireFewParts(items: readonly unknown[]): void {
+  const objects = items.filter((item) => typeof item === 'object' && item !== null);
+  const count = objects.reduce<number>((sum, item) => sum + countParts(item), 0);
   if (count <= BULK_PART_ROWS_MAX) return;
   const detail = `${count} rows hang on them, and ${BULK_PART_ROWS_MAX} may; send fewer at once`;
   throw fieldProblem('invalid_request', 'body', '/items', detail);

@@ -656,6 +656,7 @@ t.test('many in one request', async (t) => {
     full({ permits: [{ ...(EXAMPLE['permits'] as Row[])[0], permit_number: 'P 1' }] }),
     full({ permits: [{ ...(EXAMPLE['permits'] as Row[])[0], permit_number: 'P 1' }] }),
     full(),
+    null,
   ];
   const key = { 'idempotency-key': 'bulk' };
   const before = await counts();
@@ -666,7 +667,7 @@ t.test('many in one request', async (t) => {
     headers: { 'cache-control': 'no-store' },
     body: {
       created: 3,
-      refused: 3,
+      refused: 4,
       results: [
         { index: 0, status: 201, id: /^VEH/, token },
         { status: 409, errors: [{ pointer: '/items/1/gps_tracker_imei_number' }] },
@@ -674,6 +675,7 @@ t.test('many in one request', async (t) => {
         { status: 201 },
         { index: 4, status: 409, errors: [{ pointer: '/items/4/permits/0/permit_number' }] },
         { index: 5, status: 201, id: /^VEH/ },
+        { index: 6, status: 400, errors: [{ pointer: '/items/6' }] },
       ],
     },
   });
