@@ -271,6 +271,12 @@ t.test('who is registered, is not knocking', async (t) => {
   t.same(await names(), ['b', 'b']);
   await book.trim();
   t.same(await names(), []);
+  // A retired device has given its name away.
+  await owner.query(`update iot_device set status = 'retired' where device_identifier = 'a'`);
+  book.knock(knock('a'));
+  await book.flush();
+  await book.trim();
+  t.same(await names(), ['a']);
 });
 
 t.test('it writes by itself, and what is left when it stops', async (t) => {

@@ -264,7 +264,7 @@ function columnsOf(entries: readonly Entry[]): unknown[] {
   ];
 }
 
-// A name registered in the meantime, by anybody, is no longer knocking.
+// A name registered in the meantime, by anybody, is no longer knocking; that of a retired device can be registered.
 const UPSERT = `
 insert into knocking_device as k
   (customer_id, protocol, device_identifier, first_seen_at, last_seen_at, knock_count, last_payload,
@@ -273,7 +273,8 @@ select n.* from unnest($1::bigint[], $2::text[], $3::text[], $4::timestamptz[], 
                        $7::bytea[], $8::integer[], $9::inet[])
          as n (customer_id, protocol, device_identifier, first_seen_at, last_seen_at, knock_count, last_payload,
                last_payload_bytes, remote_address)
- where not exists (select from iot_device d where d.device_identifier = n.device_identifier)
+ where not exists (
+   select from iot_device d where d.device_identifier = n.device_identifier and d.status <> 'retired')
 on conflict (customer_id, protocol, device_identifier) do update set
   last_seen_at = greatest(k.last_seen_at, excluded.last_seen_at),
   knock_count = k.knock_count + excluded.knock_count,
@@ -282,7 +283,8 @@ on conflict (customer_id, protocol, device_identifier) do update set
   remote_address = coalesce(excluded.remote_address, k.remote_address)`;
 
 const FORGET_KNOWN = `
-delete from knocking_device k using iot_device d where d.device_identifier = k.device_identifier`;
+delete from knocking_device k using iot_device d
+ where d.device_identifier = k.device_identifier and d.status <> 'retired'`;
 
 // Rows are ranked within their tenant and network, so whoever brought many names loses names first.
 const TRIM = `

@@ -6,8 +6,10 @@ create or replace procedure isolate_account(target regclass)
 begin
   execute format($policy$
     create policy account on %s as restrictive
-      using (account_id is null or coalesce(account_id = any ((select app_account_ids())::bigint[]), true))
-      with check (account_id is null or coalesce(account_id = any ((select app_account_ids())::bigint[]), true))$policy$, target);
+      using (account_id is null or coalesce(
+        account_id = any ((select app_account_ids())::bigint[]), (select app_account_ids()) is null))
+      with check (account_id is null or coalesce(
+        account_id = any ((select app_account_ids())::bigint[]), (select app_account_ids()) is null))$policy$, target);
 end
 $$;
 
@@ -31,7 +33,8 @@ create or replace view tenant_gps_location with (security_barrier) as
   join equipment_has_iot_device h using (equipment_has_iot_device_id)
   join equipment e on e.customer_id = h.customer_id and e.equipment_id = h.equipment_id
   where h.customer_id = (select app_customer_id())
-    and (e.account_id is null or coalesce(e.account_id = any ((select app_account_ids())::bigint[]), true));
+    and (e.account_id is null or coalesce(
+      e.account_id = any ((select app_account_ids())::bigint[]), (select app_account_ids()) is null));
 
 create or replace view tenant_device_metric with (security_barrier) as
   select h.customer_id, e.account_id, h.equipment_id, m.*
@@ -39,4 +42,5 @@ create or replace view tenant_device_metric with (security_barrier) as
   join equipment_has_iot_device h using (equipment_has_iot_device_id)
   join equipment e on e.customer_id = h.customer_id and e.equipment_id = h.equipment_id
   where h.customer_id = (select app_customer_id())
-    and (e.account_id is null or coalesce(e.account_id = any ((select app_account_ids())::bigint[]), true));
+    and (e.account_id is null or coalesce(
+      e.account_id = any ((select app_account_ids())::bigint[]), (select app_account_ids()) is null));

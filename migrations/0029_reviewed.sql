@@ -81,7 +81,8 @@ drop function move_attachments_once();
 -- A file may hang on things of several accounts: whoever sees one of them sees it.
 drop policy account on attachment;
 create policy account on attachment as restrictive using (
-  account_id is null or coalesce(account_id = any ((select app_account_ids())::bigint[]), true)
+  account_id is null
+  or coalesce(account_id = any ((select app_account_ids())::bigint[]), (select app_account_ids()) is null)
   or exists (select from equipment_has_attachment l where l.attachment_id = attachment.attachment_id)
   or exists (select from ers_has_attachment l where l.attachment_id = attachment.attachment_id)
   or exists (select from master_agreement_has_attachment l where l.attachment_id = attachment.attachment_id)

@@ -4,7 +4,7 @@
  */
 import { and, eq, isNull } from 'drizzle-orm';
 import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
-import { retireDevice } from '../iot-devices/store.ts';
+import { retireTracker } from '../iot-devices/store.ts';
 import type { ResourceRules } from '../resources/define.ts';
 
 export const vehicleRules: ResourceRules = {
@@ -12,7 +12,7 @@ export const vehicleRules: ResourceRules = {
   async removing({ db }, stored) {
     const unitId = stored['equipment_id'] as number | null;
     const deviceId = stored['iot_device_id'] as number | null;
-    if (unitId !== null && deviceId !== null) await retireDevice(db, deviceId, unitId);
+    if (unitId !== null && deviceId !== null) await retireTracker(db, deviceId, unitId);
   },
   async written({ db }, row, stored) {
     const unitId = row['equipment_id'] as number | null;

@@ -518,6 +518,29 @@ t.test('a device that was never mounted can be deleted, and no other', async (t)
   await unregister('imei-mistyped');
 });
 
+t.test(
+  'a retired device is off its unit and has no token, until it is in service again',
+  async (t) => {
+    const equipment_id = mine.equipmentIds[0]!;
+    const made = await post('/v1/iot-devices', { device_identifier: 'imei-retired', equipment_id });
+    const url = `/v1/iot-devices/${made.body.iot_device_id}`;
+    t.equal((await post(`${url}/token`, {})).status, 200);
+    const retired = await patch(url, { status: 'retired' });
+    t.match(retired, { status: 200, body: { status: 'retired', equipment_id: null } });
+    t.match(await hashesOf('imei-retired'), { now: null });
+    t.match(await put(`${url}/equipment`, { equipment_id }), {
+      status: 409,
+      body: { detail: /retired/ },
+    });
+    t.match(await post(`${url}/token`, {}), { status: 409, body: { detail: /retired/ } });
+    const body = { status: 'active', equipment_id: null };
+    t.match(await patch(url, { status: 'active' }), { status: 200, body });
+    t.match(await hashesOf('imei-retired'), { now: null }, 'its token does not come back');
+    t.equal((await put(`${url}/equipment`, { equipment_id })).status, 200);
+    await unregister('imei-retired');
+  },
+);
+
 t.test('devices by the unit they are on, in their order and alone', async (t) => {
   const [first, second, third] = mine.iotDeviceIds;
   const ids = async (query: string) =>

@@ -3,8 +3,13 @@
  * Every function runs inside the caller's tenant transaction; row-level security hides the devices of units that the
  * caller does not see. Hashes of tokens are written here and never read.
  */
-import { and, eq, isNull, sql } from 'drizzle-orm';
-import { equipment, equipmentHasIotDevice, iotDevice } from '../../db/schema.ts';
+import { and, eq, isNull, sql, type SQL } from 'drizzle-orm';
+import {
+  equipment,
+  equipmentHasIotDevice,
+  iotDevice,
+  vehicleBasicInformationHdr,
+} from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { makeDeviceToken } from '../auth/device-token.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -18,6 +23,7 @@ export type DeviceRow = Awaited<ReturnType<typeof getDevice>>;
 
 const device = iotDevice;
 const mount = equipmentHasIotDevice;
+const vehicle = vehicleBasicInformationHdr;
 
 /** Throws 404. */
 export async function getDevice(db: TenantDb, id: number) {
@@ -57,11 +63,7 @@ export async function lockDevice(
   id: number,
   ifMatch?: string,
 ): Promise<DeviceRow> {
-  await db
-    .select({ id: device.iot_device_id })
-    .from(device)
-    .where(eq(device.iot_device_id, id))
-    .for('update');
+  await holdDevice(db, id);
   const stored = await getDevice(db, id);
   requireOwnRow(principal, stored);
   requireMatch(ifMatch, stored.version);
@@ -148,41 +150,60 @@ export async function mountDevice(
   const stored = await lockDevice(db, principal, id, ifMatch);
   await requireUnit(db, principal, equipmentId);
   if (stored.equipment_id === equipmentId) return;
-  await db
-    .update(mount)
-    .set({ removed_at: sql`greatest(now(), ${mount.assigned_at})` })
-    .where(and(eq(mount.iot_device_id, id), isNull(mount.removed_at)));
+  if (equipmentId !== null) requireInService(stored);
+  await takeOff(db, id);
   if (equipmentId !== null) await mountOn(db, stored.customer_id, id, equipmentId);
   // So that the device has a new version.
   await db.update(device).set({ status: stored.status }).where(eq(device.iot_device_id, id));
 }
 
 /**
- * Takes a device off the unit and out of service: nothing that it sends is accepted any more, and another one may bear its
- * name. What it has sent stays. One that is mounted on another unit by now is left as it is.
+ * Takes a device off its unit and its tokens away, before it is retired: then nothing that it sends is accepted any more, and
+ * another one may bear its name. What it has sent stays. Throws 409 for the tracker of a vehicle.
  */
-export async function retireDevice(db: TenantDb, id: number, equipmentId: number): Promise<void> {
-  await db
-    .select({ id: device.iot_device_id })
-    .from(device)
-    .where(eq(device.iot_device_id, id))
-    .for('update');
-  const taken = await db
-    .update(mount)
-    .set({ removed_at: sql`greatest(now(), ${mount.assigned_at})` })
-    .where(
-      and(
-        eq(mount.iot_device_id, id),
-        eq(mount.equipment_id, equipmentId),
-        isNull(mount.removed_at),
-      ),
-    )
-    .returning({ id: mount.iot_device_id });
-  if (taken.length === 0) return;
+export async function letGoOfDevice(db: TenantDb, id: number): Promise<void> {
+  const [tracked] = await db
+    .select({ id: vehicle.vehicle_id_code_hdr })
+    .from(vehicle)
+    .where(and(eq(vehicle.iot_device_id, id), isNull(vehicle.deleted_at)));
+  if (tracked) {
+    throw fieldProblem('conflict', 'body', '/status', `is the tracker of vehicle ${tracked.id}`);
+  }
+  await takeOff(db, id);
+  await db.update(device).set(NO_TOKENS).where(eq(device.iot_device_id, id));
+}
+
+/** Retires the tracker of a vehicle that goes. One that is mounted on another unit by now is left as it is. */
+export async function retireTracker(db: TenantDb, id: number, equipmentId: number): Promise<void> {
+  await holdDevice(db, id);
+  const taken = await takeOff(db, id, eq(mount.equipment_id, equipmentId));
+  if (taken === 0) return;
   await db
     .update(device)
-    .set({ status: 'retired', token_hash: null, previous_token_until: null })
+    .set({ status: 'retired', ...NO_TOKENS })
     .where(eq(device.iot_device_id, id));
+}
+
+const NO_TOKENS = { token_hash: null, previous_token_until: null };
+
+async function holdDevice(db: TenantDb, id: number): Promise<void> {
+  const held = db.select({ id: device.iot_device_id }).from(device);
+  await held.where(eq(device.iot_device_id, id)).for('update');
+}
+
+/** Ends where the device is mounted, if it is and the mount is such a one; gives how many mounts have ended. */
+async function takeOff(db: TenantDb, id: number, which?: SQL): Promise<number> {
+  const ended = await db
+    .update(mount)
+    .set({ removed_at: sql`greatest(now(), ${mount.assigned_at})` })
+    .where(and(eq(mount.iot_device_id, id), isNull(mount.removed_at), which))
+    .returning({ id: mount.iot_device_id });
+  return ended.length;
+}
+
+function requireInService({ status }: DeviceRow): void {
+  if (status !== 'retired') return;
+  throw new Problem('conflict', 'the device is retired; change its status first');
 }
 
 /** Gives the device a new token, and tells it; the one before holds for so many seconds more. */
@@ -192,7 +213,7 @@ export async function rotateToken(
   id: number,
   overlapS: number,
 ): Promise<string> {
-  await lockDevice(db, principal, id);
+  requireInService(await lockDevice(db, principal, id));
   const { token, hash } = makeDeviceToken();
   // Now is over already: then nothing is held over.
   const until = sql`now() + make_interval(secs => ${overlapS})`;
@@ -206,10 +227,7 @@ export async function rotateToken(
 /** Takes all tokens away. */
 export async function deleteToken(db: TenantDb, principal: Principal, id: number): Promise<void> {
   await lockDevice(db, principal, id);
-  await db
-    .update(device)
-    .set({ token_hash: null, previous_token_until: null })
-    .where(eq(device.iot_device_id, id));
+  await db.update(device).set(NO_TOKENS).where(eq(device.iot_device_id, id));
 }
 
 async function mountOn(

@@ -538,6 +538,13 @@ t.test('a vehicle that is deleted lets go of its tracker', async (t) => {
   const first = wholeOf(await create(body));
   const code = first.header['vehicle_id_code_hdr'];
   const alive = { status: 'active', is_mute: false, mounts: 1, history: 1 };
+  const byHand = await portal.as('admin', {
+    method: 'PATCH',
+    url: `/v1/iot-devices/${first.iot_device_id}`,
+    payload: { status: 'retired' },
+    headers: { 'if-match': '*' },
+  });
+  t.match(byHand, refusal(409, '/status', new RegExp(`tracker of vehicle ${String(code)}`)));
   t.same(await stateOf(first.iot_device_id), alive);
   t.equal((await remove(code)).status, 204);
   const retired = { status: 'retired', is_mute: true, mounts: 0, history: 1 };
