@@ -168,6 +168,15 @@ export async function requireRate(limiter: Limiter, request: FastifyRequest): Pr
   refuseExceeded(await limiter(request));
 }
 
+/** The same for several at once. */
+export async function requireRates(
+  limiter: Limiter,
+  request: FastifyRequest,
+  count: number,
+): Promise<void> {
+  for (let n = 0; n < count; n++) await requireRate(limiter, request);
+}
+
 function refuseExceeded(rate: Rate): void {
   if (rate.isAllowed || !rate.isExceeded) return;
   const seconds = Math.max(1, rate.ttlInSeconds);

@@ -33,6 +33,7 @@ import { addIdentityRoutes } from './identity/routes.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
+import { jsonParser } from './json-body.ts';
 import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
@@ -225,10 +226,11 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
 
 function installBodies(app: FastifyInstance): void {
   app.removeContentTypeParser('text/plain');
+  app.removeContentTypeParser('application/json');
   app.addContentTypeParser(
-    MERGE_PATCH_CONTENT_TYPE,
+    ['application/json', MERGE_PATCH_CONTENT_TYPE],
     { parseAs: 'string' },
-    app.getDefaultJsonParser('error', 'error'),
+    jsonParser(app),
   );
   app.addHook('preValidation', (request, _reply, done) => {
     const { schema } = request.routeOptions;

@@ -54,7 +54,7 @@ export function addDemoIssuerRoutes(
     tags: ['demo'],
     summary: 'Sign in with email and password',
     body: SignIn,
-    response: { 200: Token, ...problems(400, 401, 415, 429) },
+    response: { 200: Token, ...problems(400, 401, 413, 415, 429) },
   };
   routes.post(
     DEMO_SIGN_IN_PATH,

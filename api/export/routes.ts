@@ -153,7 +153,7 @@ function addAsking(
         ],
       },
     ),
-    response: { 202: Job, ...guardedProblems, ...problems(409, 415, 422) },
+    response: { 202: Job, ...guardedProblems, ...problems(409, 413, 415, 422) },
   };
   app.post('/v1/exports', { config, schema }, async (request, reply) => {
     const body = request.body as { resource: string; format: Format; query?: ListRequest };

@@ -24,7 +24,7 @@ export function addGatewayTokenRoutes(app: FastifyInstance, context: ApiContext)
       'The one before is refused from then on. To change without a gap, make a second token, and disable the first.',
     params: idParams,
     body: closed({}, { examples: [{}] }),
-    response: { 200: GATEWAY.madeSchema, ...guardedProblems, ...problems(404, 415) },
+    response: { 200: GATEWAY.madeSchema, ...guardedProblems, ...problems(404, 413, 415) },
   };
   const config = { permission: 'gateway_token:write' } as const;
   app

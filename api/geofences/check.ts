@@ -35,7 +35,7 @@ export function checkedShape(
   for (const name of SHAPE_FIELDS) {
     if (used.includes(name)) {
       const value = sent[name] === undefined ? stored?.[name] : sent[name];
-      shape[name] = value ?? null;
+      shape[name] = name === 'polygon' ? bareGeometry(value) : (value ?? null);
     } else {
       shape[name] = null;
       if (sent[name] !== undefined && sent[name] !== null) {
@@ -46,6 +46,13 @@ export function checkedShape(
   const fields = shape as unknown as CheckedShape;
   requireFence(fields);
   return fields;
+}
+
+/** Without members that mean nothing (RFC 7946, section 6.1): they would be kept, and come back with every answer. */
+function bareGeometry(polygon: unknown): unknown {
+  if (typeof polygon !== 'object' || polygon === null) return null;
+  const { type, coordinates } = polygon as { type?: unknown; coordinates?: unknown };
+  return { type, coordinates };
 }
 
 function requireFence(fields: FenceShapeFields): void {

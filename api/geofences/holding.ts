@@ -77,7 +77,7 @@ export function addHoldingRoute(app: FastifyInstance, context: ApiContext): void
     response: {
       200: Type.Object({ results: Type.Array(Result) }),
       ...guardedProblems,
-      ...problems(415, 422),
+      ...problems(413, 415, 422),
     },
   };
   const config = { permission: 'geofence:read' } as const;

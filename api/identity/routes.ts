@@ -23,7 +23,7 @@ export function addIdentityRoutes(
       'this server keeps no identity provider up to date.',
     params: closed({ id: roles.keySchema }),
     body: closed({}, { examples: [{}] }),
-    response: { 202: tasks.shownSchema, ...guardedProblems, ...problems(404, 409, 415, 422) },
+    response: { 202: tasks.shownSchema, ...guardedProblems, ...problems(404, 409, 413, 415, 422) },
   };
   const config = { permission: 'user_role:write' } as const;
   app.post('/v1/user-roles/:id/sync', { config, schema }, async (request, reply) => {

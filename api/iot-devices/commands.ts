@@ -9,6 +9,8 @@ import type { Principal } from '../auth/principal.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { principalOf } from '../guard.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
+import { idempotencyHeaders } from '../resources/idempotency.ts';
+import { answered } from '../resources/routes.ts';
 import {
   closed,
   described,
@@ -133,24 +135,25 @@ function addWriting(app: FastifyInstance, context: ApiContext): void {
     description:
       'Sent as soon as the device listens on its command topic, in order, and again until it acknowledges.',
     params: idParams,
+    headers: idempotencyHeaders,
     body: CommandCreate,
-    response: { 201: Command, ...guardedProblems, ...problems(404, 409, 415, 422) },
+    response: { 201: Command, ...guardedProblems, ...problems(404, 409, 413, 415, 422) },
   };
   routes.post(
     '/v1/iot-devices/:id/commands',
     { config, schema: createSchema },
     async (request, reply) => {
       const { openCommandsPerDeviceMax } = context.quotas;
-      const row = await inTenant(context, request, (db) =>
-        queueCommand(
-          db,
-          principalOf(request),
-          request.params.id,
-          request.body,
-          openCommandsPerDeviceMax,
-        ),
-      );
-      return reply.code(201).send(row);
+      const { params, body } = request;
+      const answer = await answered(context, request, async ({ db, principal }) => ({
+        status: 201,
+        headers: {},
+        body: await queueCommand(db, principal, params.id, body, openCommandsPerDeviceMax),
+      }));
+      return reply
+        .code(201)
+        .headers(answer.headers)
+        .send(answer.body as Static<typeof Command>);
     },
   );
 

@@ -363,6 +363,19 @@ t.test('commands are queued, listed, cancelled', async (t) => {
   await unregister('imei-3');
 });
 
+t.test('a command that is sent again under its key is queued once', async (t) => {
+  const url = `/v1/iot-devices/${mine.iotDeviceIds[0]}/commands`;
+  const headers = { 'idempotency-key': 'command' };
+  const first = await post(url, { payload: 'once' }, 'admin', headers);
+  const again = await post(url, { payload: 'once' }, 'admin', headers);
+  t.match(again, { status: 201, headers: { 'idempotency-replayed': 'true' } });
+  t.same(again.body, first.body);
+  const { rows } = await owner.query(`select from iot_device_command where payload = 'once'`);
+  t.equal(rows.length, 1);
+  t.match(await post(url, { payload: 'other' }, 'admin', headers), { status: 422 });
+  await remove(`${url}/${first.body['iot_device_command_id']}`);
+});
+
 t.test('events of devices', async (t) => {
   const [first] = mine.iotDeviceIds;
   const url = `/v1/iot-devices/${first}/events`;
@@ -521,7 +534,7 @@ t.test('a device that was never mounted can be deleted, and no other', async (t)
 t.test(
   'a retired device is off its unit and has no token, until it is in service again',
   async (t) => {
-    const equipment_id = mine.equipmentIds[0]!;
+    const equipment_id = mine.equipmentIds[0];
     const made = await post('/v1/iot-devices', { device_identifier: 'imei-retired', equipment_id });
     const url = `/v1/iot-devices/${made.body.iot_device_id}`;
     t.equal((await post(`${url}/token`, {})).status, 200);
@@ -538,6 +551,8 @@ t.test(
     t.match(await hashesOf('imei-retired'), { now: null }, 'its token does not come back');
     t.equal((await put(`${url}/equipment`, { equipment_id })).status, 200);
     await unregister('imei-retired');
+    const mounted = { device_identifier: 'imei-retired', status: 'retired', equipment_id };
+    t.match(await post('/v1/iot-devices', mounted), refusal(422, '/equipment_id'));
   },
 );
 
@@ -608,6 +623,18 @@ t.test('registering is limited by tenant', async (t) => {
   t.equal((await register('admin', 'a2')).status, 201);
   t.match(await register('admin', 'b'), { status: 429, headers: { 'retry-after': /\d/ } });
   t.equal((await register('foreign', 'c')).status, 201);
+  const repeated = {
+    method: 'POST',
+    url: '/v1/iot-devices',
+    payload: { device_identifier: 'f' },
+  } as const;
+  const headers = { 'idempotency-key': 'once' };
+  t.match(await own.as('foreign', { ...repeated, headers }), { status: 201 });
+  t.match(
+    await own.as('foreign', { ...repeated, headers }),
+    { status: 201 },
+    'a repeat counts nothing',
+  );
   const items = [{ device_identifier: 'd' }, { device_identifier: 'e' }];
   const url = '/v1/iot-devices/bulk';
   const bulk = await own.as('foreign', { method: 'POST', url, payload: { items } });

@@ -42,7 +42,7 @@ function addMounting(app: FastifyInstance, context: ApiContext): void {
       { equipment_id: nullable(Id) },
       { examples: [{ equipment_id: 17 }, { equipment_id: null }] },
     ),
-    response: { 200: DEVICE.shownSchema, ...guardedProblems, ...problems(404, 412, 415, 422) },
+    response: { 200: DEVICE.shownSchema, ...guardedProblems, ...problems(404, 412, 413, 415, 422) },
   };
   routes.put(
     '/v1/iot-devices/:id/equipment',

@@ -1,4 +1,5 @@
 /** Devices are registered once in the world, and belong to the account of the unit that they are on. */
+import { fieldProblem, type Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import {
   insertDevice,
@@ -15,8 +16,11 @@ export const deviceRules: ResourceRules = {
     if (stored && values['status'] === 'retired') {
       await letGoOfDevice(db, stored['iot_device_id'] as number);
     }
-    if (!stored)
-      await requireUnit(db, principal, (values['equipment_id'] ?? null) as number | null);
+    if (!stored) {
+      const unitId = (values['equipment_id'] ?? null) as number | null;
+      await requireUnit(db, principal, unitId);
+      if (values['status'] === 'retired' && unitId !== null) throw onNoUnit();
+    }
     return values;
   },
   async insert({ db, principal }, values) {
@@ -24,6 +28,11 @@ export const deviceRules: ResourceRules = {
   },
   removing: requireOwn,
 };
+
+function onNoUnit(): Problem {
+  const detail = 'must be left out: a retired device is on no unit';
+  return fieldProblem('unprocessable', 'body', '/equipment_id', detail);
+}
 
 function requireOwn({ db, principal }: RuleContext, stored: Row): Promise<void> {
   return requireOwnDevice(db, principal, stored['iot_device_id'] as number);

@@ -38,7 +38,7 @@ export function addTokenRoutes(app: FastifyInstance, context: ApiContext): void 
     description: 'Of three tokens the first is gone at once: only one is held over.',
     params: idParams,
     body: Rotation,
-    response: { 200: DeviceWithToken, ...guardedProblems, ...problems(404, 415) },
+    response: { 200: DeviceWithToken, ...guardedProblems, ...problems(404, 413, 415) },
   };
   routes.post(
     '/v1/iot-devices/:id/token',

@@ -184,6 +184,29 @@ t.test('of many claims at once one wins', async (t) => {
   t.same(answers.map(({ status }) => status).sort(), [201, 409, 409, 409]);
 });
 
+t.test('a claim that is sent again under its key does not tell the token again', async (t) => {
+  await knock('claim-5');
+  const again = () =>
+    portal.as('admin', {
+      method: 'POST',
+      url: '/v1/knocking-devices/claim',
+      payload: { protocol: 'mqtt', device_identifier: 'claim-5' },
+      headers: { 'idempotency-key': 'claim' },
+    });
+  const first = await again();
+  t.match(first, { status: 201, headers: { etag: '"1"' }, body: { token: String } });
+  t.match(await again(), {
+    status: 201,
+    headers: { 'idempotency-replayed': 'true', location: first.headers['location'] },
+    body: { ...first.body, token: null },
+  });
+  const { rows } = await owner.query(
+    `select from idempotency_key where response_body::text like '%' || $1 || '%'`,
+    [first.body['token']],
+  );
+  t.same(rows, [], 'nor is it kept');
+});
+
 t.test('trying names is limited by tenant; what is vouched for is not', async (t) => {
   const own = await startTestPortal(t, { rateLimits: { knockNamesPerTenantMax: 2 } });
   const ask = (who: Who, name: string) =>

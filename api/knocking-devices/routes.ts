@@ -12,7 +12,8 @@ import { ClaimedDevice, showDevice } from '../iot-devices/shown.ts';
 import { createDevice } from '../iot-devices/store.ts';
 import { fieldProblem, notFound } from '../problem.ts';
 import type { Row } from '../resources/define.ts';
-import { inWork } from '../resources/routes.ts';
+import { idempotencyHeaders } from '../resources/idempotency.ts';
+import { answered } from '../resources/routes.ts';
 import type { Work } from '../resources/store.ts';
 import {
   closed,
@@ -151,26 +152,32 @@ function addClaim(app: FastifyInstance, context: ApiContext, byTenant: Limiter):
     summary: 'Register a knocking device for the customer',
     description:
       'First come, first served: 409 when it is registered already, by this customer or another. ' +
-      'The answer holds its new token where its wire has one; `sign_in_by_name` is taken to be true for the others.',
+      'The answer holds its new token where its wire has one; `sign_in_by_name` is taken to be true for the others. ' +
+      'A request that is repeated under its `Idempotency-Key` is answered without the token.',
+    headers: idempotencyHeaders,
     body: Claim,
-    response: { 201: ClaimedDevice, ...guardedProblems, ...problems(404, 409, 415, 422) },
+    response: { 201: ClaimedDevice, ...guardedProblems, ...problems(404, 409, 413, 415, 422) },
   };
   app
     .withTypeProvider<TypeBoxTypeProvider>()
     .post('/v1/knocking-devices/claim', { config: write, schema }, async (request, reply) => {
-      const row = await inWork(context, request, async (work) => {
+      let told: string | null = null;
+      const { status, headers, body } = await answered(context, request, async (work) => {
         const { protocol, device_identifier } = request.body;
         const vouched = await vouchedKnock(work.db, protocol, device_identifier);
         // Whoever names what nobody vouches for may be guessing.
         if (vouched === null) await requireRate(byTenant, request);
-        return claim(work, request.body);
+        const { token, ...row } = await claim(work, request.body);
+        told = token;
+        const location = `/v1/iot-devices/${String(row['iot_device_id'])}`;
+        const etag = entityTag(row['version'] as number);
+        return { status: 201, headers: { location, etag }, body: { ...row, token: null } };
       });
-      reply.header('location', `/v1/iot-devices/${String(row['iot_device_id'])}`);
       reply.header('cache-control', 'no-store');
       return reply
-        .code(201)
-        .header('etag', entityTag(row['version'] as number))
-        .send(row);
+        .code(status as 201)
+        .headers(headers)
+        .send({ ...(body as Row), token: told });
     });
 }
 

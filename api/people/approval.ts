@@ -80,7 +80,7 @@ export function addApprovalRoutes(
       response: {
         200: users.shownSchema,
         ...guardedProblems,
-        ...problems(404, 409, 412, 415, 422, 428),
+        ...problems(404, 409, 412, 413, 415, 422, 428),
       },
     };
     const config = { permission: 'user:approve' } as const;

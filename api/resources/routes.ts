@@ -3,7 +3,8 @@ import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readJsonAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, sendJson, sendPage, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
-import { principalOf, requireRate } from '../guard.ts';
+import { principalOf, requireRate, requireRates } from '../guard.ts';
+import { jsonParser } from '../json-body.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import { notFound, Problem } from '../problem.ts';
 import {
@@ -126,8 +127,8 @@ function addCreates(app: FastifyInstance, context: ApiContext, resource: Resourc
   // In a scope of its own: nothing else takes this content type, and a body of a third one has no schema here.
   void app.register((scope) => {
     scope.removeContentTypeParser(MERGE_PATCH_CONTENT_TYPE);
-    const parse = scope.getDefaultJsonParser('error', 'error');
-    scope.addContentTypeParser(representation.mediaType, { parseAs: 'string' }, parse);
+    const { mediaType } = representation;
+    scope.addContentTypeParser(mediaType, { parseAs: 'string' }, jsonParser(scope));
     addCreate(scope, context, resource);
     return Promise.resolve();
   });
@@ -146,18 +147,18 @@ function addCreate(app: FastifyInstance, context: ApiContext, resource: Resource
     response: {
       201: withHeaders(resource.madeSchema, told),
       ...guardedProblems,
-      ...problems(409, 415, 422),
+      ...problems(409, 413, 415, 422),
     },
   };
   const options = { config: { permission: resource.write }, schema };
   app.post(`/v1/${path}`, options, async (request, reply) => {
-    if (resource.countsAsRegistration) await requireRate(context.registrations, request);
     // Without a body there is no content type either, and so no schema that would have refused it.
     if (!request.body) throw new Problem('invalid_request', `send ${withArticle(noun)}`);
     const form = request.mediaType === representation?.mediaType ? representation : undefined;
     const values = form ? form.read(request.body) : (request.body as Row);
     const secrets = new Secrets(resource);
     const making = answered(context, request, async (work) => {
+      if (resource.countsAsRegistration) await requireRate(context.registrations, request);
       const { row, secrets: told } = await makeRow(work, resource, values);
       secrets.note(0, told);
       return { status: 201, headers: headersOf(resource, row), body: row };
@@ -190,12 +191,10 @@ function addBulk(app: FastifyInstance, context: ApiContext, resource: Resource):
   const options = { config: { permission: resource.write }, schema, ...bulkLimits(app) };
   app.post(`/v1/${path}/bulk`, options, async (request, reply) => {
     const { items } = request.body as { items: unknown[] };
-    if (resource.countsAsRegistration) {
-      for (let count = 0; count < items.length; count++)
-        await requireRate(context.registrations, request);
-    }
     const secrets = new Secrets(resource);
     const answer = await answered(context, request, async (work) => {
+      if (resource.countsAsRegistration)
+        await requireRates(context.registrations, request, items.length);
       const body = await createRows(work, resource, request, [items, secrets]);
       return { status: 200, headers: {}, body };
     });
@@ -217,7 +216,7 @@ function addPatch(app: FastifyInstance, context: ApiContext, resource: Resource)
     response: {
       200: withHeaders(resource.shownSchema, versionHeaders),
       ...guardedProblems,
-      ...problems(404, 409, 412, 415, 422, 428),
+      ...problems(404, 409, 412, 413, 415, 422, 428),
     },
   };
   app.patch(

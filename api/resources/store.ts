@@ -227,14 +227,12 @@ function mergeRow(resource: Resource, stored: Row, patch: Row): Row {
 function requireBounded(value: unknown, name: string, depth = 0): void {
   if (typeof value !== 'object' || value === null) return;
   const members = Object.values(value);
-  const isLong = !Array.isArray(value) && members.length > JSON_MEMBERS_MAX;
-  if (isLong || depth > JSON_DEPTH_MAX * 2) {
-    throw fieldProblem(
-      'unprocessable',
-      'body',
-      `/${name}`,
-      `would have more than ${JSON_MEMBERS_MAX} members on a level`,
-    );
+  const refuse = (detail: string) => fieldProblem('unprocessable', 'body', `/${name}`, detail);
+  if (!Array.isArray(value) && members.length > JSON_MEMBERS_MAX) {
+    throw refuse(`would have more than ${JSON_MEMBERS_MAX} members on a level`);
+  }
+  if (depth > JSON_DEPTH_MAX * 2) {
+    throw refuse(`would be nested deeper than ${JSON_DEPTH_MAX * 2} levels`);
   }
   for (const member of members) requireBounded(member, name, depth + 1);
 }

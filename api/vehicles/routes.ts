@@ -1,7 +1,7 @@
 /** Vehicles in one piece: made, made many at a time, and read. Their tables are resources of their own besides. */
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import type { ApiContext } from '../context.ts';
-import { requireRate } from '../guard.ts';
+import { requireRate, requireRates } from '../guard.ts';
 import { fieldProblem } from '../problem.ts';
 import { bulkLimits, createEach, type BulkAnswer } from '../resources/bulk.ts';
 import type { Row } from '../resources/define.ts';
@@ -51,13 +51,13 @@ function addCreate(app: FastifyInstance, context: ApiContext): void {
       'A request that is repeated under its `Idempotency-Key` is answered without the token: that is told once.',
     headers: idempotencyHeaders,
     body: VehicleCreate,
-    response: { 201: VehicleMade, ...guardedProblems, ...problems(409, 415, 422) },
+    response: { 201: VehicleMade, ...guardedProblems, ...problems(409, 413, 415, 422) },
   };
   app.post('/v1/vehicles', { config: write, schema }, async (request, reply) => {
-    await requireRate(context.registrations, request);
     const room = roomOf(context);
     const tokens = new Map<number, string>();
     const answer = await answered(context, request, async (work) => {
+      await requireRate(context.registrations, request);
       const { vehicle, token } = await createVehicle(work, request.body as VehicleBody, room);
       if (token !== null) tokens.set(0, token);
       const headers = headersOf(HEADER, vehicle.header);
@@ -84,11 +84,10 @@ function addBulk(app: FastifyInstance, context: ApiContext): void {
   app.post('/v1/vehicles/bulk', options, async (request, reply) => {
     const { items } = request.body as { items: unknown[] };
     requireFewParts(items);
-    for (let count = 0; count < items.length; count++)
-      await requireRate(context.registrations, request);
     const room = roomOf(context);
     const tokens = new Map<number, string>();
     const answer = await answered(context, request, async (work) => {
+      await requireRates(context.registrations, request, items.length);
       const body = await createEach(work, request, [VehicleCreate, items], async (item, index) => {
         const made = await createVehicle(work, item as VehicleBody, room);
         if (made.token !== null) tokens.set(index, made.token);
