@@ -8,10 +8,9 @@ import {
   scheduleAgreementLineItem,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
-import { AmountFromZero } from './amounts.ts';
+import { AmountFromZero, QuantityFromZero, RateFromZero } from './amounts.ts';
+import { CurrencyCode } from './codes.ts';
 
-const CurrencyCode = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' });
-const Rate = Type.Number({ minimum: 0, maximum: 9_999_999_999, multipleOf: 0.0001 });
 const Months = Type.Integer({ minimum: 1, maximum: 600, description: 'Months.' });
 const UNITS_MAX = 1_000_000;
 const Metres = Type.Integer({ minimum: 0, maximum: 9_999_999_999_999 });
@@ -89,10 +88,10 @@ const lineItems: ResourceDeclaration = {
   fields: {
     line_number: Type.Integer({ minimum: 1, maximum: 10_000 }),
     number_of_units: Type.Integer({ minimum: 1, maximum: UNITS_MAX }),
-    rate: Rate,
+    rate: RateFromZero,
     currency_code: CurrencyCode,
-    included_distance_m: Type.Number({ minimum: 0, maximum: 999_999_999, multipleOf: 0.001 }),
-    excess_rate_per_km: Rate,
+    included_distance_m: QuantityFromZero,
+    excess_rate_per_km: RateFromZero,
   },
   example: {
     schedule_agreement_id: 1,

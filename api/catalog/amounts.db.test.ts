@@ -147,3 +147,23 @@ t.test('a payment in another currency than its invoice names the field', async (
   });
   t.match(applied, { status: 422, body: { errors: [{ pointer: /currency_code|payment_id/ }] } });
 });
+
+t.test('what is finer than its column keeps is refused, not rounded', async (t) => {
+  const { workorder_id } = await maker.make('workorder', owner);
+  const { workorder_vmrs_id } = await maker.make('workorder_vmrs', owner);
+  for (const [url, name, tooFine, fineEnough] of [
+    [`/v1/workorders/${String(workorder_id)}`, 'cost_limit', 1.00001, 1.01],
+    [`/v1/workorder-vmrs/${String(workorder_vmrs_id)}`, 'quantity', 12.3456, 12.345],
+    [`/v1/workorder-vmrs/${String(workorder_vmrs_id)}`, 'labour_hours', 0.0001, 0.001],
+  ] as const) {
+    const patch = (value: number) =>
+      portal.as('admin', {
+        method: 'PATCH',
+        url,
+        payload: { [name]: value },
+        headers: { 'if-match': '*' },
+      });
+    t.match(await patch(tooFine), { status: 400, body: { errors: [{ pointer: `/${name}` }] } });
+    t.match(await patch(fineEnough), { status: 200, body: { [name]: fineEnough } });
+  }
+});

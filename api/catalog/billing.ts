@@ -8,14 +8,8 @@ import {
   paymentInvoice,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
-import {
-  Amount,
-  AmountAboveZero,
-  AmountFromZero,
-  Currency,
-  QuantityAboveZero,
-  Rate,
-} from './amounts.ts';
+import { Amount, AmountAboveZero, AmountFromZero, QuantityAboveZero, Rate } from './amounts.ts';
+import { CurrencyCode } from './codes.ts';
 
 const invoices: readonly ResourceDeclaration[] = [
   {
@@ -31,7 +25,7 @@ const invoices: readonly ResourceDeclaration[] = [
     references: { credited_invoice_id: 'invoice' },
     fields: {
       payment_terms_days: Type.Integer({ minimum: 0, maximum: 365 }),
-      currency_code: Currency,
+      currency_code: CurrencyCode,
       subtotal_amount: AmountFromZero,
       discount_amount: AmountFromZero,
       tax_amount: AmountFromZero,
@@ -71,7 +65,7 @@ const invoices: readonly ResourceDeclaration[] = [
       quantity: QuantityAboveZero,
       rate: Rate,
       amount: Amount,
-      currency_code: Currency,
+      currency_code: CurrencyCode,
       tax_rate_pct: Type.Number({ minimum: 0, maximum: 100, multipleOf: 0.0001 }),
     },
     example: {
@@ -121,7 +115,7 @@ const payments: readonly ResourceDeclaration[] = [
     derived: ['applied_amount', 'settled_at', 'failed_at', 'reversed_at'],
     fixed: ['payment_id'],
     long: ['status_reason', 'notes'],
-    fields: { payment_amount: AmountAboveZero, currency_code: Currency },
+    fields: { payment_amount: AmountAboveZero, currency_code: CurrencyCode },
     example: {
       account_id: 1,
       payment_id: 'ACH-20250328-0017',
@@ -158,7 +152,7 @@ const payments: readonly ResourceDeclaration[] = [
       invoice_id: 'invoice',
       reversed_payment_invoice_id: 'payment_invoice',
     },
-    fields: { applied_amount: Amount, currency_code: Currency },
+    fields: { applied_amount: Amount, currency_code: CurrencyCode },
     example: {
       payment_id: 1,
       invoice_id: 1,

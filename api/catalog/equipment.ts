@@ -10,10 +10,9 @@ import {
   equipmentReading,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { QuantityAboveZero, QuantityFromZero, RateFromZero } from './amounts.ts';
+import { CurrencyCode } from './codes.ts';
 import { equipmentRules } from './vehicle-rules.ts';
-
-/** Numbers of an SI unit to the third decimal. */
-const Quantity = Type.Number({ minimum: 0, maximum: 999_999_999, multipleOf: 0.001 });
 
 const units: ResourceDeclaration = {
   table: equipment,
@@ -32,7 +31,7 @@ const units: ResourceDeclaration = {
     model_year: Type.Integer({ minimum: 1900, maximum: 2100 }),
     axle_count: Type.Integer({ minimum: 1, maximum: 20 }),
     length_m: Type.Number({ exclusiveMinimum: 0, maximum: 9_999, multipleOf: 0.01 }),
-    gvwr_kg: Type.Number({ exclusiveMinimum: 0, maximum: 999_999_999, multipleOf: 0.001 }),
+    gvwr_kg: QuantityAboveZero,
   },
   example: {
     account_id: 1,
@@ -63,7 +62,7 @@ const readings: ResourceDeclaration = {
   right: 'equipment',
   fixed: ['equipment_id', 'reading_type'],
   long: ['note', 'void_reason'],
-  fields: { equipment_reading: Quantity },
+  fields: { equipment_reading: QuantityFromZero },
   example: {
     equipment_id: 1,
     reading_type: 'odometer',
@@ -85,7 +84,7 @@ const loadDetails: ResourceDeclaration = {
   fixed: ['equipment_id'],
   long: ['cargo_description'],
   fields: {
-    weight_kg: Quantity,
+    weight_kg: QuantityFromZero,
     temperature_setpoint_c: Type.Number({ minimum: -60, maximum: 60, multipleOf: 0.1 }),
   },
   example: {
@@ -110,8 +109,8 @@ const addons: ResourceDeclaration = {
   right: 'equipment',
   long: ['description'],
   fields: {
-    monthly_rate: Type.Number({ minimum: 0, maximum: 9_999_999_999, multipleOf: 0.0001 }),
-    currency_code: Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' }),
+    monthly_rate: RateFromZero,
+    currency_code: CurrencyCode,
   },
   example: {
     addon_name: 'Liftgate, 1,500 kg',

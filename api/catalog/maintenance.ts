@@ -5,7 +5,8 @@ import {
   preventiveMaintenanceSchedule,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
-import { CurrencyCode, Meter, Money, PartCost, Quantity } from './service-fields.ts';
+import { CurrencyCode } from './codes.ts';
+import { Cost, Meter, PartCost, PartQuantity } from './service-fields.ts';
 
 const schedules: ResourceDeclaration = {
   table: preventiveMaintenanceSchedule,
@@ -32,7 +33,7 @@ const schedules: ResourceDeclaration = {
     last_done_engine_hours_h: Meter,
     next_due_odometer_m: Meter,
     next_due_engine_hours_h: Meter,
-    estimated_cost: Money,
+    estimated_cost: Cost,
     currency_code: CurrencyCode,
   },
   example: {
@@ -79,7 +80,7 @@ const events: ResourceDeclaration = {
     due_engine_hours_h: Meter,
     odometer_m: Meter,
     engine_hours_h: Meter,
-    cost: Money,
+    cost: Cost,
     currency_code: CurrencyCode,
   },
   example: {
@@ -111,7 +112,7 @@ const parts: ResourceDeclaration = {
   derived: ['total_cost'],
   shown: { total_cost: 63.5 },
   fixed: ['pm_event_id'],
-  fields: { part_quantity: Quantity, part_cost: PartCost, currency_code: CurrencyCode },
+  fields: { part_quantity: PartQuantity, part_cost: PartCost, currency_code: CurrencyCode },
   example: {
     pm_event_id: 1,
     part_name: 'Oil filter',

@@ -14,6 +14,7 @@ import { PERMISSIONS, rolePermissionOf } from '../auth/permissions.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed, oneOf } from '../schemas.ts';
 import { AmountFromZero } from './amounts.ts';
+import { CountryCode, CurrencyCode, DialledPhone } from './codes.ts';
 import {
   accountRules,
   columnPreferenceRules,
@@ -23,12 +24,6 @@ import {
 } from './people-rules.ts';
 
 const Email = Type.String({ format: 'email', maxLength: 254 });
-const Phone = Type.String({
-  pattern: '^\\+[1-9][0-9]{4,14}$',
-  description: 'E.164, such as +13125550100.',
-});
-const CountryCode = Type.String({ pattern: '^[A-Z]{2}$', description: 'ISO 3166-1 alpha-2.' });
-const CurrencyCode = Type.String({ pattern: '^[A-Z]{3}$', description: 'ISO 4217.' });
 const TimeZone = Type.String({
   pattern: '^(UTC|Etc/(UTC|GMT([+-]?[0-9]{1,2})?)|[A-Z][A-Za-z]+(/[A-Z][A-Za-z_-]+)+)$',
   maxLength: 64,
@@ -58,7 +53,7 @@ const customers: ResourceDeclaration = {
   fields: {
     time_zone: TimeZone,
     contact_email: Email,
-    contact_phone: Phone,
+    contact_phone: DialledPhone,
     country_code: CountryCode,
   },
   example: {
@@ -85,7 +80,7 @@ const accounts: ResourceDeclaration = {
   right: 'account',
   fields: {
     contact_email: Email,
-    contact_phone: Phone,
+    contact_phone: DialledPhone,
     country_code: CountryCode,
     currency_code: CurrencyCode,
     credit_limit: AmountFromZero,
@@ -155,7 +150,7 @@ const users: ResourceDeclaration = {
   derived: ['status', 'approved_by', 'approved_at', 'rejected_reason', 'last_sign_in_at'],
   fields: {
     email: Email,
-    phone: Phone,
+    phone: DialledPhone,
     country_code: CountryCode,
     time_zone: TimeZone,
     language_code: Type.String({ pattern: '^[a-z]{2}(-[A-Z]{2})?$', description: 'BCP 47.' }),

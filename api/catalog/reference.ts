@@ -25,6 +25,8 @@ import {
 } from '../../db/schema.ts';
 import type { ResourceDeclaration, Row } from '../resources/define.ts';
 import { LatDeg, LonDeg, Name } from '../schemas.ts';
+import { AmountFromZero } from './amounts.ts';
+import { CurrencyCode } from './codes.ts';
 
 const lookup = { tag: 'lookup', right: 'lookup' } as const;
 
@@ -123,8 +125,6 @@ const world: readonly ResourceDeclaration[] = [
   },
 ];
 
-const Cost = Type.Number({ minimum: 0, maximum: 999_999_999_999.99 });
-
 /** Those with rows of everyone, which nobody changes, and rows of the tenant. */
 const shared: readonly ResourceDeclaration[] = [
   {
@@ -166,10 +166,10 @@ const shared: readonly ResourceDeclaration[] = [
         description: 'System, assembly and component, three digits each.',
       }),
       vmrs_description: Name,
-      labor_cost: Cost,
-      part_cost: Cost,
-      currency_code: Type.String({
-        pattern: '^[A-Z]{3}$',
+      labor_cost: AmountFromZero,
+      part_cost: AmountFromZero,
+      currency_code: Type.Unsafe({
+        ...CurrencyCode,
         description: 'ISO 4217; required with a cost.',
       }),
     },

@@ -1,7 +1,8 @@
 import { communicationLog, ers, ersPartsUsed } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { LatDeg, LonDeg, Name } from '../schemas.ts';
-import { CurrencyCode, Meter, Money, PartCost, Phone, Prose, Quantity } from './service-fields.ts';
+import { CurrencyCode, WrittenPhone } from './codes.ts';
+import { Cost, Meter, PartCost, PartQuantity, Prose } from './service-fields.ts';
 
 const calls: ResourceDeclaration = {
   table: ers,
@@ -27,13 +28,13 @@ const calls: ResourceDeclaration = {
   fields: {
     issue_description: Prose,
     tire_position: Name,
-    driver_phone: Phone,
-    vendor_phone: Phone,
+    driver_phone: WrittenPhone,
+    vendor_phone: WrittenPhone,
     latitude: LatDeg,
     longitude: LonDeg,
     location_accuracy_m: Meter,
-    cost_limit: Money,
-    cost: Money,
+    cost_limit: Cost,
+    cost: Cost,
     currency_code: CurrencyCode,
   },
   references: {
@@ -83,7 +84,7 @@ const parts: ResourceDeclaration = {
   derived: ['total_cost'],
   shown: { total_cost: 438.9 },
   fixed: ['ers_id'],
-  fields: { part_quantity: Quantity, part_cost: PartCost, currency_code: CurrencyCode },
+  fields: { part_quantity: PartQuantity, part_cost: PartCost, currency_code: CurrencyCode },
   example: {
     ers_id: 1,
     part_name: 'Steer tyre 295/75R22.5',
@@ -105,7 +106,7 @@ const communications: ResourceDeclaration = {
   changeable: false,
   deletable: false,
   long: ['message'],
-  fields: { message: Prose, contact_phone: Phone },
+  fields: { message: Prose, contact_phone: WrittenPhone },
   example: {
     ers_id: 1,
     communication_type: 'phone',

@@ -7,16 +7,8 @@ import {
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { Name } from '../schemas.ts';
-import {
-  CurrencyCode,
-  LabourHours,
-  Meter,
-  Money,
-  Phone,
-  place,
-  Prose,
-  Quantity,
-} from './service-fields.ts';
+import { CurrencyCode, WrittenPhone } from './codes.ts';
+import { Cost, LabourHours, Meter, PartQuantity, place, Prose } from './service-fields.ts';
 
 const TwoDigits = Type.String({ pattern: '^[0-9]{2}$' });
 
@@ -29,7 +21,7 @@ const locations: ResourceDeclaration = {
   right: 'service_request',
   fixed: ['user_id'],
   long: ['access_notes'],
-  fields: { ...place, contact_phone: Phone },
+  fields: { ...place, contact_phone: WrittenPhone },
   example: {
     account_id: 1,
     user_id: 1,
@@ -72,8 +64,8 @@ const requests: ResourceDeclaration = {
     ...place,
     issue_description: Prose,
     tire_position: Name,
-    contact_phone: Phone,
-    cost_limit: Money,
+    contact_phone: WrittenPhone,
+    cost_limit: Cost,
     currency_code: CurrencyCode,
   },
   references: {
@@ -128,10 +120,10 @@ const workorders: ResourceDeclaration = {
   long: ['workorder_description', 'status_reason', 'resolution'],
   fields: {
     workorder_description: Prose,
-    cost_limit: Money,
-    part_cost: Money,
-    labour_cost: Money,
-    tax_cost: Money,
+    cost_limit: Cost,
+    part_cost: Cost,
+    labour_cost: Cost,
+    tax_cost: Cost,
     currency_code: CurrencyCode,
     start_odometer_m: Meter,
     start_engine_hours_h: Meter,
@@ -175,10 +167,10 @@ const workorderLines: ResourceDeclaration = {
   fixed: ['workorder_id'],
   long: ['complaint', 'cause', 'correction'],
   fields: {
-    quantity: Quantity,
+    quantity: PartQuantity,
     labour_hours: LabourHours,
-    workorder_part_cost: Money,
-    workorder_labour_cost: Money,
+    workorder_part_cost: Cost,
+    workorder_labour_cost: Cost,
     currency_code: CurrencyCode,
     position_code: Type.String({ pattern: '^[A-Z0-9-]{1,8}$' }),
     repair_reason_code: TwoDigits,

@@ -19,7 +19,8 @@ import {
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { vehicleRules } from './vehicle-rules.ts';
-import { AmountFromZero, Currency, QuantityAboveZero } from './amounts.ts';
+import { AmountFromZero, QuantityAboveZero } from './amounts.ts';
+import { CurrencyCode } from './codes.ts';
 
 const HEADER = 'vehicle_basic_information_hdr';
 
@@ -104,7 +105,7 @@ const records: readonly ResourceDeclaration[] = [
     shown: { vehicle_id_code_itm: 'VEH0001-INS' },
     fixed: ['vehicle_id_code_hdr'],
     references: { coverage_type: 'coverage_type_master' },
-    fields: { premium_amount: AmountFromZero, currency_code: Currency },
+    fields: { premium_amount: AmountFromZero, currency_code: CurrencyCode },
     example: {
       vehicle_id_code_hdr: 'VEH0001',
       insurance_provider: 'Harbour Mutual',
@@ -156,7 +157,7 @@ const records: readonly ResourceDeclaration[] = [
         description: 'The plate: capital letters and digits, without blanks and hyphens.',
       }),
       sale_amount: AmountFromZero,
-      currency_code: Currency,
+      currency_code: CurrencyCode,
       contact_number: PhoneNumber,
       email: Type.String({ format: 'email', maxLength: 200 }),
     },
@@ -191,7 +192,7 @@ const records: readonly ResourceDeclaration[] = [
     references: { vehicle_id_code: HEADER },
     fields: {
       service_expense: AmountFromZero,
-      currency_code: Currency,
+      currency_code: CurrencyCode,
       service_remark: Type.String({ minLength: 1, maxLength: 2_000, pattern: '^[^\\u0000]*$' }),
       odometer_m: Type.Number({ minimum: 0, maximum: 99_999_999_999, multipleOf: 0.001 }),
     },
@@ -248,7 +249,7 @@ const records: readonly ResourceDeclaration[] = [
     references: { vehicle_id_code: HEADER },
     fields: {
       premium_amount: AmountFromZero,
-      currency_code: Currency,
+      currency_code: CurrencyCode,
       remarks: Type.String({ minLength: 1, maxLength: 2_000, pattern: '^[^\\u0000]*$' }),
     },
     example: {
