@@ -9,7 +9,10 @@ import { Problem } from './problem.ts';
 import { isLate } from './time-limit.ts';
 import { toPage, type CursorScope, type Cursors, type Page, type Position } from './pagination.ts';
 
-/** Rows that one tenant may hold; checked on insert, so simultaneous inserts may pass it by a few. */
+/**
+ * Rows that one tenant may hold in all its accounts, whoever makes them; checked on insert, so simultaneous inserts may pass
+ * it by a few. Retired devices are not counted.
+ */
 export interface Quotas {
   readonly geofencesPerTenantMax: number;
   readonly alertsPerTenantMax: number;

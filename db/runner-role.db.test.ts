@@ -6,6 +6,7 @@ import { createTestDatabase } from './test-database.ts';
 /** Functions that step over row-level security and that the API's role may call, and what keeps them harmless. */
 const FOR_THE_API = new Map([
   ['auth_user_by_subject', 'one user, by the subject of a token that was verified'],
+  ['count_for_quota', 'a number of rows, of the tenant at work'],
   ['find_knock', 'one device, by its exact name, and nothing that it said'],
   ['global_search', 'of the tenant and the accounts at work'],
   ['next_number', 'of the tenant at work'],

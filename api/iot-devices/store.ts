@@ -16,6 +16,7 @@ import type { Principal } from '../auth/principal.ts';
 import { requireMatch } from '../entity-tag.ts';
 import { requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
+import { countForQuota } from '../quota.ts';
 import { DEVICE_TYPE_DEFAULT } from './schemas.ts';
 
 /** What must be known of a device to act on it; unit and account are of the unit that it is on. */
@@ -94,12 +95,9 @@ export async function createDevice(
   return insertDevice(db, principal, body);
 }
 
-/** How many devices the tenant has; counts no further than `max`. */
-export async function countDevices(db: TenantDb, max: number): Promise<number> {
-  const held = await db
-    .select({ rows: sql<number>`count(*)`.mapWith(Number) })
-    .from(db.select({ id: device.iot_device_id }).from(device).limit(max).as('held'));
-  return held[0]!.rows;
+/** How many devices the tenant has in all its accounts, without retired ones; counts no further than `max`. */
+export function countDevices(db: TenantDb, max: number): Promise<number> {
+  return countForQuota(db, 'iot_device', max);
 }
 
 /** What is said to a tenant that has its fill of devices. */

@@ -11,6 +11,7 @@ import type { Quotas } from '../context.ts';
 import { mergePatch } from '../merge-patch.ts';
 import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
+import { countForQuota } from '../quota.ts';
 import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
 import { isThere, projection, selectRow, selectThere, toStatement } from './query.ts';
@@ -93,15 +94,15 @@ async function write(
 }
 
 /**
- * How many rows the tenant may yet make; null: as many as it likes. Counted once a request, and no further than the quota.
+ * How many rows the tenant may yet make; null: as many as it likes. Counted once a request, in all accounts of the tenant,
+ * and no further than the quota.
  * Throws 409 where there is no room.
  */
 async function requireRoom(work: Work, resource: Resource): Promise<number | null> {
-  const { quota, name, table, nouns } = resource;
+  const { quota, name, nouns } = resource;
   if (quota === null) return null;
   const max = work.quotas[quota];
-  const counted = sql`select count(*) as rows from (select from ${table} limit ${max}) held`;
-  const left = work.room.get(name) ?? max - Number((await run(work.client, counted))[0]!['rows']);
+  const left = work.room.get(name) ?? max - (await countForQuota(work.db, name, max));
   if (left > 0) {
     work.room.set(name, left);
     return left;
