@@ -169,7 +169,7 @@ t.test('from 0027, with amounts that are finer than their currency', async (t) =
     [customer_id, ers_id],
   );
   await migrate(url);
-  const [finer] = await guided('**Amounts that are finer', '## Health and metrics');
+  const [finer, apart] = await guided('**Amounts that are finer', '## Health and metrics');
   t.same(
     (
       await client.query(
@@ -184,6 +184,9 @@ t.test('from 0027, with amounts that are finer than their currency', async (t) =
       { table_name: 'invoice_items', column_name: 'amount', amount: '100.5000' },
     ],
   );
+  const { rows: lines } = await client.query(apart!);
+  t.match(lines, [{ rate: '100.2000', currency_code: 'USD' }]);
+  t.equal(lines.length, 1);
 
   const may = async (what: string, text: string) => t.resolves(client.query(text), what);
   await may('to be paid', 'update invoice set applied_amount = 100, status = $$partial$$');

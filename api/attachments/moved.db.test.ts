@@ -62,6 +62,12 @@ t.test('a file on units of two accounts is seen by those who see one of them', a
     equipment_id: unit['equipment_id'],
   });
   t.equal(await statusFor('held', attachment_id), 200);
+  const removed = await portal.as('held', {
+    method: 'DELETE',
+    url: `/v1/attachments/${String(attachment_id)}`,
+    headers: { 'if-match': '*' },
+  });
+  t.equal(removed.status, 403, 'and deleted by those alone whose file it is');
 });
 
 t.test('a file that comes while its unit moves goes along', async (t) => {
