@@ -26,6 +26,14 @@ export const READ_RIGHTS: ReadonlyMap<string, RoutePermission> = new Map([
   ...[...CATALOG.values()].map(({ name, read }) => [name, read] as const),
 ]);
 
+/**
+ * What a reader needs besides. What a file hangs on is not in its entries, so whoever reads them may read all that files
+ * hang on.
+ */
+const FURTHER_RIGHTS: ReadonlyMap<string, readonly string[]> = new Map([
+  ['attachment', ATTACHMENT_PARENTS.map((parent) => rightTo(parent, 'read'))],
+]);
+
 /** Tables of which somebody with these rights may know all, and those of which only what they wrote themselves. */
 export function readableKinds(permissions: ReadonlySet<string>): {
   readonly all: string[];
@@ -33,7 +41,11 @@ export function readableKinds(permissions: ReadonlySet<string>): {
 } {
   const kinds = [...READ_RIGHTS];
   return {
-    all: kinds.filter(([, right]) => permissions.has(right)).map(([kind]) => kind),
+    all: kinds
+      .filter(([kind, right]) =>
+        [right, ...(FURTHER_RIGHTS.get(kind) ?? [])].every((one) => permissions.has(one)),
+      )
+      .map(([kind]) => kind),
     own: kinds.filter(([, right]) => right === 'signed_in').map(([kind]) => kind),
   };
 }

@@ -1,5 +1,6 @@
 /** The audit trail tells of no record that the reader could not read where it is kept. */
 import t from 'tap';
+import { pdf } from './attachments/test-files.ts';
 import { READ_RIGHTS } from './audit-kinds.ts';
 import { startTestPortal } from './test-portal.ts';
 
@@ -68,4 +69,29 @@ t.test('entries are of kinds that may be read', async (t) => {
   t.same(await kindsFor('bare', '&entity_type=tag_lookup'), []);
   await grant({ audit_trail: ['read'], lookup: ['read', 'write'] });
   t.same(await kindsFor('bare'), ['tag_lookup'], 'and nobody’s columns but their own');
+});
+
+t.test('entries of files are for those who may read all that files hang on', async (t) => {
+  const form = new FormData();
+  form.append('file', new Blob([new Uint8Array(pdf())]), 'a.pdf');
+  const sent = await fetch(`${portal.url}/v1/equipment/${mine.equipmentIds[0]}/attachments`, {
+    method: 'POST',
+    body: form,
+    headers: portal.headersOf('admin'),
+  });
+  t.equal(sent.status, 201);
+  const parents = ['equipment', 'ers', 'agreement', 'workorder'];
+  const without = (left: string | null) =>
+    Object.fromEntries(
+      ['audit_trail', 'attachment', ...parents]
+        .filter((right) => right !== left)
+        .map((right) => [right, ['read']]),
+    );
+  const query = '&entity_type=attachment';
+  for (const left of ['attachment', ...parents]) {
+    await grant(without(left));
+    t.same(await kindsFor('bare', query), [], `not without ${left}:read`);
+  }
+  await grant(without(null));
+  t.same(await kindsFor('bare', query), ['attachment']);
 });

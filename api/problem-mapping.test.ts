@@ -1,10 +1,16 @@
 import t from 'tap';
 import { problemBody } from './problem.ts';
-import { toFieldError, toProblem } from './problem-mapping.ts';
+import { toFieldError, toProblem, UpdateRefused } from './problem-mapping.ts';
 
 const failed = (code: string, more: object = {}) =>
   new Error('Failed query: select secret', {
     cause: Object.assign(new Error('inside'), { code, ...more }),
+  });
+
+const referenced = (more: object) =>
+  failed('23503', {
+    message: 'update or delete on table "invoice" violates foreign key constraint "x" on table "y"',
+    ...more,
   });
 
 t.test('errors of the database', (t) => {
@@ -57,6 +63,36 @@ t.test('errors of the database', (t) => {
     [
       'in use',
       failed('23503', key('customer_id, account_id', 'is still referenced from table "x".')),
+      409,
+      [],
+    ],
+    [
+      'in use by what is changed, told by the key alone',
+      new UpdateRefused(
+        referenced({
+          table: 'invoice_items',
+          constraint: 'invoice_items_customer_id_invoice_id_currency_code_fkey',
+          detail: 'Key is still referenced from table "invoice_items".',
+        }),
+      ),
+      409,
+      ['/currency_code'],
+    ],
+    [
+      'in use by what is changed',
+      new UpdateRefused(
+        referenced(
+          key('customer_id, id, account_id', 'is still referenced from table "payment_invoice".'),
+        ),
+      ),
+      409,
+      ['/account_id'],
+    ],
+    [
+      'in use by what is deleted',
+      referenced(
+        key('customer_id, id, account_id', 'is still referenced from table "payment_invoice".'),
+      ),
       409,
       [],
     ],

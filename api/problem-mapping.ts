@@ -15,14 +15,34 @@ import {
   type RequestPart,
 } from './problem.ts';
 
+const TABLES = (Object.values(schema) as unknown[]).filter((value): value is PgTable =>
+  is(value, PgTable),
+);
 /** Names of columns by table. */
 const COLUMNS: ReadonlyMap<string, readonly string[]> = new Map(
-  (Object.values(schema) as unknown[])
-    .filter((value): value is PgTable => is(value, PgTable))
-    .map((table) => [getTableName(table), Object.keys(getTableColumns(table))]),
+  TABLES.map((table) => [getTableName(table), Object.keys(getTableColumns(table))]),
+);
+/** Those of them that a request may change: all but the row's own id, and whose it is. */
+const CHANGEABLE: ReadonlyMap<string, readonly string[]> = new Map(
+  TABLES.map((table) => {
+    const columns = Object.entries(getTableColumns(table));
+    const others = columns.filter(([name, { primary }]) => !primary && name !== 'customer_id');
+    return [getTableName(table), others.map(([name]) => name)];
+  }),
 );
 /** Causes of causes that are looked through for a database error. */
 const CAUSE_DEPTH_MAX = 5;
+
+/**
+ * Of a row that was to be changed, with the database's own error as its cause. The database's words are the same for one
+ * that was to be deleted, and there no field is to blame.
+ */
+export class UpdateRefused extends Error {
+  constructor(cause: unknown) {
+    super('the row was not changed', { cause });
+    this.name = 'UpdateRefused';
+  }
+}
 
 /** Never throws. The original stays the `cause` where the problem is the server's. */
 export function toProblem(error: unknown): Problem {
@@ -138,7 +158,7 @@ function fromDatabase(error: unknown): Problem | null {
       return ofKey('conflict', found, 'overlaps with what is stored');
     case '23503':
       return found.detail?.includes('still referenced')
-        ? new Problem('conflict', 'something else still refers to it')
+        ? ofReferenced(found, error instanceof UpdateRefused)
         : ofKey('unprocessable', found, 'refers to nothing that exists');
     case '42501':
       return found.message.includes('row-level security')
@@ -189,11 +209,27 @@ function findDatabaseError(error: unknown): DatabaseError | null {
 // PostgreSQL names the columns in its detail: Key (customer_id, account_id)=(1, 2) is not present in … Under row-level
 // security it keeps that to itself, and then the name of the key tells: table_column_column_key.
 function ofKey(code: ProblemCode, found: DatabaseError, why: string): Problem {
-  const told = /^Key \(([^)]*)\)=/.exec(found.detail ?? '')?.[1]?.split(', ');
-  const columns = told ?? columnsInName(found);
+  const columns = columnsTold(found) ?? columnsInName(found);
   const fields = columns.filter((column) => column !== 'customer_id');
   const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
   return new Problem(code, `${fields.join(', ') || 'a value'} ${why}`, { errors });
+}
+
+function columnsTold({ detail = '' }: DatabaseError): string[] | undefined {
+  return /^Key \(([^)]*)\)=/.exec(detail)?.[1]?.split(', ');
+}
+
+// The table is that of the rows that refer, and so is the key's name. Columns of the row that is referred to have the
+// same names where a request may change them; its table is in the message alone.
+function ofReferenced(found: DatabaseError, isUpdate: boolean): Problem {
+  const table = /on table "([^"]+)" violates/.exec(found.message)?.[1] ?? '';
+  const changeable = CHANGEABLE.get(table) ?? [];
+  const columns = isUpdate ? (columnsTold(found) ?? columnsInName(found)) : [];
+  const fields = columns.filter((name) => changeable.includes(name));
+  if (fields.length === 0) return new Problem('conflict', 'something else still refers to it');
+  const why = 'cannot change while something else refers to it';
+  const errors = fields.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: why }));
+  return new Problem('conflict', `${fields.join(', ')} ${why}`, { errors });
 }
 
 // Of a check too: that of a column is table_column_check, and ours over several begin with the one to blame.

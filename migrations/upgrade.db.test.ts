@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import type pg from 'pg';
 import t from 'tap';
 import { administer, connectTestClient, databaseUrl, testServerUrl } from '../db/test-database.ts';
+import { RowMaker } from '../db/test-rows.ts';
 import { migrate, migrationsDir } from './run.ts';
 
 type Test = { teardown(work: () => Promise<unknown>): unknown };
@@ -28,13 +29,10 @@ async function openAt(t: Test, version: number): Promise<{ url: string; client: 
 const valueOf = async (client: pg.Client, text: string, values: unknown[] = []) =>
   (await client.query<{ value: unknown }>(text, values)).rows[0]!.value;
 
-/** Statements of the guide, in their order: two that look and two that mend. */
-async function guided(): Promise<string[]> {
+/** Statements that the guide gives between these words, in their order. */
+async function guided(from: string, to: string): Promise<string[]> {
   const guide = await readFile(join(migrationsDir, '../docs/operations.md'), 'utf8');
-  const part = guide.slice(
-    guide.indexOf('**From a database at 0009'),
-    guide.indexOf('**To 0029.**'),
-  );
+  const part = guide.slice(guide.indexOf(from), guide.indexOf(to));
   return [...part.matchAll(/```sql\n([^`]*)```/g)].flatMap(([, block]) => block!.match(/[^;]+;/g)!);
 }
 
@@ -63,7 +61,7 @@ t.test('from 0009, with a role that is a list and users of very many accounts', 
     );
   }
   await t.rejects(migrate(url), { code: 'MIGRATION_FAILED', message: /0013/ });
-  const [badRoles, badUsers, ...mends] = await guided();
+  const [badRoles, badUsers, ...mends] = await guided('**From a database at 0009', '**To 0028');
   t.equal((await client.query(badRoles!)).rowCount, 1);
   t.equal((await client.query(badUsers!)).rowCount, 3);
   t.equal(mends.length, 2);
@@ -123,5 +121,113 @@ t.test('from 0028, with files that stayed behind and amounts that were kept', as
   t.equal(
     await valueOf(client, 'select trim_scale(balance_amount)::text as value from invoice'),
     '999999999999.98',
+  );
+});
+
+t.test('from 0027, with amounts that are finer than their currency', async (t) => {
+  const { url, client } = await openAt(t, 27);
+  const maker = await RowMaker.open(client);
+  const { customer_id } = await maker.make('customer', {
+    customerId: 0,
+    accountId: null,
+    word: 'old',
+  });
+  const tenant = { customerId: Number(customer_id), accountId: null as number | null, word: 'old' };
+  const { account_id } = await maker.make('account', tenant, { currency_code: null });
+  tenant.accountId = Number(account_id);
+  const ids: Record<string, unknown> = {};
+  for (const [currency, amount] of [
+    ['JPY', 100.5],
+    ['USD', 100.5],
+    ['CLF', 999_999_999_999.99],
+  ] as const) {
+    ids[currency] = await valueOf(
+      client,
+      `insert into invoice (customer_id, account_id, due_date, currency_code, subtotal_amount, total_amount)
+       values ($1, $2, '2099-01-01', $3, $4, $4) returning id as value`,
+      [customer_id, account_id, currency, amount],
+    );
+  }
+  for (const [currency, rate] of [
+    ['JPY', 100.5],
+    ['USD', 100.2],
+  ] as const) {
+    await client.query(
+      `insert into invoice_items (customer_id, invoice_id, item_description, quantity, rate, amount, currency_code)
+       values ($1, $2, 'x', 1, $3, 100.5, $4)`,
+      [customer_id, ids[currency], rate, currency],
+    );
+  }
+  const { ers_id } = await maker.make('ers', tenant, {
+    currency_code: null,
+    cost: null,
+    cost_limit: null,
+  });
+  await client.query(
+    `insert into ers_parts_used (customer_id, ers_id, part_name, part_quantity, part_cost, currency_code)
+     values ($1, $2, 'valve', 3, 1.2345, 'KWD')`,
+    [customer_id, ers_id],
+  );
+  await migrate(url);
+  const [finer, apart] = await guided('**Amounts that are finer', '## Health and metrics');
+  t.same(
+    (
+      await client.query(
+        `select table_name, column_name, amount from (${finer!.replace(';', '')}) f order by 1, 2, 3`,
+      )
+    ).rows,
+    [
+      { table_name: 'invoice', column_name: 'subtotal_amount', amount: '100.5000' },
+      { table_name: 'invoice', column_name: 'subtotal_amount', amount: '999999999999.9900' },
+      { table_name: 'invoice', column_name: 'total_amount', amount: '100.5000' },
+      { table_name: 'invoice', column_name: 'total_amount', amount: '999999999999.9900' },
+      { table_name: 'invoice_items', column_name: 'amount', amount: '100.5000' },
+    ],
+  );
+  const { rows: lines } = await client.query(apart!);
+  t.match(lines, [{ rate: '100.2000', currency_code: 'USD' }]);
+  t.equal(lines.length, 1);
+
+  const may = async (what: string, text: string) => t.resolves(client.query(text), what);
+  await may('to be paid', 'update invoice set applied_amount = 100, status = $$partial$$');
+  await may(
+    'all sent again',
+    'update invoice set notes = $$y$$, total_amount = total_amount, subtotal_amount = subtotal_amount, currency_code = currency_code',
+  );
+  await may('a line in other words', 'update invoice_items set item_description = $$y$$');
+  await may(
+    'a line sent again',
+    'update invoice_items set amount = amount, quantity = quantity, rate = rate, tax_amount = 1',
+  );
+  const total = 'select trim_scale(total_cost)::text as value from ers_parts_used';
+  t.equal(await valueOf(client, total), '3.7');
+  await may('a part by another name', 'update ers_parts_used set part_name = $$tap$$');
+  t.equal(await valueOf(client, total), '3.7', 'its price is what it was');
+  await may(
+    'a part sent again',
+    'update ers_parts_used set part_cost = part_cost, part_quantity = part_quantity',
+  );
+  t.equal(await valueOf(client, total), '3.7');
+  await may('more parts', 'update ers_parts_used set part_quantity = 6');
+  t.equal(await valueOf(client, total), '7.407', 'and as its currency is when it is priced anew');
+
+  const mayNot = async (message: string, text: string) =>
+    t.rejects(client.query(text), { message }, text);
+  const yen = `currency_code = 'JPY'`;
+  await mayNot(
+    'total_amount has more decimals than its currency',
+    `update invoice set total_amount = 101.5 where ${yen}`,
+  );
+  await mayNot(
+    'subtotal_amount has more decimals than its currency',
+    `update invoice set currency_code = 'KRW' where ${yen}`,
+  );
+  await mayNot(
+    'the amount of a line is quantity times rate',
+    `update invoice_items set rate = 100.1 where not ${yen}`,
+  );
+  await may(
+    'an amount that is right now',
+    `update invoice set subtotal_amount = 101, total_amount = 101 where ${yen}`,
   );
 });

@@ -318,6 +318,16 @@ t.test('an upload under one key is kept once', async (t) => {
     t.same(await state(), kept, what);
   }
   t.equal((await upload(parts, fields, { headers, who: 'held' })).status, 201, 'another user');
+
+  const path = `/v1/attachments/${first.body.data[0]!.attachment_id}`;
+  const removed = await ask(portal, 'admin', path, {
+    method: 'DELETE',
+    headers: { 'if-match': '*' },
+  });
+  t.equal(removed.status, 204);
+  const late = await upload(parts, fields, { headers });
+  t.same([late.status, late.body], [201, first.body], 'what was, also when it is gone since');
+  t.equal((await ask(portal, 'admin', path)).status, 404);
 });
 
 t.test('uploads at once under one key leave one file and one row', async (t) => {

@@ -3,6 +3,7 @@ import t from 'tap';
 import { RowMaker } from '../../db/test-rows.ts';
 import { startTestPortal } from '../test-portal.ts';
 import { ATTACHMENT_PARENTS } from './parents.ts';
+import { pdf } from './test-files.ts';
 
 const portal = await startTestPortal(t);
 const { mine } = portal.seed;
@@ -61,4 +62,73 @@ t.test('a file on units of two accounts is seen by those who see one of them', a
     equipment_id: unit['equipment_id'],
   });
   t.equal(await statusFor('held', attachment_id), 200);
+  const removed = await portal.as('held', {
+    method: 'DELETE',
+    url: `/v1/attachments/${String(attachment_id)}`,
+    headers: { 'if-match': '*' },
+  });
+  t.equal(removed.status, 403, 'and deleted by those alone whose file it is');
+});
+
+t.test('a file that comes while its unit moves goes along', async (t) => {
+  const unit = await maker.make('equipment', {
+    customerId: mine.customerId,
+    accountId: south,
+    word: 'on its way',
+  });
+  const mover = await portal.owner.connect();
+  t.teardown(() => mover.release());
+  const { rows } = await mover.query<{ pid: number }>('select pg_backend_pid() as pid');
+  await mover.query('begin');
+  await mover.query('update equipment set account_id = $1 where equipment_id = $2', [
+    north,
+    unit['equipment_id'],
+  ]);
+  const form = new FormData();
+  form.append('file', new Blob([new Uint8Array(pdf())]), 'a.pdf');
+  let isAnswered = false;
+  const sent = fetch(`${portal.url}/v1/equipment/${String(unit['equipment_id'])}/attachments`, {
+    method: 'POST',
+    body: form,
+    headers: portal.headersOf('admin'),
+  }).finally(() => (isAnswered = true));
+  for (let isWaiting = false; !isWaiting && !isAnswered;) {
+    const found = await portal.owner.query(
+      'select from pg_stat_activity where $1 = any (pg_blocking_pids(pid))',
+      [rows[0]!.pid],
+    );
+    isWaiting = found.rows.length > 0;
+  }
+  await mover.query('commit');
+  const answer = await sent;
+  t.equal(answer.status, 201);
+  const { data } = (await answer.json()) as { data: { attachment_id: number }[] };
+  t.equal(await statusFor('held', data[0]!.attachment_id), 200, 'it is where the unit is');
+  const stored = await portal.owner.query<{ account_id: string }>(
+    'select account_id from attachment where attachment_id = $1',
+    [data[0]!.attachment_id],
+  );
+  t.equal(Number(stored.rows[0]!.account_id), north);
+});
+
+t.test('what is written of a file is of the writer’s accounts', async (t) => {
+  const writer = await portal.owner.connect();
+  t.teardown(() => writer.release());
+  const ofNorth = { customerId: mine.customerId, accountId: north, word: 'kept' };
+  const unit = await maker.make('equipment', ofNorth);
+  const { attachment_id } = await maker.make('attachment', ofNorth);
+  await maker.make('equipment_has_attachment', ofNorth, {
+    equipment_id: unit['equipment_id'],
+    attachment_id,
+  });
+  await writer.query('begin');
+  t.teardown(() => writer.query('rollback'));
+  await writer.query('set local role milepost_api');
+  await writer.query(
+    `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true)`,
+    [String(mine.customerId), `{${north}}`],
+  );
+  const give = 'update attachment set account_id = $1 where attachment_id = $2';
+  t.equal((await writer.query(give, [north, attachment_id])).rowCount, 1);
+  await t.rejects(writer.query(give, [south, attachment_id]), { code: '42501' });
 });

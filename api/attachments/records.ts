@@ -60,7 +60,10 @@ function columns(nowMs: number) {
   };
 }
 
-/** The row that files are to hang on. Throws 404 when the caller sees none, 403 when it is not theirs to add to. */
+/**
+ * The row that files are to hang on. Throws 404 when the caller sees none, 403 when it is not theirs to add to. One that
+ * is written to stays in its account until the transaction ends, so that what comes to it comes to that account.
+ */
 export async function requireParent(
   db: TenantDb,
   principal: Principal,
@@ -69,12 +72,11 @@ export async function requireParent(
   action: AttachmentAction,
 ): Promise<ParentRow> {
   const accountId = columnOf(parent.table, 'account_id');
-  const rows = (await db
+  const query = db
     .select({ account_id: accountId ?? sql<null>`null` })
     .from(parent.table)
-    .where(
-      and(eq(columnOf(parent.table, parent.key)!, id), notDeleted(parent.table)),
-    )) as ParentRow[];
+    .where(and(eq(columnOf(parent.table, parent.key)!, id), notDeleted(parent.table)));
+  const rows = (await (action === 'write' ? query.for('share') : query)) as ParentRow[];
   const row = rows[0];
   if (!row) throw notFound(parent.noun.replace(/^an? /, ''));
   if (action === 'write' && accountId !== undefined) requireOwnRow(principal, row);

@@ -167,3 +167,22 @@ t.test('what is finer than its column keeps is refused, not rounded', async (t) 
     t.match(await patch(fineEnough), { status: 200, body: { [name]: fineEnough } });
   }
 });
+
+t.test('the currency of an invoice with lines stays, and is named', async (t) => {
+  const { body } = await post('invoices', invoiceOf('USD', 10));
+  const { id } = body as unknown as Row;
+  const line = { quantity: 1, rate: 10, amount: 10, currency_code: 'USD', item_description: 'x' };
+  t.equal((await post('invoice-items', { ...line, invoice_id: id })).status, 201);
+  const changed = await portal.as('admin', {
+    method: 'PATCH',
+    url: `/v1/invoices/${String(id)}`,
+    payload: { currency_code: 'EUR' },
+    headers: { 'if-match': '*' },
+  });
+  t.match(
+    changed,
+    { status: 409, body: { errors: [{ pointer: '/currency_code' }] } },
+    changed.text,
+  );
+  t.equal((changed.body as unknown as { errors: unknown[] }).errors.length, 1);
+});

@@ -11,6 +11,7 @@ import type { Quotas } from '../context.ts';
 import { mergePatch } from '../merge-patch.ts';
 import { requireAccount, requireOwnRow } from '../ownership.ts';
 import { fieldProblem, notFound, Problem } from '../problem.ts';
+import { UpdateRefused } from '../problem-mapping.ts';
 import { countForQuota } from '../quota.ts';
 import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
@@ -163,7 +164,9 @@ export async function updateRow(
     work,
     resource,
     sql`update ${resource.table} set ${sql.join(sets, sql`, `)} where ${resource.key.column} = ${key}`,
-  );
+  ).catch((error: unknown) => {
+    throw new UpdateRefused(error);
+  });
   if (!row) throw notFound(resource.noun);
   return row;
 }
