@@ -3,7 +3,6 @@
  * changes holds for the next request and for sockets that are open. The provider is told also after a kill.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import pg from 'pg';
 import t from 'tap';
 import { CLIENT, startFakeAuth0 } from './api/identity/test-auth0.ts';
 import { openIssuer } from './bench/proof/issuer.ts';
@@ -11,14 +10,12 @@ import { LiveWatcher } from './bench/proof/live-watcher.ts';
 import { withPatience } from './bench/proof/patience.ts';
 import { QUIET_SETTINGS, startProgram } from './bench/proof/program.ts';
 import { seedProofTenant } from './bench/proof/tenants.ts';
-import { valueTypes } from './db/pools.ts';
-import { createTestDatabase } from './db/test-database.ts';
+import { createTestDatabase, openOwnerPool } from './db/test-database.ts';
 
 type Row = Record<string, unknown>;
 
 const { ownerUrl } = await createTestDatabase(t);
-const owner = new pg.Pool({ connectionString: ownerUrl, max: 1, types: valueTypes });
-t.teardown(() => owner.end());
+const owner = openOwnerPool(t, ownerUrl, 1);
 const fleet = await seedProofTenant(ownerUrl, 'fleet', 1);
 const issuer = await openIssuer(t);
 const auth0 = await startFakeAuth0(t);

@@ -48,6 +48,19 @@ export async function connectTestClient(
   return client;
 }
 
+/** A pool of the database's owner that reads values as ours do, and ends with the test. */
+export function openOwnerPool(
+  t: { teardown(work: () => Promise<unknown>): unknown },
+  ownerUrl: string,
+  max: number,
+): pg.Pool {
+  const pool = new pg.Pool({ connectionString: ownerUrl, max, types: valueTypes });
+  // The database may be dropped while the last connection is still on its way out.
+  pool.on('connect', (client) => client.on('error', () => undefined));
+  t.teardown(() => pool.end());
+  return pool;
+}
+
 /**
  * The server under test, as a connection string to its administrative database. Throws, saying how tests are run, when
  * there is none.

@@ -4,10 +4,9 @@
  * (`hold.ts`).
  */
 import { createServer } from 'node:net';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Test } from 'tap';
-import { valueTypes } from '../../db/pools.ts';
-import { createTestDatabase } from '../../db/test-database.ts';
+import { createTestDatabase, openOwnerPool } from '../../db/test-database.ts';
 import { openIssuer } from './issuer.ts';
 import { everywhere, FENCES, journeyOf, RULES, type Fix } from './journey.ts';
 import { LiveWatcher } from './live-watcher.ts';
@@ -60,8 +59,7 @@ export async function openHouse(
   more: Record<string, string> = {},
 ): Promise<House> {
   const { ownerUrl } = await createTestDatabase(t);
-  const owner = new pg.Pool({ connectionString: ownerUrl, max: 2, types: valueTypes });
-  t.teardown(() => owner.end());
+  const owner = openOwnerPool(t, ownerUrl, 2);
   const fleet = await seedProofTenant(ownerUrl, 'fleet', unitCount);
   const rival = await seedProofTenant(ownerUrl, 'rival', 1);
   const issuer = await openIssuer(t);

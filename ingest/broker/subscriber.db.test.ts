@@ -3,10 +3,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import mqtt, { type IClientPublishOptions, type MqttClient } from 'mqtt';
-import pg from 'pg';
+import type pg from 'pg';
 import t, { type Test } from 'tap';
-import { valueTypes } from '../../db/pools.ts';
-import { createTestDatabase } from '../../db/test-database.ts';
+import { createTestDatabase, openOwnerPool } from '../../db/test-database.ts';
 import { createTestAuthority } from '../mqtt/transports/test-certificates.ts';
 import { seedTestFleet } from '../test-fleet.ts';
 import { startClient } from './test-broker.ts';
@@ -37,9 +36,8 @@ interface Database {
 async function newDatabase(t: Test): Promise<Database> {
   const { ownerUrl } = await createTestDatabase(t);
   await seedTestFleet(ownerUrl, DEVICES);
-  const owner = new pg.Pool({ connectionString: ownerUrl, max: 2, types: valueTypes });
+  const owner = openOwnerPool(t, ownerUrl, 2);
   owner.on('error', () => undefined);
-  t.teardown(() => owner.end());
   const rows = async (sql: string): Promise<Record<string, unknown>[]> =>
     (await owner.query<Record<string, unknown>>(sql)).rows;
   const count = async (table: string): Promise<number> =>

@@ -1,6 +1,6 @@
-import pg from 'pg';
+import type pg from 'pg';
+import { openOwnerPool } from '../../db/test-database.ts';
 import t, { type Test } from 'tap';
-import { valueTypes } from '../../db/pools.ts';
 import { readAllDevices } from '../config-rows.ts';
 import { startPipeline, type TestPipeline } from '../test-pipeline.ts';
 import { TELTONIKA_LIMITS_DEFAULT } from './limits.ts';
@@ -18,8 +18,7 @@ interface House {
 /** A fleet of trackers that sign in by their IMEI, and the listener in front of the real intake. */
 async function openHouse(t: Test): Promise<House> {
   const pipeline = await startPipeline(t);
-  const owner = new pg.Pool({ connectionString: pipeline.ownerUrl, max: 2, types: valueTypes });
-  t.teardown(() => owner.end());
+  const owner = openOwnerPool(t, pipeline.ownerUrl, 2);
   for (let n = 1; n <= 3; n++) {
     await owner.query(
       `update iot_device set device_identifier = $1, sign_in_by_name = true where device_identifier = $2`,
