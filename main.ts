@@ -36,7 +36,7 @@ import {
   type Ingest,
   type IngestSummary,
 } from './ingest/ingest.ts';
-import { toLiveBatch } from './live-batch.ts';
+import { toLiveRows } from './ingest/live-rows.ts';
 import { migrate } from './migrations/run.ts';
 
 export interface Milepost {
@@ -111,7 +111,7 @@ async function startInOrder(
     ...config.ingest,
     prometheus,
     log,
-    onCommitted: (committed) => hub.publish(toLiveBatch(committed)),
+    onCommitted: (committed) => hub.publish(toLiveRows(committed)),
     onLeadershipLost: () => {
       log.fatal('another Milepost ingests into this database now');
       process.exit(1);

@@ -34,8 +34,7 @@ const ROOMS: Readonly<Record<string, readonly string[]>> = {
   web: ['api/live/wire.ts'],
   bench: ['engine', 'db', 'migrations', 'ingest', 'api', 'scripts', 'main.ts', 'config.ts'],
   scripts: ['db', 'migrations', 'ingest/fuzz'],
-  'main.ts': ['config.ts', 'live-batch.ts', 'engine', 'db', 'migrations', 'ingest', 'api'],
-  'live-batch.ts': ['ingest', 'api'],
+  'main.ts': ['config.ts', 'engine', 'db', 'migrations', 'ingest', 'api'],
   'config.ts': [],
 };
 

@@ -1,9 +1,8 @@
-/** From a batch as ingestion has committed it to one as the live hub takes it: the two do not know each other. */
-import type { LiveBatch } from './api/live/wire.ts';
-import type { Committed } from './ingest/ingest.ts';
+/** What was committed, in the names of columns: for whoever shows it at once and does not know ingestion. */
+import type { Committed } from './ingest.ts';
 
-/** Committed rows as the live hub takes them. */
-export function toLiveBatch({ positions, events, eventIds }: Committed): LiveBatch {
+/** Times in ISO 8601; null where a value was not reported. */
+export function toLiveRows({ positions, events, eventIds }: Committed) {
   return {
     positions: positions.map((position) => ({
       customer_id: position.link.tenantId,
