@@ -10,11 +10,7 @@ import { CATALOG } from './catalog/catalog.ts';
 const OTHERS: ReadonlyMap<string, RoutePermission> = new Map<string, RoutePermission>([
   ['attachment', 'attachment:read'],
   ['export_job', 'signed_in'],
-  ['gateway_token', 'gateway_token:read'],
-  ['geofence', 'geofence:read'],
-  ['iot_device', 'iot_device:read'],
   ['iot_device_command', 'iot_device_command:read'],
-  ['telematic_alert', 'telematic_alert:read'],
   ...ATTACHMENT_PARENTS.map(
     (parent) => [`${parent.type}_has_attachment`, rightTo(parent, 'read')] as const,
   ),

@@ -1,6 +1,6 @@
 /**
- * `GET /v1/audit-trail`: who wrote what, newest first, of the records that the reader may read. The database writes it itself, in the transaction of the change
- * (migrations/0010_records.sql).
+ * `GET /v1/audit-trail`: who wrote what, newest first, of the records that the reader may read. The database writes it
+ * itself, in the transaction of the change (migrations/0010_records.sql).
  */
 import { and, desc, eq, gte, isNotNull, lt, or, sql, type SQL } from 'drizzle-orm';
 import type { FastifyInstance } from 'fastify';

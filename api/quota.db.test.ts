@@ -62,4 +62,13 @@ t.test('a retired device takes up no room', async (t) => {
   ]);
   t.match(await post('/v1/iot-devices', device('held-2')), { status: 201 });
   t.match(await post('/v1/iot-devices', device('held-3')), { status: 409 });
+  const patch = (payload: object) =>
+    portal.as('admin', {
+      method: 'PATCH',
+      url: `/v1/iot-devices/${mine.iotDeviceIds[1]}`,
+      payload,
+      headers: { 'if-match': '*' },
+    });
+  t.match(await patch({ status: 'active' }), full(3, 'devices'), 'nor comes back to a full house');
+  t.match(await patch({ device_type: 'spare' }), { status: 200 });
 });

@@ -7,6 +7,7 @@ import { createTestDatabase } from '../../db/test-database.ts';
 import { seedTenant } from '../../db/test-tenant.ts';
 import type { Permission } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
+import { QUOTAS } from '../context.ts';
 import type { ResourceRules, Row } from '../resources/define.ts';
 import {
   accountRules,
@@ -52,7 +53,7 @@ async function open(t: Test) {
       permissions: new Set(who.rights),
     };
     return withTenant(pool, tenant, async (db) =>
-      rules.prepare!({ db, principal }, values, stored),
+      rules.prepare!({ db, principal, quotas: QUOTAS }, values, stored),
     );
   };
   return { owner, customerId, firstAccountId, dispatcher: rows[0]!, prepare };

@@ -128,6 +128,7 @@ const gatewayTokens: ResourceDeclaration = {
   fields: {
     iot_device_ids: Type.Array(Id, {
       maxItems: GATEWAY_DEVICES_MAX,
+      uniqueItems: true,
       description:
         'The devices it may speak for; null: all of the customer, those to come included.',
     }),

@@ -5,14 +5,19 @@ import {
   insertDevice,
   letGoOfDevice,
   requireOwnDevice,
+  requireRoomForDevice,
   requireUnit,
   type Registration,
 } from './store.ts';
 
 export const deviceRules: ResourceRules = {
   async prepare(context, values, stored) {
-    const { db, principal } = context;
+    const { db, principal, quotas } = context;
     if (stored) await requireOwn(context, stored);
+    // A change of status that leaves it retired is none.
+    if (stored?.['status'] === 'retired' && values['status'] !== undefined) {
+      await requireRoomForDevice(db, quotas.devicesPerTenantMax);
+    }
     if (stored && values['status'] === 'retired') {
       await letGoOfDevice(db, stored['iot_device_id'] as number);
     }

@@ -91,8 +91,13 @@ export async function createDevice(
   perTenantMax: number,
 ): Promise<number> {
   await requireUnit(db, principal, body.equipment_id ?? null);
-  if ((await countDevices(db, perTenantMax)) >= perTenantMax) throw deviceQuota(perTenantMax);
+  await requireRoomForDevice(db, perTenantMax);
   return insertDevice(db, principal, body);
+}
+
+/** Throws 409 when the tenant has its fill of devices. */
+export async function requireRoomForDevice(db: TenantDb, perTenantMax: number): Promise<void> {
+  if ((await countDevices(db, perTenantMax)) >= perTenantMax) throw deviceQuota(perTenantMax);
 }
 
 /** How many devices the tenant has in all its accounts, without retired ones; counts no further than `max`. */

@@ -18,6 +18,7 @@ export type Row = Record<string, unknown>;
 export interface RuleContext {
   readonly db: TenantDb;
   readonly principal: Principal;
+  readonly quotas: Quotas;
 }
 
 /** What a domain adds to the plain reading and writing of its rows. All of it runs in the transaction of the request. */
