@@ -10,6 +10,7 @@ import {
   readlink,
   rm,
   stat,
+  watch,
   writeFile,
 } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
@@ -149,6 +150,32 @@ t.test('recovers after it was killed itself, whoever has its number by now', asy
   const recovered = await start(t, dataDir);
   t.equal(recovered.adopted, false);
   t.same(await ask(recovered, 'select answer from kept'), [{ answer: 42 }]);
+});
+
+t.test('waits for the sessions of a server that was killed', async (t) => {
+  const dataDir = await temporaryDir(t);
+  const { child, server } = await startElsewhere(dataDir, false);
+  const client = new pg.Client({ connectionString: server.connectionString });
+  client.on('error', () => undefined);
+  await client.connect();
+  const { rows } = await client.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const session = rows[0]!.pid;
+  // One that does not notice.
+  process.kill(session, 'SIGSTOP');
+  const log = join(dataDir, 'server.log.1');
+  const changes = watch(dataDir);
+  process.kill(-child.pid!, 'SIGKILL');
+  const [postmaster] = (await readFile(join(dataDir, 'cluster', 'postmaster.pid'), 'utf8')).split(
+    '\n',
+  );
+  process.kill(Number(postmaster), 'SIGKILL');
+  const starting = start(t, dataDir);
+  for await (const { filename } of changes) {
+    if (filename !== 'server.log.1') continue;
+    if (/shared memory block/.test(await readFile(log, 'utf8').catch(() => ''))) break;
+  }
+  process.kill(session, 'SIGCONT');
+  t.equal((await starting).adopted, false, 'it was refused once, and tried again');
 });
 
 t.test('says which port is taken', async (t) => {

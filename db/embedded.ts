@@ -54,6 +54,9 @@ export const START_TIMEOUT_MS = 120_000;
 export const STOP_TIMEOUT_MS = 30_000;
 /** A lock left by a killed process is gone when the server has noticed the closed connection. */
 const LOCK_WAIT_MS = 3_000;
+/** Sessions of a killed server hold its memory until they have noticed, and no other may use the directory meanwhile. */
+const SURVIVORS_WAIT_MS = 15_000;
+const SURVIVORS_POLL_MS = 250;
 const POLL_MS = 25;
 const PORT_TRIES = 5;
 const KEEPER_LOCK = 5_146_290_177;
@@ -71,15 +74,21 @@ export async function startEmbeddedPostgres(options: EmbeddedOptions): Promise<E
   const left = await findRunning(place, password);
   if (left !== null) return handle(place, password, left);
   await rm(pidFile(place), { force: true });
-  for (let tries = 1; ; tries++) {
+  const survivorsEndMs = Date.now() + SURVIVORS_WAIT_MS;
+  for (let tries = 1; ;) {
     const port = options.port === 0 ? await freePort(0) : await freePort(options.port);
     const started = await launch(place, password, port, options);
     if (typeof started !== 'string') return handle(place, password, started);
+    if (started.includes('pre-existing shared memory block') && Date.now() < survivorsEndMs) {
+      await delay(SURVIVORS_POLL_MS);
+      continue;
+    }
     // Another process may have taken the free port in between.
     const isPortLost = options.port === 0 && started.includes('Address already in use');
     if (!isPortLost || tries === PORT_TRIES) {
       throw coded('EMBEDDED_START_FAILED', `PostgreSQL did not start:\n${started}`);
     }
+    tries++;
   }
 }
 
