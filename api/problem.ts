@@ -47,6 +47,8 @@ export class Problem extends Error {
   readonly code: ProblemCode;
   readonly errors: readonly FieldError[];
   readonly headers: Readonly<Record<string, string>>;
+  /** Where what was refused is a state: those that may follow instead. */
+  readonly allowedTransitions: readonly string[] | null;
 
   constructor(
     code: ProblemCode,
@@ -54,6 +56,7 @@ export class Problem extends Error {
     extra: {
       errors?: readonly FieldError[];
       headers?: Readonly<Record<string, string>>;
+      allowedTransitions?: readonly string[];
       cause?: unknown;
     } = {},
   ) {
@@ -62,6 +65,7 @@ export class Problem extends Error {
     this.code = code;
     this.errors = extra.errors ?? [];
     this.headers = extra.headers ?? {};
+    this.allowedTransitions = extra.allowedTransitions ?? null;
   }
 
   get status(): number {
@@ -79,6 +83,7 @@ export interface ProblemBody {
   code: ProblemCode;
   requestId: string;
   errors: readonly FieldError[];
+  allowedTransitions?: readonly string[];
 }
 
 /** `instance` is the path asked for, without its query: a query may hold what does not belong into logs. */
@@ -93,6 +98,7 @@ export function problemBody(problem: Problem, instance: string, requestId: strin
     code: problem.code,
     requestId,
     errors: problem.errors,
+    ...(problem.allowedTransitions && { allowedTransitions: problem.allowedTransitions }),
   };
 }
 

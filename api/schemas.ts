@@ -129,6 +129,11 @@ export const ProblemSchema = Type.Object(
         detail: Type.String(),
       }),
     ),
+    allowedTransitions: Type.Optional(
+      Type.Array(Type.String(), {
+        description: 'Of a row whose state does not allow it: the states that may follow.',
+      }),
+    ),
   },
   { $id: 'Problem' },
 );

@@ -44,6 +44,7 @@ import { convertValues } from './query-values.ts';
 import { addExportRoute, ExportSlots } from './resources/export.ts';
 import { FILTER_SCHEMAS } from './resources/filters.ts';
 import { addResourceRoutes } from './resources/routes.ts';
+import { addTransitionRoutes } from './resources/transitions.ts';
 import { ProblemSchema } from './schemas.ts';
 import { addSearchRoutes } from './search.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
@@ -173,6 +174,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);
+    addTransitionRoutes(app, context, resource);
     addExportRoute(app, context, resource, exportSlots);
   }
   for (const resource of EXPORTED.values()) addExportRoute(app, context, resource, exportSlots);

@@ -4,6 +4,7 @@
  */
 import type pg from 'pg';
 import { withTenant } from '../../db/tenancy.ts';
+import { startRounds } from '../rounds.ts';
 import type { AttachmentLimits } from './limits.ts';
 import { forgetContent } from './records.ts';
 import type { AttachmentStore } from './store.ts';
@@ -56,23 +57,7 @@ async function removeOne(
   }
 }
 
-/** Sweeps in turns, first after the time between two, until the function that it gives is called; that one waits for a round under way. */
+/** Sweeps in turns until the function that it gives is called. */
 export function startSweeping(options: SweepOptions): () => Promise<void> {
-  let isOver = false;
-  let timer: NodeJS.Timeout;
-  let round: Promise<void> = Promise.resolve();
-  const wait = (): void => {
-    if (!isOver) timer = setTimeout(sweep, options.limits.sweepMs).unref();
-  };
-  const sweep = (): void => {
-    round = sweepAttachments(options)
-      .then(() => undefined, options.onError)
-      .then(wait);
-  };
-  wait();
-  return async () => {
-    isOver = true;
-    clearTimeout(timer);
-    await round;
-  };
+  return startRounds(options.limits.sweepMs, () => sweepAttachments(options), options.onError);
 }

@@ -53,7 +53,7 @@ async function open(t: Test) {
       permissions: new Set(who.rights),
     };
     return withTenant(pool, tenant, async (db) =>
-      rules.prepare!({ db, principal, quotas: QUOTAS }, values, stored),
+      rules.prepare!({ db, principal, quotas: QUOTAS, nowMs: 0 }, values, stored),
     );
   };
   return { owner, customerId, firstAccountId, dispatcher: rows[0]!, prepare };

@@ -10,6 +10,7 @@ import type { Right } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import type { Quotas } from '../context.ts';
 import type { Representation } from './representation.ts';
+import type { StateMachine } from './states.ts';
 
 /** A row by the names of its columns. */
 export type Row = Record<string, unknown>;
@@ -19,6 +20,8 @@ export interface RuleContext {
   readonly db: TenantDb;
   readonly principal: Principal;
   readonly quotas: Quotas;
+  /** When the request is answered, in epoch milliseconds: what rules stamp and reckon with. */
+  readonly nowMs: number;
 }
 
 /** What a domain adds to the plain reading and writing of its rows. All of it runs in the transaction of the request. */
@@ -103,6 +106,8 @@ export interface ResourceDeclaration {
   readonly countsAsRegistration?: boolean;
   /** Another form in which rows are shown and taken, for those who ask for it. */
   readonly representation?: Representation;
+  /** The states that its rows go through. */
+  readonly states?: StateMachine;
   /** What the documentation says of making, changing and deleting a row besides. */
   readonly notes?: Readonly<Partial<Record<'create' | 'change' | 'remove', string>>>;
   /** Columns of text longer than a name. */

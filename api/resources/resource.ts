@@ -20,6 +20,7 @@ import {
   type Field,
 } from './fields.ts';
 import type { Representation } from './representation.ts';
+import { columnsOf, type StateMachine } from './states.ts';
 
 /** A column that holds the key of another table. */
 export interface Reference {
@@ -72,6 +73,7 @@ export interface Resource {
   readonly read: RoutePermission;
   readonly write: RoutePermission;
   readonly rules: ResourceRules;
+  readonly states: StateMachine | null;
   readonly joined: Joined | null;
   /** How many rows a tenant may have; null: as many as it likes. */
   readonly quota: keyof Quotas | null;
@@ -88,6 +90,8 @@ export interface Resource {
   readonly madeSchema: TSchema;
   readonly createSchema: TSchema;
   readonly patchSchema: TSchema;
+  /** Of a transition: a patch that names the state. Null without states. */
+  readonly moveSchema: TSchema | null;
   readonly keySchema: TSchema;
 }
 
@@ -165,6 +169,7 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     read: right === 'signed_in' ? right : `${right}:read`,
     write: right === 'signed_in' ? right : (`${right}:write` as RoutePermission),
     rules: declaration.rules ?? {},
+    states: declaration.states ?? null,
     joined: declaration.joined ?? null,
     quota: declaration.quota ?? null,
     countsAsRegistration: declaration.countsAsRegistration ?? false,
@@ -199,6 +204,7 @@ function requireColumns(
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
     ...Object.keys(declaration.shown ?? {}),
+    ...(declaration.states ? columnsOf(declaration.states) : []),
   ];
   const unknown = named.filter((column) => !all.has(column));
   if (unknown.length > 0) throw new Error(`${name} has no columns ${unknown.join(', ')}`);
@@ -290,6 +296,9 @@ function schemasOf(
       title: `${title}Patch`,
       ...(example && { examples: [patchExample(example, patch)] }),
     }),
+    moveSchema: declaration.states
+      ? moveSchemaOf(declaration.states, patch, `${title}Transition`)
+      : null,
     keySchema:
       key.kind === 'integer'
         ? Type.Unsafe({ ...shownSchema(key), ...described })
@@ -300,6 +309,24 @@ function schemasOf(
             ...described,
           }),
   };
+}
+
+function moveSchemaOf(
+  { column, next, enter = {} }: StateMachine,
+  patch: Readonly<Record<string, TSchema>>,
+  title: string,
+): TSchema {
+  const [to] = Object.values(next).flat();
+  const asked = enter[to!]?.needs ?? [];
+  const example = { [column]: to, ...Object.fromEntries(asked.map((name) => [name, '…'])) };
+  const given = Object.entries(patch).map(([name, schema]) => [
+    name,
+    name === column ? schema : Type.Optional(schema),
+  ]);
+  return closed(Object.fromEntries(given) as Record<string, TSchema>, {
+    title,
+    examples: [example],
+  });
 }
 
 function madeSchemaOf({ secrets }: ResourceDeclaration, whole: TObject, title: string): TSchema {

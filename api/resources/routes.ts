@@ -266,8 +266,11 @@ export function inWork<T>(
 ): Promise<T> {
   const principal = principalOf(request);
   const { quotas } = context;
+  const nowMs = context.now();
   const room = new Map<string, number>();
-  return inTenant(context, request, (db, client) => act({ db, client, principal, quotas, room }));
+  return inTenant(context, request, (db, client) =>
+    act({ db, client, principal, quotas, nowMs, room }),
+  );
 }
 
 /** Does the work once under the request's `Idempotency-Key`, and gives its answer, which is kept and holds no secret. */

@@ -17,6 +17,7 @@ import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
 import { isThere, projection, selectRow, selectThere, toStatement } from './query.ts';
 import type { Resource } from './resource.ts';
+import { beginState, moveState } from './states.ts';
 
 /** The transaction of a request, and who asks. */
 export interface Work {
@@ -24,6 +25,8 @@ export interface Work {
   readonly client: pg.PoolClient;
   readonly principal: Principal;
   readonly quotas: Quotas;
+  /** When the request is answered, in epoch milliseconds. */
+  readonly nowMs: number;
   /** Rows that the tenant may yet make, by resource, where somebody has counted. */
   readonly room: Map<string, number>;
 }
@@ -60,12 +63,17 @@ export async function makeRow(work: Work, resource: Resource, body: Row): Promis
   }
   await requireReferences(work, resource, body);
   await requireOwnParents(work, resource, body);
-  const values = (await resource.rules.prepare?.(work, body, null)) ?? body;
+  const begun = resource.states ? beginState(resource.states, moverOf(work), body) : body;
+  const values = (await resource.rules.prepare?.(work, begun, null)) ?? begun;
   const left = await requireRoom(work, resource);
   const made = await insertRow(work, resource, values);
   await resource.rules.written?.(work, made.row, null);
   if (left !== null) work.room.set(resource.name, left - 1);
   return made;
+}
+
+function moverOf({ principal, nowMs }: Work) {
+  return { nowMs, userId: principal.userId };
 }
 
 async function insertRow(work: Work, resource: Resource, values: Row): Promise<Made> {
@@ -126,17 +134,23 @@ export function insertOf({ principal }: Work, resource: Resource, rows: readonly
 
 /**
  * Applies a merge patch to the row as it is at this moment; one that changes nothing leaves the version as it is. Throws
- * 404, 403, 412, or 428 without an `If-Match`.
+ * 404, 403, 412, or 428 without an `If-Match`. `look` sees the row before, and may throw.
  */
 export async function patchRow(
   work: Work,
   resource: Resource,
   key: string | number,
   [patch, ifMatch]: [Row, string | undefined],
+  look?: (stored: Row) => void,
 ): Promise<Row> {
   const stored = await lockRow(work, resource, key, ifMatch);
-  const merged = mergeRow(resource, stored, patch);
-  if (Object.keys(merged).length === 0) return stored;
+  look?.(stored);
+  const changes = mergeRow(resource, stored, patch);
+  if (Object.keys(changes).length === 0) return stored;
+  const { states } = resource;
+  const merged = states
+    ? moveState(states, moverOf(work), { stored, given: patch, changes })
+    : changes;
   if (resource.hasAccount && 'account_id' in merged) {
     await requireAccount(work.db, work.principal, merged['account_id'] as number | null);
   }
@@ -259,7 +273,8 @@ export async function findPlain(
   bodies: readonly Row[],
 ): Promise<Set<Row>> {
   const isHeld = principal.tenant.accountIds !== null;
-  const { rules, references, hasAccount, writable, quota } = resource;
+  const { rules, states, references, hasAccount, writable, quota } = resource;
+  if (states !== null) return new Set();
   if (rules.prepare || rules.insert || rules.written || quota !== null) return new Set();
   if (isHeld && !hasAccount) return new Set();
   const plain = new Set(

@@ -1,0 +1,1 @@
+-- Rules of service: requests, work orders, roadside calls.

@@ -1,0 +1,1 @@
+-- Rules of agreements, assignments and inspections.

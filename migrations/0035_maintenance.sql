@@ -1,0 +1,1 @@
+-- Rules of preventive maintenance and service frequency.

@@ -1,0 +1,1 @@
+-- Rules of billing: what is owed, paid and left over.

@@ -1,0 +1,1 @@
+-- Views of lists, tags, and what runs out.
