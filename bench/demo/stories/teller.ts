@@ -1,0 +1,120 @@
+/**
+ * Tells what happened in the demo's company before it was started: requests to the portal's own API, made by one of its
+ * people at times of the last weeks. So everything that the stories leave behind has gone by the rules. The portal that
+ * takes them is one of this process and listens nowhere.
+ */
+import { randomBytes } from 'node:crypto';
+import type { FastifyInstance } from 'fastify';
+import type { AttachmentStore } from '../../../api/attachments/store.ts';
+import { createPrincipals } from '../../../api/auth/principal.ts';
+import { addDays, dayIn, startOfDayMs, type Day } from '../../../api/calendar.ts';
+import { buildServer } from '../../../api/server.ts';
+import { createPool } from '../../../db/pools.ts';
+
+/** A record as the API shows it. */
+export type Shown = Readonly<Record<string, unknown>>;
+
+export interface Teller {
+  /** Sets the clock: so many days ago, at an hour of the day in the company's time zone. */
+  at(daysAgo: number, hour: number): void;
+  /** The date so many days ago. */
+  date(daysAgo: number): Day;
+  /** The instant of the clock, or some minutes after it, in ISO 8601. */
+  instant(minutesLater?: number): string;
+  get(path: string): Promise<Shown>;
+  /** A request that makes or moves something. */
+  post(path: string, body: object): Promise<Shown>;
+  /** Makes a record and gives its id. */
+  make(path: string, body: object): Promise<number>;
+}
+
+export interface TellerOptions {
+  readonly connectionString: string;
+  /** The token subject of who tells. */
+  readonly subject: string;
+  readonly timeZone: string;
+  /** Where the bytes of files go. */
+  readonly store: AttachmentStore;
+}
+
+const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+
+/** Opens a portal for the stories and lets `tell` have it; all of it is closed afterwards. */
+export async function withTeller(
+  options: TellerOptions,
+  tell: (teller: Teller) => Promise<void>,
+): Promise<void> {
+  const { connectionString, timeZone } = options;
+  const connect = (role: 'milepost_api' | 'milepost_runner') =>
+    createPool({
+      connectionString,
+      role,
+      max: 2,
+      applicationName: 'milepost demo stories',
+      statementTimeoutMs: 30_000,
+    });
+  const pool = connect('milepost_api');
+  const runnerPool = connect('milepost_runner');
+  const clock = { nowMs: Date.now() };
+  const principals = createPrincipals({ pool });
+  const app = await buildServer({
+    pool,
+    runnerPool,
+    authenticate: async (subject) => {
+      const principal = await principals.bySubject(subject);
+      if (!principal) return { ok: false, reason: 'unknown_user', detail: 'nobody tells' };
+      return { ok: true, principal, expiresMs: Infinity };
+    },
+    fencesAt: () => [],
+    attachmentStore: options.store,
+    cursorKey: randomBytes(32),
+    trustProxy: [],
+    log: { level: 'silent' },
+    version: '0.0.0',
+    readiness: () => ({ ready: true, reasons: [] }),
+    renderMetrics: () => '',
+    now: () => clock.nowMs,
+  });
+  try {
+    await tell(openTeller(app, options.subject, timeZone, clock));
+  } finally {
+    await app.close();
+    await Promise.all([pool.end(), runnerPool.end()]);
+  }
+}
+
+function openTeller(
+  app: FastifyInstance,
+  subject: string,
+  timeZone: string,
+  clock: { nowMs: number },
+): Teller {
+  const today = dayIn(timeZone, Date.now());
+  const date = (daysAgo: number) => addDays(today, -daysAgo);
+  const ask = async (method: 'GET' | 'POST', url: string, payload?: object) => {
+    const answer = await app.inject({
+      method,
+      url,
+      headers: { authorization: `Bearer ${subject}` },
+      ...(payload && { payload }),
+    });
+    if (answer.statusCode < 300) return answer;
+    throw new Error(
+      `the demo's story: ${method} ${url} gives ${answer.statusCode}: ${answer.body}`,
+    );
+  };
+  return {
+    at(daysAgo, hour) {
+      clock.nowMs = startOfDayMs(timeZone, date(daysAgo)) + hour * HOUR_MS;
+    },
+    date,
+    instant: (minutesLater = 0) => new Date(clock.nowMs + minutesLater * MINUTE_MS).toISOString(),
+    get: async (path) => (await ask('GET', path)).json(),
+    post: async (path, body) => (await ask('POST', path, body)).json(),
+    async make(path, body) {
+      const { headers } = await ask('POST', path, body);
+      return Number(String(headers['location']).split('/').at(-1));
+    },
+  };
+}
