@@ -107,16 +107,17 @@ async function prepareChange(context: RuleContext, values: Row, stored: Row): Pr
 /** Work begins, goes on after a hold, or begins again after it was completed. */
 async function begin(context: RuleContext, values: Row, stored: Row): Promise<Row> {
   const { started_at: now, ...others } = values;
+  const first = stored['started_at'] === null ? { started_at: now } : {};
   if (stored['workorder_status'] === 'completed') {
     if ({ ...stored, ...values }['status_reason'] === '') {
       const detail = 'is required to open it again';
       throw fieldProblem('unprocessable', 'body', '/status_reason', detail);
     }
     const ends = METERS.map(([, , end]) => [end, null] as const);
-    return { completed_at: null, ...Object.fromEntries<null>(ends), ...others };
+    return { completed_at: null, ...Object.fromEntries<null>(ends), ...others, ...first };
   }
   if (stored['started_at'] !== null) return others;
-  return { started_at: now, ...(await withMeters(context, others, stored, 'start')) };
+  return { ...first, ...(await withMeters(context, others, stored, 'start')) };
 }
 
 async function complete(context: RuleContext, values: Row, stored: Row): Promise<Row> {
