@@ -23,7 +23,7 @@ import {
   withHeaders,
   writeCondition,
 } from '../schemas.ts';
-import { APPROVAL_STATES } from './states.ts';
+import { APPROVAL_STATES, WORKORDER_STATES } from './states.ts';
 
 interface Decision {
   readonly name: 'approve-cost' | 'refuse-cost';
@@ -101,6 +101,10 @@ export function addCostRoutes(
       const { id } = request.params as { id: number };
       const row = await inWork(context, request, async (work) => {
         const stored = await lockRow(work, workorders, id, request.headers['if-match']);
+        const at = stored['workorder_status'] as string;
+        if (WORKORDER_STATES.settled?.includes(at)) {
+          throw stays(WORKORDER_STATES, at, `and is past what ${name} decides`);
+        }
         const from = stored['approval_status'] as string;
         if (!allowedFrom(APPROVAL_STATES, from).includes(decision.to)) {
           throw stays(APPROVAL_STATES, from, `and not ${decision.to}`);

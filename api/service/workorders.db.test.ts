@@ -188,6 +188,13 @@ t.test('a cost beyond its limit waits for somebody who may allow it', async (t) 
   await move(url, { workorder_status: 'closed' });
 });
 
+t.test('of an order that is over nothing is decided', async (t) => {
+  const { workorder_id: id } = await order({ cost_limit: 1, part_cost: 2 });
+  const url = `workorders/${String(id)}`;
+  await move(url, { workorder_status: 'cancelled', status_reason: 'sold' });
+  t.match(await post(`${url}/approve-cost`, {}), refused(409, 'workorder_status'));
+});
+
 t.test('of many who decide at once one does', async (t) => {
   const { workorder_id: id } = await order({ cost_limit: 1, part_cost: 2 });
   const answers = await Promise.all(
