@@ -92,7 +92,14 @@ const BODIES: Record<string, object> = {
   'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
+  'POST /v1/workorders/:id/refuse-cost': { status_reason: 'taken over' },
 };
+
+/** The example of a transition, where the route makes one. */
+function moveFor(url: string): object | undefined {
+  const resource = [...CATALOG.values()].find(({ path }) => url === `/v1/${path}/:id/transitions`);
+  return (resource?.moveSchema as { examples?: object[] } | null | undefined)?.examples?.[0];
+}
 
 const UPLOAD = {
   headers: { 'content-type': 'multipart/form-data; boundary=edge' },
@@ -122,7 +129,7 @@ function requestFor(route: RouteOptions, whose: Owned) {
   if (method === ('POST' as string) && url.endsWith('/attachments'))
     return { method, url, ...UPLOAD };
   const hasBody = ['POST', 'PUT', 'PATCH'].includes(method);
-  const payload = hasBody ? (BODIES[nameOf(route)] ?? {}) : undefined;
+  const payload = hasBody ? (BODIES[nameOf(route)] ?? moveFor(route.url) ?? {}) : undefined;
   return { method, url, headers: { 'if-match': '*' }, ...(payload && { payload }) };
 }
 

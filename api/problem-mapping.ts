@@ -180,10 +180,20 @@ function isOfTrail({ table, where = '' }: DatabaseError): boolean {
   return table === 'activity_feed' || where.includes('function audit_write()');
 }
 
+/** What a check means, by the last word of its name. */
+const WORDS: Readonly<Record<string, string>> = {
+  decimals: 'has more decimals than its currency',
+  digits: 'has more than fifteen digits',
+  same: 'is another one than that of what it is a part of',
+  lines: 'follows from the lines, for there are some',
+  parts: 'does not go with the parts that were used',
+  open: 'refers to what is closed or cancelled',
+  allowed: 'must be approved first',
+};
+
 function wordsOf({ constraint = '' }: DatabaseError): string {
-  if (constraint.endsWith('_check_decimals')) return 'has more decimals than its currency';
-  if (constraint.endsWith('_check_digits')) return 'has more than fifteen digits';
-  return 'is not a value that is allowed here';
+  const word = /_check_([a-z]+)$/.exec(constraint)?.[1] ?? '';
+  return WORDS[word] ?? 'is not a value that is allowed here';
 }
 
 function ofColumn(name: string | undefined, why: string, cause: unknown): Problem {

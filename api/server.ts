@@ -47,6 +47,8 @@ import { addResourceRoutes } from './resources/routes.ts';
 import { addTransitionRoutes } from './resources/transitions.ts';
 import { ProblemSchema } from './schemas.ts';
 import { addSearchRoutes } from './search.ts';
+import { addCostRoutes } from './service/approval.ts';
+import { addConversionRoutes } from './service/conversions.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
@@ -182,6 +184,12 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     [...CATALOG.values(), ...EXPORTED.values()].map((resource) => [resource.path, resource]),
   );
   addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
+  addCostRoutes(app, context, CATALOG.get('workorder')!);
+  addConversionRoutes(app, context, {
+    requests: CATALOG.get('service_request')!,
+    workorders: CATALOG.get('workorder')!,
+    calls: CATALOG.get('ers')!,
+  });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
   addIdentityRoutes(app, context, {
     roles: CATALOG.get('user_role')!,

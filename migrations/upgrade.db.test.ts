@@ -231,3 +231,72 @@ t.test('from 0027, with amounts that are finer than their currency', async (t) =
     `update invoice set subtotal_amount = 101, total_amount = 101 where ${yen}`,
   );
 });
+
+t.test('from 0032, with roles and orders from before there were rules of service', async (t) => {
+  const { url, client } = await openAt(t, 32);
+  const customer = await valueOf(
+    client,
+    `insert into customer (customer_name) values ('old') returning customer_id as value`,
+  );
+  const roles: [string, object, object][] = [
+    ['writes', { workorder: ['read', 'write'], service_request: ['write'] }, {}],
+    ['reads', { workorder: ['read'] }, { workorder: ['read'] }],
+    ['odd', { workorder: 'write', ers: ['write'] }, { workorder: 'write', ers: ['write'] }],
+  ];
+  for (const [name, rights] of roles) {
+    await client.query(
+      `insert into user_role (customer_id, name, role_permission) values ($1, $2, $3)`,
+      [customer, name, JSON.stringify(rights)],
+    );
+  }
+  const unitOf = (name: string) =>
+    valueOf(
+      client,
+      `insert into equipment (customer_id, unit_number) values ($1, $2) returning equipment_id as value`,
+      [customer, name],
+    );
+  const [unit, other] = [await unitOf('a'), await unitOf('b')];
+  const request = await valueOf(
+    client,
+    `insert into service_request (customer_id, equipment_id, service_urgency_lookup_id, issue_description)
+     values ($1, $2, 1, 'x') returning service_request_id as value`,
+    [customer, other],
+  );
+  const order = await valueOf(
+    client,
+    `insert into workorder (customer_id, equipment_id, service_request_id, workorder_description, currency_code,
+       part_cost, cost_limit, approval_status)
+     values ($1, $2, $3, 'x', 'USD', 50, 10, 'approved') returning workorder_id as value`,
+    [customer, unit, request],
+  );
+  await client.query(
+    `insert into workorder_vmrs (customer_id, workorder_id, vmrs_id, currency_code, workorder_part_cost)
+     select $1, $2, (select min(vmrs_id) from vmrs_lookup), c, 3 from unnest(array['USD', 'EUR']) c`,
+    [customer, order],
+  );
+  await migrate(url);
+  t.match(
+    (await client.query(`select name, role_permission from user_role order by user_role_id`)).rows,
+    [
+      {
+        role_permission: {
+          workorder: ['read', 'write', 'approve'],
+          service_request: ['write', 'approve'],
+        },
+      },
+      ...roles.slice(1).map(([name, , role_permission]) => ({ name, role_permission })),
+    ],
+    'who could approve still can',
+  );
+  const change = (set: string) =>
+    client.query(`update workorder set ${set} where workorder_id = $1`, [order]);
+  await change(`workorder_description = 'y'`);
+  await change(`workorder_status = 'completed'`);
+  const costs = async () =>
+    (await client.query(`select part_cost::float8 as part, approval_status as at from workorder`))
+      .rows[0] as unknown;
+  t.same(await costs(), { part: 50, at: 'approved' }, 'it is as it was');
+  await client.query(`update workorder_vmrs set cause = 'y'`);
+  t.same(await costs(), { part: 3, at: 'approved' }, 'until a line is written');
+  await t.rejects(change('part_cost = 50'), { message: 'part_cost follows from the lines' });
+});

@@ -24,13 +24,13 @@ export const RIGHTS = {
   notification: ['read', 'write'],
   payment: ['read', 'write'],
   quick_link: ['read', 'write'],
-  service_request: ['read', 'write'],
+  service_request: ['read', 'write', 'approve'],
   telematic_alert: ['read', 'write'],
   telematics: ['read'],
   user: ['read', 'write', 'approve'],
   user_role: ['read', 'write'],
   vehicle: ['read', 'write'],
-  workorder: ['read', 'write'],
+  workorder: ['read', 'write', 'approve'],
 } as const;
 
 type Rights = typeof RIGHTS;

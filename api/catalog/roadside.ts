@@ -1,6 +1,8 @@
 import { communicationLog, ers, ersPartsUsed } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { LatDeg, LonDeg, Name } from '../schemas.ts';
+import { callRules, communicationRules, partRules } from '../service/calls.ts';
+import { CALL_STATES } from '../service/states.ts';
 import { CurrencyCode, WrittenPhone } from './codes.ts';
 import { Cost, Meter, PartCost, PartQuantity, Prose } from './service-fields.ts';
 
@@ -11,8 +13,18 @@ const calls: ResourceDeclaration = {
   nouns: 'roadside calls',
   tag: 'roadside',
   right: 'ers',
+  states: CALL_STATES,
+  rules: callRules,
+  notes: {
+    create:
+      'Without a position it has that of the newest fix of the unit. A request that it names and that is approved is ' +
+      'converted; one that is neither approved nor converted is a 409.',
+    change: 'Each state and each new `eta_at` is noted in the communication log.',
+  },
+  fixed: ['equipment_id', 'service_request_id'],
   derived: [
     'ers_number',
+    'location_source',
     'dispatched_at',
     'accepted_at',
     'en_route_at',
@@ -23,7 +35,11 @@ const calls: ResourceDeclaration = {
     'cancelled_at',
     'no_show_at',
   ],
-  shown: { ers_number: 'ERS-000009', dispatched_at: '2026-03-02T13:38:00.000Z' },
+  shown: {
+    ers_number: 'ERS-000009',
+    location_source: 'reported',
+    dispatched_at: '2026-03-02T13:38:00.000Z',
+  },
   long: ['status_reason', 'issue_description', 'location_description', 'resolution'],
   fields: {
     issue_description: Prose,
@@ -58,7 +74,6 @@ const calls: ResourceDeclaration = {
     load_status: 'loaded',
     latitude: 41.2101,
     longitude: -96.1342,
-    location_source: 'last_fix',
     location_recorded_at: '2026-03-02T13:18:40Z',
     location_accuracy_m: 6,
     location_description: 'I-80 westbound, half a mile past exit 439, on the shoulder.',
@@ -81,6 +96,8 @@ const parts: ResourceDeclaration = {
   nouns: 'parts used at the roadside',
   tag: 'roadside',
   right: 'ers',
+  rules: partRules,
+  optional: ['currency_code'],
   derived: ['total_cost'],
   shown: { total_cost: 438.9 },
   fixed: ['ers_id'],
@@ -103,6 +120,10 @@ const communications: ResourceDeclaration = {
   nouns: 'communication log entries',
   tag: 'roadside',
   right: 'ers',
+  rules: communicationRules,
+  notes: {
+    create: 'An `eta_at` that is the newest said is also the call’s, until somebody is there.',
+  },
   changeable: false,
   deletable: false,
   long: ['message'],

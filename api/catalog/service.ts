@@ -7,6 +7,11 @@ import {
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { Name } from '../schemas.ts';
+import { lineRules } from '../service/lines.ts';
+import { placeRules } from '../service/places.ts';
+import { requestRules } from '../service/requests.ts';
+import { REQUEST_STATES, WORKORDER_STATES } from '../service/states.ts';
+import { workorderRules } from '../service/workorders.ts';
 import { CurrencyCode, WrittenPhone } from './codes.ts';
 import { Cost, LabourHours, Meter, PartQuantity, place, Prose } from './service-fields.ts';
 
@@ -19,6 +24,12 @@ const locations: ResourceDeclaration = {
   nouns: 'service request locations',
   tag: 'service',
   right: 'service_request',
+  rules: placeRules,
+  notes: {
+    create: '`user_id` is the caller unless it is given.',
+    remove: 'Refused with 409 while a request refers to it; `disabled` takes it off the choice.',
+  },
+  optional: ['user_id'],
   fixed: ['user_id'],
   long: ['access_notes'],
   fields: { ...place, contact_phone: WrittenPhone },
@@ -47,6 +58,14 @@ const requests: ResourceDeclaration = {
   nouns: 'service requests',
   tag: 'service',
   right: 'service_request',
+  states: REQUEST_STATES,
+  rules: requestRules,
+  notes: {
+    create:
+      'Address, position and contact of a saved place that it names are taken over where the request has none. ' +
+      '`requested_by_user_id` is the caller unless it is given.',
+    change: 'To approve and to reject asks for `service_request:approve` as well.',
+  },
   derived: [
     'service_request_number',
     'submitted_at',
@@ -104,9 +123,20 @@ const workorders: ResourceDeclaration = {
   nouns: 'work orders',
   tag: 'service',
   right: 'workorder',
+  states: WORKORDER_STATES,
+  rules: workorderRules,
+  notes: {
+    create:
+      'Currency and limit are those of the request that it names, or of the account, unless they are given. A request ' +
+      'that is approved is converted; one that is neither approved nor converted is a 409.',
+    change:
+      'Parts and labour follow from the lines once there are some. To raise the limit asks for `workorder:approve`.',
+  },
+  optional: ['currency_code'],
   derived: [
     'workorder_number',
     'total_cost',
+    'approval_status',
     'approved_by_user_id',
     'approved_at',
     'assigned_at',
@@ -116,7 +146,7 @@ const workorders: ResourceDeclaration = {
     'cancelled_at',
   ],
   shown: { workorder_number: 'WO-000042', total_cost: 627.15, approved_by_user_id: 1 },
-  fixed: ['equipment_id'],
+  fixed: ['equipment_id', 'service_request_id'],
   long: ['workorder_description', 'status_reason', 'resolution'],
   fields: {
     workorder_description: Prose,
@@ -145,7 +175,6 @@ const workorders: ResourceDeclaration = {
     technician_name: 'M. Kowalski',
     purchase_order_number: 'PO-2026-0188',
     payer: 'lessee',
-    approval_status: 'approved',
     cost_limit: 900,
     part_cost: 412.5,
     labour_cost: 180,
@@ -164,6 +193,13 @@ const workorderLines: ResourceDeclaration = {
   nouns: 'work order lines',
   tag: 'service',
   right: 'workorder',
+  rules: lineRules,
+  notes: {
+    create:
+      'Its costs are those of the whole line. Left out, they are what the VMRS code says of one, times the quantity, where ' +
+      'that is in the currency of the order.',
+  },
+  optional: ['currency_code'],
   fixed: ['workorder_id'],
   long: ['complaint', 'cause', 'correction'],
   fields: {

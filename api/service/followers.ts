@@ -1,0 +1,20 @@
+/**
+ * What follows when a work order is completed, or is opened again after that: all of it in the transaction of the
+ * transition, in the order of this list, after the order itself was written. What hangs on orders adds itself here.
+ */
+import type { Row, RuleContext } from '../resources/define.ts';
+import { closeRequestWhenDone } from './requests.ts';
+
+export interface Follower {
+  /** The order has become `completed`; the row is as it is shown. May throw a `Problem`, and then it has not. */
+  completed(context: RuleContext, workorder: Row): Promise<void>;
+  /** It was completed and is `in_progress` again. */
+  reopened?(context: RuleContext, workorder: Row): Promise<void>;
+}
+
+export const FOLLOWERS: readonly Follower[] = [
+  {
+    completed: (context, workorder) =>
+      closeRequestWhenDone(context, workorder['service_request_id'] as number | null),
+  },
+];

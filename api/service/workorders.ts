@@ -1,0 +1,200 @@
+/**
+ * What work orders ask for: somebody who does the work, limits of cost, meters that do not run backwards. That costs are
+ * the sum of the lines, and that a cost beyond its limit waits for approval, the database sees to (migrations/0033).
+ */
+import type { Permission } from '../auth/permissions.ts';
+import { latestMeters } from '../equipment/meters.ts';
+import { fieldProblem, Problem, type FieldError } from '../problem.ts';
+import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
+import { stays } from '../resources/states.ts';
+import { FOLLOWERS } from './followers.ts';
+import { accountLimit, accountOf, currencyOf, guardLimit, isHigher, refused } from './limits.ts';
+import { closeRequestWhenDone, convertRequest, holdRequest } from './requests.ts';
+import { WORKORDER_STATES } from './states.ts';
+
+const APPROVE: Permission = 'workorder:approve';
+const WHO = ['assigned_user_id', 'vendor_name', 'technician_name'] as const;
+const METERS = [
+  ['odometer_m', 'start_odometer_m', 'completion_odometer_m'],
+  ['engine_hours_h', 'start_engine_hours_h', 'completion_engine_hours_h'],
+] as const;
+/** Of an order that is completed: bills still come in. Everything else asks for it to be opened again. */
+const YET_CHANGED = new Set([
+  'cost_limit',
+  'labour_cost',
+  'part_cost',
+  'payer',
+  'purchase_order_number',
+  'tax_cost',
+  'vendor_invoice_number',
+]);
+/** What a transition out of it writes. */
+const OF_TRANSITION = new Set(['workorder_status', 'status_reason', 'closed_at', 'cancelled_at']);
+/** In these an order may yet be deleted: nothing was done. */
+const DELETABLE = new Set(['open', 'assigned', 'cancelled']);
+
+export const workorderRules: ResourceRules = {
+  async prepare(context, values, stored) {
+    const prepared = stored
+      ? await prepareChange(context, values, stored)
+      : await prepareNew(context, values);
+    requireSomebody(prepared, stored);
+    requireHold(prepared, stored);
+    requireForwards(prepared, stored);
+    return prepared;
+  },
+  async written(context, row, stored) {
+    const requestId = row['service_request_id'] as number | null;
+    if (!stored) {
+      if (requestId !== null) await convertRequest(context, requestId);
+      return;
+    }
+    const from = stored['workorder_status'];
+    const to = row['workorder_status'];
+    if (from === to) return;
+    if (to === 'completed')
+      for (const follower of FOLLOWERS) await follower.completed(context, row);
+    else if (from === 'completed' && to === 'in_progress') {
+      for (const follower of FOLLOWERS) await follower.reopened?.(context, row);
+    }
+    if (to === 'cancelled') await closeRequestWhenDone(context, requestId);
+  },
+  removing(_context, { workorder_status: at }) {
+    if (DELETABLE.has(at as string)) return;
+    throw new Problem('conflict', `it is ${String(at)}: work was begun, and its history is kept`);
+  },
+};
+
+async function prepareNew(context: RuleContext, values: Row): Promise<Row> {
+  const { db, principal } = context;
+  const requestId = (values['service_request_id'] ?? null) as number | null;
+  const request =
+    requestId === null
+      ? null
+      : await holdRequest(context, requestId, values['equipment_id'] as number);
+  const accountId = await accountOf(db, values);
+  const currency = (values['currency_code'] ??
+    request?.currency_code ??
+    (await currencyOf(db, accountId))) as string;
+  const ofRequest = request?.currency_code === currency ? request.cost_limit : null;
+  const allowed = ofRequest ?? (await accountLimit(db, accountId, currency));
+  const limit = (values['cost_limit'] ?? allowed) as number | null;
+  if (isHigher(limit, allowed) && !principal.permissions.has(APPROVE)) {
+    throw refused('/cost_limit', APPROVE);
+  }
+  return { ...values, currency_code: currency, cost_limit: limit };
+}
+
+async function prepareChange(context: RuleContext, values: Row, stored: Row): Promise<Row> {
+  const from = stored['workorder_status'] as string;
+  const to = values['workorder_status'] as string | undefined;
+  guardLimit(context.principal, APPROVE, values, stored);
+  const isFree = Object.keys(values).every(
+    (name) => YET_CHANGED.has(name) || OF_TRANSITION.has(name),
+  );
+  if (from === 'completed' && to !== 'in_progress' && !isFree) {
+    throw stays(WORKORDER_STATES, from, 'changes nothing else of it but costs and their papers');
+  }
+  if (to === undefined) return values;
+  const left = from === 'on_hold' ? { hold_reason: null, ...values } : values;
+  if (to === 'open') return { ...Object.fromEntries(WHO.map((name) => [name, null])), ...left };
+  if (to === 'in_progress') return begin(context, left, stored);
+  if (to === 'completed') return complete(context, left, stored);
+  if (to === 'closed') requireApproved(left, stored);
+  return left;
+}
+
+/** Work begins, goes on after a hold, or begins again after it was completed. */
+async function begin(context: RuleContext, values: Row, stored: Row): Promise<Row> {
+  const { started_at: now, ...others } = values;
+  const first = stored['started_at'] === null ? { started_at: now } : {};
+  if (stored['workorder_status'] === 'completed') {
+    if ({ ...stored, ...values }['status_reason'] === '') {
+      const detail = 'is required to open it again';
+      throw fieldProblem('unprocessable', 'body', '/status_reason', detail);
+    }
+    const ends = METERS.map(([, , end]) => [end, null] as const);
+    return { completed_at: null, ...Object.fromEntries<null>(ends), ...others, ...first };
+  }
+  if (stored['started_at'] !== null) return others;
+  return { ...first, ...(await withMeters(context, others, stored, 'start')) };
+}
+
+async function complete(context: RuleContext, values: Row, stored: Row): Promise<Row> {
+  requireApproved(values, stored);
+  return withMeters(context, values, stored, 'completion');
+}
+
+/** Fills in meters that nobody has given from the unit's newest readings, as far as these do not run backwards. */
+async function withMeters(
+  { db, nowMs }: RuleContext,
+  values: Row,
+  stored: Row,
+  when: 'start' | 'completion',
+): Promise<Row> {
+  const whole = { ...stored, ...values };
+  const filled = { ...values };
+  const latest = await latestMeters(db, stored['equipment_id'] as number, nowMs);
+  for (const [meter, start, end] of METERS) {
+    const name = when === 'start' ? start : end;
+    const other = whole[when === 'start' ? end : start] as number | null;
+    const value = latest[meter];
+    if (value === null || whole[name] !== null) continue;
+    const isForwards = other === null || (when === 'start' ? value <= other : value >= other);
+    if (isForwards) filled[name] = value;
+  }
+  return filled;
+}
+
+/** A change of cost in the same breath is judged by the database. */
+function requireApproved(values: Row, { approval_status: approval }: Row): void {
+  const costs = ['part_cost', 'labour_cost', 'tax_cost', 'cost_limit'];
+  if (costs.some((name) => name in values)) return;
+  if (approval !== 'pending' && approval !== 'rejected') return;
+  const detail = `is ${approval}: the cost is beyond the limit and must be approved first`;
+  throw fieldProblem('conflict', 'body', '/approval_status', detail);
+}
+
+function requireSomebody(values: Row, stored: Row | null): void {
+  const whole = { ...stored, ...values };
+  const isTouched = ['workorder_status', ...WHO].some((name) => name in values);
+  if (!isTouched || whole['workorder_status'] !== 'assigned') return;
+  if (WHO.some((name) => (whole[name] ?? '') !== '')) return;
+  const errors: FieldError[] = WHO.map((name) => ({
+    in: 'body',
+    pointer: `/${name}`,
+    detail: 'is required to be assigned, or one of the others',
+  }));
+  throw new Problem('unprocessable', `${WHO.join(', ')}: one is required to be assigned`, {
+    errors,
+  });
+}
+
+function requireHold(values: Row, stored: Row | null): void {
+  const whole = { ...stored, ...values };
+  if (!['workorder_status', 'hold_reason', 'status_reason'].some((name) => name in values)) return;
+  const reason = (whole['hold_reason'] ?? null) as string | null;
+  const isHeld = whole['workorder_status'] === 'on_hold';
+  const refuse = (name: string, detail: string) =>
+    fieldProblem('unprocessable', 'body', `/${name}`, detail);
+  if (!isHeld) {
+    if ((values['hold_reason'] ?? null) === null) return;
+    throw refuse('hold_reason', 'belongs to an order that is on_hold');
+  }
+  if (reason === null) throw refuse('hold_reason', 'is required to be on_hold');
+  if (reason === 'other' && (whole['status_reason'] ?? '') === '') {
+    throw refuse('status_reason', 'is required where the hold reason is other');
+  }
+}
+
+function requireForwards(values: Row, stored: Row | null): void {
+  const whole = { ...stored, ...values };
+  for (const [, start, end] of METERS) {
+    if (!(start in values) && !(end in values)) continue;
+    const [from, to] = [whole[start], whole[end]] as (number | null | undefined)[];
+    if ((from ?? null) === null || (to ?? null) === null || to! >= from!) continue;
+    const [name, words] =
+      end in values ? [end, `runs backwards: ${start} is ${from}`] : [start, `lies behind ${end}`];
+    throw fieldProblem('unprocessable', 'body', `/${name}`, words);
+  }
+}
