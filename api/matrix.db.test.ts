@@ -91,6 +91,7 @@ function idFor(url: string, whose: Owned): string | number | undefined {
 const BODIES: Record<string, object> = {
   'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
+  'POST /v1/equipment-assignments/:id/return': { return_reason: 'other' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
 };
 
@@ -112,6 +113,13 @@ const isShipped = (url: string) =>
   );
 const withIds = guarded.filter(({ url }) => /\/:id(\/|$)/.test(url) && !isShipped(url));
 
+/** A transition names the state to go to. */
+function moveOf({ url }: RouteOptions): object | undefined {
+  const path = /^\/v1\/([^/]+)\/:id\/transitions$/.exec(url)?.[1];
+  const states = [...CATALOG.values()].find((one) => one.path === path)?.states;
+  return states ? { [states.column]: Object.values(states.next).flat()[0] } : undefined;
+}
+
 function requestFor(route: RouteOptions, whose: Owned) {
   const id = idFor(route.url, whose);
   if (id === undefined) throw new Error(`no foreign row is known for ${nameOf(route)}`);
@@ -122,7 +130,7 @@ function requestFor(route: RouteOptions, whose: Owned) {
   if (method === ('POST' as string) && url.endsWith('/attachments'))
     return { method, url, ...UPLOAD };
   const hasBody = ['POST', 'PUT', 'PATCH'].includes(method);
-  const payload = hasBody ? (BODIES[nameOf(route)] ?? {}) : undefined;
+  const payload = hasBody ? (BODIES[nameOf(route)] ?? moveOf(route) ?? {}) : undefined;
   return { method, url, headers: { 'if-match': '*' }, ...(payload && { payload }) };
 }
 

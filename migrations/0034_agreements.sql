@@ -141,6 +141,22 @@ call step_over_tenants('hold_line(bigint)');
 revoke execute on function hold_line(bigint) from public;
 grant execute on function hold_line(bigint) to milepost_api;
 
+-- Whether an account is another one or below it.
+create function account_is_within(account bigint, above bigint) returns boolean
+  language sql stable security definer set search_path = public, pg_temp as $$
+  with recursive up as (
+    select a.account_id, a.parent_account_id from account a
+      where a.customer_id = app_customer_id() and a.account_id = account
+    union
+    select p.account_id, p.parent_account_id from up
+      join account p on p.customer_id = app_customer_id() and p.account_id = up.parent_account_id
+  )
+  select exists (select from up where up.account_id = above)
+$$;
+call step_over_tenants('account_is_within(bigint, bigint)');
+revoke execute on function account_is_within(bigint, bigint) from public;
+grant execute on function account_is_within(bigint, bigint) to milepost_api;
+
 -- Holds a unit until the transaction ends: who gives it away and who finds something wrong with it take turns.
 create function hold_unit(unit bigint) returns void
   language sql security definer set search_path = public, pg_temp as $$
@@ -225,7 +241,8 @@ $$;
 create trigger quota before insert or update of units_allowed, units_assigned, over_allocation_policy, deleted_at
   on equipment_type_allocation for each row execute function check_allocation();
 
--- The quantity of a line is the ceiling of all its allocations together, day by day.
+-- The quantity of a line is the ceiling of all its allocations together, day by day. Looked at when the transaction ends,
+-- for whoever writes one has looked already, and says more of it.
 create function check_line_units() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -256,9 +273,10 @@ begin
 end
 $$;
 call step_over_tenants('check_line_units()');
-create trigger line_units after insert or update of units_allowed, effective_date, termination_date, deleted_at
-  on equipment_type_allocation for each row execute function check_line_units();
-create trigger line_units after update of number_of_units on schedule_agreement_line_item for each row
+create constraint trigger line_units after insert or update of units_allowed, effective_date, termination_date, deleted_at
+  on equipment_type_allocation deferrable initially deferred for each row execute function check_line_units();
+create constraint trigger line_units after update of number_of_units on schedule_agreement_line_item
+  deferrable initially deferred for each row
   when (new.number_of_units < old.number_of_units) execute function check_line_units();
 
 -- Looked at when the transaction ends: whoever ends a schedule takes back in it what is out.
