@@ -30,7 +30,8 @@ const Activity = Type.Object({
   event_type: Type.String({
     description:
       '`geofence_enter`, `geofence_exit`, `geofence_dwell`, `geofence_cross`, `alert_raised`, `alert_cleared`, ' +
-      '`device_disconnected`, `device_region_enter`, `device_region_leave`, and others.',
+      '`device_disconnected`, `device_region_enter`, `device_region_leave`, `over_allocated`, `unit_out_of_service`, ' +
+      '`unit_back_in_service`, and others.',
   }),
   event_time: Instant,
   received_at: Instant,
@@ -47,7 +48,7 @@ const Activity = Type.Object({
   cause: Type.String({
     description:
       '`move`, `first_fix`, `fence_changed`, `fence_removed`, `schedule`, `assignment_changed`, `device_removed`, ' +
-      '`rule_changed`, or `device` for what a device said itself.',
+      '`rule_changed`, `device` for what a device said itself, or `portal` for what follows from records.',
   }),
 });
 

@@ -91,6 +91,7 @@ function idFor(url: string, whose: Owned): string | number | undefined {
 const BODIES: Record<string, object> = {
   'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
+  'POST /v1/equipment-assignments/:id/return': { return_reason: 'other' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
   'POST /v1/workorders/:id/refuse-cost': { status_reason: 'taken over' },
 };

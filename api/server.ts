@@ -12,6 +12,7 @@ import Fastify, {
 } from 'fastify';
 import type pg from 'pg';
 import { addActivityRoutes } from './activity-feed.ts';
+import { addAgreementRoutes } from './agreements/routes.ts';
 import { ATTACHMENT_LIMITS, type AttachmentLimits } from './attachments/limits.ts';
 import { addAttachmentRoutes } from './attachments/routes.ts';
 import type { AttachmentStore } from './attachments/store.ts';
@@ -30,6 +31,7 @@ import { addHoldingRoute } from './geofences/holding.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
 import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addIdentityRoutes } from './identity/routes.ts';
+import { addInspectionRoutes } from './inspections/routes.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
@@ -173,6 +175,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
   addVehicleRoutes(app, context);
+  addAgreementRoutes(app, context, CATALOG.get('equipment_assignment')!);
+  addInspectionRoutes(app, context);
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);

@@ -38,13 +38,24 @@ const VALUES: Readonly<Record<string, (serial: number) => unknown>> = {
 const RULED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   alert_recipients: { email: 'someone@example.test' },
   column_preferences: { selected_columns: '["account_id"]' },
+  // Reports that need not be kept any longer, and make no unit unfit.
+  dot_inspection: { inspection_kind: 'roadside', inspection_date: '2020-01-15' },
   equipment_reading: { void_reason: null },
+  // Agreements in force, with room for many units.
+  equipment_type_allocation: { units_allowed: 1_000, effective_date: '2020-01-01' },
   ers: { replacement_equipment_id: null },
   export_job: { resource: 'facilities', storage_key: null, error_code: null },
   geofence: { shape_type: 'circle', center_lat: 1, center_lng: 1, radius_m: 10 },
   geofence_visit: { left_cause: null },
   idempotency_key: { response_status: 200 },
   identity_task: { user_role_id: 1 },
+  master_agreement: {
+    contract_effective_date: '2020-01-01',
+    contract_term: 600,
+    status: 'active',
+  },
+  schedule_agreement: { effective_date: '2020-01-01', status: 'active' },
+  schedule_agreement_line_item: { number_of_units: 1_000_000 },
   invoice: { due_date: '2099-01-01', credited_invoice_id: null },
   service_frequency_master: { km_drove: 10_000 },
 };

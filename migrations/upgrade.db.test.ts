@@ -300,3 +300,72 @@ t.test('from 0032, with roles and orders from before there were rules of service
   t.same(await costs(), { part: 3, at: 'approved' }, 'until a line is written');
   await t.rejects(change('part_cost = 50'), { message: 'part_cost follows from the lines' });
 });
+t.test(
+  'from 0033, with more units out than allowed, and inspections that were signed',
+  async (t) => {
+    const { url, client } = await openAt(t, 33);
+    const maker = await RowMaker.open(client);
+    const { customer_id } = await maker.make('customer', {
+      customerId: 0,
+      accountId: null,
+      word: 'old',
+    });
+    const tenant = {
+      customerId: Number(customer_id),
+      accountId: null as number | null,
+      word: 'old',
+    };
+    tenant.accountId = Number((await maker.make('account', tenant))['account_id']);
+    await maker.make('schedule_agreement', tenant, { currency_code: 'USD' });
+    await maker.make('schedule_agreement_line_item', tenant, {
+      currency_code: 'USD',
+      number_of_units: 1,
+    });
+    const { equipment_type_allocation_id: place } = await maker.make(
+      'equipment_type_allocation',
+      tenant,
+      { units_allowed: 1 },
+    );
+    for (const returned_at of [null, null, null, '2026-05-01T00:00:00Z']) {
+      const { equipment_id } = await maker.make('equipment', tenant);
+      await maker.make('equipment_assignment', tenant, {
+        equipment_id,
+        equipment_type_allocation_id: place,
+        returned_at,
+      });
+    }
+    const inspect = async (status: string, given: object = {}) => {
+      const row = await maker.make('dot_inspection', tenant, {
+        inspection_result: 'out_of_service',
+        status,
+        ...given,
+      });
+      return row['dot_inspection_id'];
+    };
+    const signed = await inspect('certified', { certified_at: '2026-02-01T00:00:00Z' });
+    const open = await inspect('open');
+    await migrate(url);
+    const units = () =>
+      valueOf(client, 'select units_assigned as value from equipment_type_allocation');
+    t.equal(await units(), 3, 'what is out was counted');
+    const back = (id: unknown) =>
+      valueOf(
+        client,
+        'select back_in_service_at as value from dot_inspection where dot_inspection_id = $1',
+        [id],
+      );
+    t.same(await back(signed), new Date('2026-02-01T00:00:00Z'));
+    t.equal(await back(open), null);
+    await client.query(
+      `update equipment_assignment set returned_at = '2026-06-01' where equipment_assignment_id in
+       (select equipment_assignment_id from equipment_assignment where returned_at is null limit 1)`,
+    );
+    t.equal(await units(), 2, 'still too many, and one less');
+    await t.rejects(
+      client.query(`update equipment_assignment set returned_at = null`),
+      { code: '23514', constraint: 'equipment_type_allocation_units_assigned_check_block' },
+      'no more than that',
+    );
+    await t.resolves(client.query('update equipment_type_allocation set units_allowed = 2'));
+  },
+);

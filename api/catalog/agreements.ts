@@ -7,6 +7,11 @@ import {
   scheduleAgreement,
   scheduleAgreementLineItem,
 } from '../../db/schema.ts';
+import { allocationRules, lineRules } from '../agreements/allocations.ts';
+import { assignmentRules } from '../agreements/assignments.ts';
+import { masterRules } from '../agreements/masters.ts';
+import { scheduleRules } from '../agreements/schedules.ts';
+import { masterStates, scheduleStates } from '../agreements/states.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { AmountFromZero, QuantityFromZero, RateFromZero } from './amounts.ts';
 import { CurrencyCode } from './codes.ts';
@@ -22,6 +27,14 @@ const masterAgreements: ResourceDeclaration = {
   nouns: 'master agreements',
   tag: 'agreements',
   right: 'agreement',
+  rules: masterRules,
+  states: masterStates,
+  notes: {
+    change:
+      '`terminated_on` ahead, with `termination_reason`, is a notice: the agreement holds until the end of that day. Its ' +
+      'schedules end with it.',
+    remove: 'It is marked as deleted and kept. Refused with 409 while units are out on it.',
+  },
   long: ['description', 'termination_reason'],
   fields: {
     contract_term: Months,
@@ -37,7 +50,6 @@ const masterAgreements: ResourceDeclaration = {
     contract_term: 36,
     contract_billing_method: 'advance',
     currency_code: 'USD',
-    status: 'active',
     auto_renews: true,
     renewal_term: 12,
     notice_days: 90,
@@ -53,8 +65,17 @@ const scheduleAgreements: ResourceDeclaration = {
   nouns: 'schedule agreements',
   tag: 'agreements',
   right: 'agreement',
+  rules: scheduleRules,
+  states: scheduleStates,
   fixed: ['master_agreement_id'],
+  derived: ['termination_requested_at'],
   long: ['description'],
+  notes: {
+    change:
+      'Taken to `terminated` with a `termination_date` ahead, it stays as it is until the end of that day, and ' +
+      '`termination_requested_at` says so; another date alone takes that back. What is out on it comes back when it ends.',
+    remove: 'It is marked as deleted and kept. Refused with 409 while units are out on it.',
+  },
   fields: {
     currency_code: CurrencyCode,
     billing_day: Type.Integer({ minimum: 1, maximum: 28 }),
@@ -67,7 +88,6 @@ const scheduleAgreements: ResourceDeclaration = {
     schedule_number: 'MA-2026-014/1',
     effective_date: '2026-02-01',
     termination_date: '2029-01-31',
-    status: 'active',
     currency_code: 'USD',
     billing_day: 1,
     purchase_order_number: 'PO-77120',
@@ -83,6 +103,7 @@ const lineItems: ResourceDeclaration = {
   nouns: 'schedule lines',
   tag: 'agreements',
   right: 'agreement',
+  rules: lineRules,
   fixed: ['schedule_agreement_id'],
   long: ['description'],
   fields: {
@@ -114,6 +135,7 @@ const allocations: ResourceDeclaration = {
   nouns: 'allocations',
   tag: 'agreements',
   right: 'agreement',
+  rules: allocationRules,
   fixed: ['account_id', 'schedule_agreement_line_item_id'],
   derived: ['units_assigned'],
   long: ['note'],
@@ -135,7 +157,14 @@ const assignments: ResourceDeclaration = {
   nouns: 'assignments of units',
   tag: 'agreements',
   right: 'equipment',
+  rules: assignmentRules,
   fixed: ['account_id', 'equipment_id'],
+  derived: ['is_over_allocation'],
+  notes: {
+    create:
+      'The unit is fit for service and of the type of the allocation, and nobody else has it in that time. Beyond the ' +
+      'quota it is refused with 409, or made with `is_over_allocation` true, as the allocation says.',
+  },
   long: ['note'],
   fields: { pickup_odometer_m: Metres, return_odometer_m: Metres },
   references: {

@@ -28,6 +28,8 @@ const operations = new Map(operationsOf(document).map((one) => [one.name, one.op
 const validate = validatorOf(document);
 
 const { mine } = portal.seed;
+// Units of the type that lines of agreements are for.
+await client.query('update equipment set equipment_type_lookup_id = 1');
 const owner = { customerId: mine.customerId, accountId: mine.accountIds[0], word: 'said' };
 const exampleOf = (schema: object) => (schema as { examples?: Row[] }).examples?.[0];
 

@@ -1,5 +1,8 @@
 import { Type } from 'typebox';
 import { dotInspection, dotInspectionViolation } from '../../db/schema.ts';
+import { inspectionRules } from '../inspections/inspections.ts';
+import { inspectionStates, violationStates } from '../inspections/states.ts';
+import { violationRules } from '../inspections/violations.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { Name } from '../schemas.ts';
 import { Meter, place } from './service-fields.ts';
@@ -11,7 +14,22 @@ const inspections: ResourceDeclaration = {
   nouns: 'DOT inspections',
   tag: 'inspections',
   right: 'dot_inspection',
-  derived: ['certified_at', 'certified_by_user_id', 'returned_at', 'closed_at'],
+  rules: inspectionRules,
+  states: inspectionStates,
+  derived: [
+    'certified_at',
+    'certified_by_user_id',
+    'returned_at',
+    'closed_at',
+    'back_in_service_at',
+  ],
+  notes: {
+    create:
+      'An annual inspection that was passed counts for twelve months, and a roadside report that is wanted back is due ' +
+      'after fifteen days, unless the days are given.',
+    change: 'Its violations go with it once it is certified.',
+    remove: 'It is marked as deleted and kept. Refused with 409 up to `retain_until`.',
+  },
   fixed: ['equipment_id'],
   long: ['location_description', 'notes'],
   fields: {
@@ -29,9 +47,8 @@ const inspections: ResourceDeclaration = {
     inspection_level: 2,
     report_number: 'NE0071244381',
     decal_number: 'D-448120',
-    inspection_date: '2026-03-02',
+    inspection_date: '2024-03-04',
     inspection_result: 'fail',
-    expires_on: '2027-03-31',
     inspector_name: 'Officer R. Dale',
     inspector_qualification: 'CVSA Level I certified, badge 2214',
     inspector_organisation: 'Nebraska State Patrol',
@@ -47,7 +64,7 @@ const inspections: ResourceDeclaration = {
     driver_name: 'Sam Whitfield',
     status: 'open',
     is_return_required: true,
-    return_due_on: '2026-03-17',
+    return_due_on: '2024-03-19',
     notes: 'Tractor passed; two violations on this trailer.',
   },
 };
@@ -59,7 +76,14 @@ const violations: ResourceDeclaration = {
   nouns: 'DOT inspection violations',
   tag: 'inspections',
   right: 'dot_inspection',
+  rules: violationRules,
+  states: violationStates,
   derived: ['corrected_at', 'certified_at', 'returned_at', 'closed_at'],
+  notes: {
+    create: '`due_on` is the `return_due_on` of its inspection, unless it is given.',
+    change: 'When the last that put the unit out of service is corrected, it is back in service.',
+    remove: 'It is marked as deleted and kept. Refused with 409 as long as its inspection is kept.',
+  },
   fixed: ['dot_inspection_id'],
   long: ['violation_description', 'corrective_action'],
   fields: { severity_weight: Type.Integer({ minimum: 1, maximum: 10 }) },
@@ -77,7 +101,7 @@ const violations: ResourceDeclaration = {
     assigned_to_user_id: 1,
     workorder_id: 1,
     corrective_action: 'Tyre is replaced under the work order.',
-    due_on: '2026-03-17',
+    due_on: '2024-03-19',
   },
 };
 

@@ -27,6 +27,11 @@ export interface RuleContext {
 /** What a domain adds to the plain reading and writing of its rows. All of it runs in the transaction of the request. */
 export interface ResourceRules {
   /**
+   * Before a row is locked to be changed or deleted: locks what stands above it, for all lock from above. `patch` is null
+   * for a deletion. What is not there, or not the caller's, is for the lock of the row itself to find.
+   */
+  holding?(context: RuleContext, key: string | number, patch: Row | null): Promise<void>;
+  /**
    * Before a row is written; `stored` is null for a new one. May throw a `Problem`, and gives the values to be written:
    * those of the request, changed or added to.
    */

@@ -143,6 +143,7 @@ export async function patchRow(
   [patch, ifMatch]: [Row, string | undefined],
   look?: (stored: Row) => void,
 ): Promise<Row> {
+  await resource.rules.holding?.(work, key, patch);
   const stored = await lockRow(work, resource, key, ifMatch);
   look?.(stored);
   const changes = mergeRow(resource, stored, patch);
@@ -192,6 +193,7 @@ export async function deleteRow(
   key: string | number,
   ifMatch: string | undefined,
 ): Promise<void> {
+  await resource.rules.holding?.(work, key, null);
   const stored = await lockRow(work, resource, key, ifMatch);
   await requireOwnParents(work, resource, stored);
   await resource.rules.removing?.(work, stored);

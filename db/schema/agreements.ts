@@ -62,6 +62,7 @@ export const scheduleAgreement = pgTable('schedule_agreement', {
   facility_lookup_id: id(),
   signed_on: date({ mode: 'string' }),
   description: nameText(),
+  termination_requested_at: instant(),
   ...evidenceColumns(),
 });
 
@@ -128,6 +129,7 @@ export const equipmentAssignment = pgTable('equipment_assignment', {
   return_odometer_m: numeric({ precision: 13, scale: 0, mode: 'number' }),
   substitute_for_id: id(),
   note: nameText(),
+  is_over_allocation: boolean().notNull().default(false),
   ...evidenceColumns(),
 });
 

@@ -1,0 +1,158 @@
+/**
+ * What the end of a schedule releases: its allocations end, the units that are out on it are taken back, and what was
+ * reserved is let go. Whoever calls this holds the schedule; allocations and assignments are held from here, in this order
+ * and each by their ids, as everyone does.
+ */
+import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
+import {
+  equipmentAssignment as assignment,
+  equipmentTypeAllocation as allocation,
+  scheduleAgreement as schedule,
+  scheduleAgreementLineItem as line,
+} from '../../db/schema.ts';
+import { addDays, startOfDayMs, type Day } from '../calendar.ts';
+import { readZone, type Clock } from '../customer-day.ts';
+import { Problem } from '../problem.ts';
+
+/** How an agreement ends, and the last day on which it holds. */
+export interface Ending {
+  readonly status: 'expired' | 'terminated';
+  readonly lastDay: Day;
+}
+
+/** Ends the schedules of a master agreement, which is held, with it. */
+export async function endSchedulesOf(
+  clock: Clock,
+  masterId: number,
+  ending: Ending,
+): Promise<void> {
+  const open = await clock.db
+    .select({ id: schedule.schedule_agreement_id, status: schedule.status })
+    .from(schedule)
+    .where(
+      and(
+        eq(schedule.master_agreement_id, masterId),
+        isNull(schedule.deleted_at),
+        inArray(schedule.status, ['draft', 'active', 'suspended']),
+      ),
+    )
+    .orderBy(asc(schedule.schedule_agreement_id))
+    .for('update');
+  for (const { id, status } of open) {
+    // What never was in force does not run out.
+    await endSchedule(clock, id, status === 'draft' ? { ...ending, status: 'terminated' } : ending);
+  }
+}
+
+/** Ends a schedule, which is held, and releases what is out on it. */
+export async function endSchedule(clock: Clock, id: number, ending: Ending): Promise<void> {
+  const { lastDay, status } = ending;
+  await clock.db
+    .update(schedule)
+    .set({
+      status,
+      termination_date: sql`greatest(${schedule.effective_date}, least(${schedule.termination_date}, ${lastDay}::date))`,
+    })
+    .where(eq(schedule.schedule_agreement_id, id));
+  await releaseSchedule(clock, id, lastDay);
+}
+
+/** Releases what is out on a schedule that has ended. */
+export async function releaseSchedule(clock: Clock, id: number, lastDay: Day): Promise<void> {
+  const { db, nowMs } = clock;
+  const held = await db
+    .select({ id: allocation.equipment_type_allocation_id })
+    .from(allocation)
+    .innerJoin(
+      line,
+      eq(line.schedule_agreement_line_item_id, allocation.schedule_agreement_line_item_id),
+    )
+    .where(and(eq(line.schedule_agreement_id, id), isNull(allocation.deleted_at)))
+    .orderBy(asc(allocation.equipment_type_allocation_id))
+    .for('no key update', { of: allocation });
+  const ids = held.map((row) => row.id);
+  if (ids.length === 0) return;
+  const places = inArray(allocation.equipment_type_allocation_id, ids);
+  await db
+    .update(allocation)
+    .set({
+      termination_date: sql`greatest(${allocation.effective_date}, least(${allocation.termination_date}, ${lastDay}::date))`,
+    })
+    .where(
+      and(places, sql`coalesce(${allocation.termination_date}, 'infinity') > ${lastDay}::date`),
+    );
+  const endMs = Math.min(nowMs, startOfDayMs(await readZone(db), addDays(lastDay, 1)));
+  await takeBack(clock, ids, { endMs, lastDay });
+}
+
+async function takeBack(
+  { db, nowMs }: Clock,
+  allocationIds: readonly number[],
+  { endMs, lastDay }: { endMs: number; lastDay: Day },
+): Promise<void> {
+  const out = await db
+    .select({ id: assignment.equipment_assignment_id, assigned_at: assignment.assigned_at })
+    .from(assignment)
+    .where(
+      and(
+        inArray(assignment.equipment_type_allocation_id, [...allocationIds]),
+        isNull(assignment.returned_at),
+        isNull(assignment.deleted_at),
+      ),
+    )
+    .orderBy(asc(assignment.equipment_assignment_id))
+    .for('update');
+  const idsOf = (rows: typeof out) => rows.map((row) => row.id);
+  const now = new Date(nowMs);
+  const reserved = out.filter((row) => row.assigned_at.getTime() >= nowMs);
+  const begun = out.filter((row) => row.assigned_at.getTime() < nowMs);
+  const late = begun.filter((row) => row.assigned_at.getTime() >= endMs);
+  const others = begun.filter((row) => row.assigned_at.getTime() < endMs);
+  // Nobody had what was only reserved.
+  if (reserved.length > 0) {
+    await db
+      .update(assignment)
+      .set({ deleted_at: now, deleted_by: sql`app_user_id()` })
+      .where(inArray(assignment.equipment_assignment_id, idsOf(reserved)));
+  }
+  for (const [rows, returned_at] of [
+    [others, new Date(endMs)],
+    // Handed over after the day that it was said to have ended on.
+    [late, now],
+  ] as const) {
+    if (rows.length === 0) continue;
+    await db
+      .update(assignment)
+      .set({
+        returned_at,
+        return_reason: 'agreement_ended',
+        deactivation_date: sql`greatest(${assignment.activation_date}, least(${assignment.deactivation_date}, ${lastDay}::date))`,
+      })
+      .where(inArray(assignment.equipment_assignment_id, idsOf(rows)));
+  }
+}
+
+/** Throws 409 while units are out on a part of an agreement: `where` names it. */
+export async function requireNoneOut(
+  { db }: Pick<Clock, 'db'>,
+  where: { masterId: number } | { scheduleId: number } | { lineId: number },
+): Promise<void> {
+  const isPart =
+    'masterId' in where
+      ? eq(schedule.master_agreement_id, where.masterId)
+      : 'scheduleId' in where
+        ? eq(line.schedule_agreement_id, where.scheduleId)
+        : eq(line.schedule_agreement_line_item_id, where.lineId);
+  const [sum] = await db
+    .select({ units: sql<number>`coalesce(sum(${allocation.units_assigned}), 0)::integer` })
+    .from(allocation)
+    .innerJoin(
+      line,
+      eq(line.schedule_agreement_line_item_id, allocation.schedule_agreement_line_item_id),
+    )
+    .innerJoin(schedule, eq(schedule.schedule_agreement_id, line.schedule_agreement_id))
+    .where(and(isPart, isNull(allocation.deleted_at)));
+  if (sum!.units === 0) return;
+  const detail = `${sum!.units} units are out on it: end it, or take them back first`;
+  throw new Problem('conflict', detail);
+}

@@ -1,0 +1,49 @@
+/** What the end of a work order means for inspections: the violations that it was made for are corrected. */
+import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
+import { dotInspectionViolation as violation } from '../../db/schema.ts';
+import type { Row, RuleContext } from '../resources/define.ts';
+import { countViolations, settleService } from './service.ts';
+import { UNREPAIRED } from './states.ts';
+import { holdInspection } from './violations.ts';
+
+/**
+ * To be called in the transaction that completes a work order. Its violations that are not repaired become corrected; where
+ * nobody has written what was done, it is what the order says of its `resolution`, or its number. Units that they put out
+ * of service are back in service with the last of them. Asks for nothing and refuses nothing; violations of accounts that
+ * the caller does not see stay as they are.
+ */
+export async function correctViolationsOfWorkorder(
+  context: RuleContext,
+  workorder: Row,
+): Promise<void> {
+  const { db, nowMs } = context;
+  const ofOrder = and(
+    eq(violation.workorder_id, workorder['workorder_id'] as number),
+    inArray(violation.status, [...UNREPAIRED]),
+    isNull(violation.deleted_at),
+  );
+  const found = await db
+    .selectDistinct({ id: violation.dot_inspection_id })
+    .from(violation)
+    .where(ofOrder)
+    .orderBy(asc(violation.dot_inspection_id));
+  for (const { id } of found) {
+    if (!(await holdInspection(db, id))) continue;
+    await db
+      .update(violation)
+      .set({
+        status: 'corrected',
+        corrected_at: new Date(nowMs),
+        corrective_action: sql`coalesce(nullif(${violation.corrective_action}, ''), ${actionOf(workorder)})`,
+      })
+      .where(and(ofOrder, eq(violation.dot_inspection_id, id)));
+    await settleService(context, id, await countViolations(context, id));
+  }
+}
+
+function actionOf(workorder: Row): string {
+  const resolution = (workorder['resolution'] ?? '') as string;
+  return resolution === ''
+    ? `Work order ${String(workorder['workorder_number'])} is completed.`
+    : resolution;
+}
