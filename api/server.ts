@@ -142,7 +142,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   installObservation(app, options);
   installTimeLimit(app, limits.handlerMsMax);
   await protectBrowsers(app, options);
-  await installGuard(app, { authenticate: options.authenticate, rateLimits });
+  const now = options.now ?? Date.now;
+  await installGuard(app, { authenticate: options.authenticate, rateLimits, now });
   await installOpenApi(app, options.version);
 
   const context: ApiContext = {
@@ -153,7 +154,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     registrations: createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax),
     liveUrl: options.liveUrl ?? null,
     fencesAt: options.fencesAt,
-    now: options.now ?? Date.now,
+    now,
   };
   addServerRoutes(app, options);
   addMeRoutes(app, context);
