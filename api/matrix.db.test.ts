@@ -92,6 +92,11 @@ const BODIES: Record<string, object> = {
   'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
+  'POST /v1/invoices/:id/dispute': { reason: 'taken over' },
+  'POST /v1/invoices/:id/void': { reason: 'taken over' },
+  'POST /v1/invoices/:id/items-from-workorder': { workorder_id: 1 },
+  'POST /v1/payments/:id/apply': { auto: true },
+  'POST /v1/accounts/:id/apply-credit': { currency_code: 'USD', auto: true },
 };
 
 const UPLOAD = {

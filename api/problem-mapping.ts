@@ -180,10 +180,19 @@ function isOfTrail({ table, where = '' }: DatabaseError): boolean {
   return table === 'activity_feed' || where.includes('function audit_write()');
 }
 
+/** By the last word of a check's name. */
+const CHECK_WORDS: Readonly<Record<string, string>> = {
+  decimals: 'has more decimals than its currency',
+  digits: 'has more than fifteen digits',
+  product: 'is not quantity times rate, rounded to the smallest unit of its currency',
+  rate: 'is not the amount times the tax rate, rounded to the smallest unit of its currency',
+  subtotal: 'is more than the subtotal',
+  below: 'would take the invoice below zero',
+};
+
 function wordsOf({ constraint = '' }: DatabaseError): string {
-  if (constraint.endsWith('_check_decimals')) return 'has more decimals than its currency';
-  if (constraint.endsWith('_check_digits')) return 'has more than fifteen digits';
-  return 'is not a value that is allowed here';
+  const [, word = ''] = /_check_([a-z]+)$/.exec(constraint) ?? [];
+  return CHECK_WORDS[word] ?? 'is not a value that is allowed here';
 }
 
 function ofColumn(name: string | undefined, why: string, cause: unknown): Problem {

@@ -19,6 +19,7 @@ import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
+import { addBillingRoutes } from './billing/routes.ts';
 import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
@@ -184,6 +185,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   );
   addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
+  addBillingRoutes(app, context, CATALOG);
   addIdentityRoutes(app, context, {
     roles: CATALOG.get('user_role')!,
     tasks: CATALOG.get('identity_task')!,

@@ -52,19 +52,18 @@ const RULED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
 };
 
 /** Rows that one of a table needs for itself, in a state of their own. */
-const NEEDED: Readonly<
-  Record<string, (maker: RowMaker, owner: RowOwner) => Promise<TestValues>>
-> = {
-  async payment_invoice(maker, owner) {
-    const issued = { issued_at: new Date('2026-01-15T08:00:00Z'), subtotal_amount: 1 };
-    const invoice = await maker.make('invoice', owner, issued);
-    const { currency_code } = invoice;
-    const paid = { status: 'settled', payment_amount: 1, currency_code };
-    const payment = await maker.make('payment', owner, paid);
-    const reversed = { reversed_payment_invoice_id: null };
-    return { invoice_id: invoice['id'], payment_id: payment['id'], currency_code, ...reversed };
-  },
-};
+const NEEDED: Readonly<Record<string, (maker: RowMaker, owner: RowOwner) => Promise<TestValues>>> =
+  {
+    async payment_invoice(maker, owner) {
+      const issued = { issued_at: new Date('2026-01-15T08:00:00Z'), subtotal_amount: 1 };
+      const invoice = await maker.make('invoice', owner, issued);
+      const { currency_code } = invoice;
+      const paid = { status: 'settled', payment_amount: 1, currency_code };
+      const payment = await maker.make('payment', owner, paid);
+      const reversed = { reversed_payment_invoice_id: null };
+      return { invoice_id: invoice['id'], payment_id: payment['id'], currency_code, ...reversed };
+    },
+  };
 
 /** Where a shipped row of a certain kind is needed. */
 const CHOSEN: Readonly<Record<string, string>> = {
