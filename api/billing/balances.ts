@@ -10,7 +10,7 @@ import { CurrencyCode } from '../catalog/codes.ts';
 import { openList, sendPage, type ApiContext } from '../context.ts';
 import { principalOf, requirePermission } from '../guard.ts';
 import { positionName, toStatement } from '../resources/query.ts';
-import { closed, guardedProblems, Id, pageOf, pageQuery } from '../schemas.ts';
+import { closed, described, guardedProblems, Id, pageOf, pageQuery } from '../schemas.ts';
 import { AccountBalance } from './schemas.ts';
 
 interface Query {
@@ -29,8 +29,8 @@ export function addBalanceRoutes(app: FastifyInstance, context: ApiContext): voi
       'customer. Asks for `payment:read` as well.',
     querystring: closed({
       ...pageQuery,
-      account_id: Type.Optional(Id),
-      currency_code: Type.Optional(CurrencyCode),
+      account_id: Type.Optional(described(Id, 'Of this account alone.')),
+      currency_code: Type.Optional(described(CurrencyCode, 'In this currency alone.')),
     }),
     response: { 200: pageOf(AccountBalance), ...guardedProblems },
   };

@@ -63,7 +63,9 @@ export const applicationRules: ResourceRules = {
       context.db,
       sql`select account_id from invoice where id = ${values['invoice_id']}`,
     );
-    const account_id = values['account_id'] ?? Number(found!.account_id);
+    const account_id = Number(found!.account_id);
+    if ((values['account_id'] ?? account_id) !== account_id)
+      throw fieldProblem('unprocessable', 'body', '/account_id', 'is not that of the invoice');
     return { ...values, ...at, account_id, currency_code: payment.currency_code };
   },
 };
