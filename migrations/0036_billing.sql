@@ -53,8 +53,10 @@ alter table invoice_items
 create unique index invoice_items_billed_workorder_id_key on invoice_items (customer_id, billed_workorder_id)
   where billed_workorder_id is not null and deleted_at is null;
 
--- What is owed by an account, the oldest first.
-create index invoice_owed on invoice (customer_id, account_id, currency_code, due_date, id)
+-- What is owed, to the customer and by an account, the oldest first.
+create index invoice_owed on invoice (customer_id, due_date, id)
+  where status in ('open', 'partial') and deleted_at is null;
+create index invoice_owed_by_account on invoice (customer_id, account_id, currency_code, due_date, id)
   where status in ('open', 'partial') and deleted_at is null;
 
 -- What was there before: no rule has kept its sums. Nothing that was paid is owed again, and no total changes.
