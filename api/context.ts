@@ -65,14 +65,14 @@ export function inTenant<T>(
   request: FastifyRequest,
   work: (db: TenantDb, client: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
-  const { tenant, userId } = principalOf(request);
+  const { tenant, userId, nowMs } = principalOf(request);
   const wanted = async (db: TenantDb, client: pg.PoolClient) => {
     const result = await work(db, client);
     // Whoever asked has been told already that it failed.
     if (isLate(request)) throw new Problem('unavailable', 'it took too long');
     return result;
   };
-  return withTenant(context.pool, tenant, wanted, { userId, requestId: request.id });
+  return withTenant(context.pool, tenant, wanted, { userId, requestId: request.id, nowMs });
 }
 
 /** One page of a list, while it is being read. */

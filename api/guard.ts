@@ -59,6 +59,8 @@ export const RATE_LIMITS: RateLimits = {
 export interface GuardOptions {
   readonly authenticate: Authenticate;
   readonly rateLimits: RateLimits;
+  /** Epoch milliseconds. */
+  readonly now: () => number;
 }
 
 /** Counts requests under one key and says whether they are too many. */
@@ -68,7 +70,7 @@ const IPV6_NETWORK_BITS = 64;
 
 /** Installs the guard on a server that has as yet no routes. */
 export async function installGuard(app: FastifyInstance, options: GuardOptions): Promise<void> {
-  const { rateLimits, authenticate } = options;
+  const { rateLimits, authenticate, now } = options;
   await app.register(rateLimit, { global: false, cache: rateLimits.countersMax });
   const timeWindow = rateLimits.windowMs;
   const { perAddressMax, perUserMax, perTenantMax } = rateLimits;
@@ -88,7 +90,8 @@ export async function installGuard(app: FastifyInstance, options: GuardOptions):
     if (request.is404 || config.public === true) return;
     // A caller's own data must not be kept by a proxy.
     reply.header('cache-control', 'private, no-cache');
-    request.principal = await requirePrincipal(authenticate, request);
+    // One instant for all that the request reads and writes.
+    request.principal = { ...(await requirePrincipal(authenticate, request)), nowMs: now() };
     const policies: CountedPolicy[] = [];
     // One after the other: what a user has too much of is not taken from the tenant's allowance.
     for (const [name, limiter] of [['user', byUser] as const, ['tenant', byTenant] as const]) {

@@ -94,6 +94,11 @@ const BODIES: Record<string, object> = {
   'POST /v1/equipment-assignments/:id/return': { return_reason: 'other' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
   'POST /v1/workorders/:id/refuse-cost': { status_reason: 'taken over' },
+  'POST /v1/invoices/:id/dispute': { reason: 'taken over' },
+  'POST /v1/invoices/:id/void': { reason: 'taken over' },
+  'POST /v1/invoices/:id/items-from-workorder': { workorder_id: 1 },
+  'POST /v1/payments/:id/apply': { auto: true },
+  'POST /v1/accounts/:id/apply-credit': { currency_code: 'USD', auto: true },
 };
 
 /** The example of a transition, where the route makes one. */

@@ -189,6 +189,10 @@ const WORDS: Readonly<Record<string, string>> = {
   parts: 'does not go with the parts that were used',
   open: 'refers to what is closed or cancelled',
   allowed: 'must be approved first',
+  product: 'is not quantity times rate, rounded to the smallest unit of its currency',
+  rate: 'is not the amount times the tax rate, rounded to the smallest unit of its currency',
+  subtotal: 'is more than the subtotal',
+  below: 'would take the invoice below zero',
 };
 
 function wordsOf({ constraint = '' }: DatabaseError): string {

@@ -20,6 +20,7 @@ import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
+import { addBillingRoutes } from './billing/routes.ts';
 import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
@@ -146,7 +147,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   installObservation(app, options);
   installTimeLimit(app, limits.handlerMsMax);
   await protectBrowsers(app, options);
-  await installGuard(app, { authenticate: options.authenticate, rateLimits });
+  const now = options.now ?? Date.now;
+  await installGuard(app, { authenticate: options.authenticate, rateLimits, now });
   await installOpenApi(app, options.version);
 
   const context: ApiContext = {
@@ -157,7 +159,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     registrations: createTenantLimiter(app, rateLimits, rateLimits.registrationsPerTenantMax),
     liveUrl: options.liveUrl ?? null,
     fencesAt: options.fencesAt,
-    now: options.now ?? Date.now,
+    now,
   };
   addServerRoutes(app, options);
   addMeRoutes(app, context);
@@ -195,6 +197,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     calls: CATALOG.get('ers')!,
   });
   addApprovalRoutes(app, context, CATALOG.get('user')!);
+  addBillingRoutes(app, context, CATALOG);
   addIdentityRoutes(app, context, {
     roles: CATALOG.get('user_role')!,
     tasks: CATALOG.get('identity_task')!,

@@ -138,15 +138,24 @@ t.test('the roles hold what they need and no more', async (t) => {
       [role, privileges],
     );
   const writing = 'insert, update, delete, truncate, references, trigger';
-  // What the API writes leaves an audit trail; of customers it writes single columns.
+  // What the API writes leaves an audit trail; of customers, invoices and payments it writes single columns.
   const audited = await names(
     owner,
-    `select tgrelid::regclass::text as name from pg_trigger where tgname = 'audit' and tgrelid <> 'customer'::regclass`,
+    `select tgrelid::regclass::text as name from pg_trigger where tgname = 'audit'
+       and tgrelid <> all ('{customer, invoice, payment}'::regclass[])`,
   );
   t.same(
     await touchable('milepost_api', writing),
     [...audited, ...Object.keys(WITHOUT_AUDIT)].sort(),
   );
+  const unwritten = await names(
+    owner,
+    `select a.attrelid::regclass || '.' || a.attname as name from pg_attribute a
+     where a.attrelid = any ('{invoice, payment}'::regclass[]) and a.attnum > 0 and not a.attisdropped
+       and a.attgenerated = '' and not (has_column_privilege('milepost_api', a.attrelid, a.attnum, 'insert')
+         and has_column_privilege('milepost_api', a.attrelid, a.attnum, 'update')) order by 1`,
+  );
+  t.same(unwritten, ['invoice.applied_amount', 'payment.applied_amount'], 'the ledger writes them');
   const readable = await touchable('milepost_api', 'select');
   t.same(
     readable,

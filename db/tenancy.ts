@@ -20,6 +20,8 @@ export interface Tenant {
 export interface Reader {
   readonly tenant: Tenant;
   readonly userId: number | null;
+  /** What `app_now()` says it is, in epoch milliseconds; left out, the database's own clock. */
+  readonly nowMs?: number | undefined;
 }
 
 /** By whom and for which request something is written, for the audit trail; left out, the system wrote it. */
@@ -27,6 +29,8 @@ export interface Actor {
   readonly userId: number;
   /** A UUID. */
   readonly requestId: string;
+  /** What `app_now()` says it is, in epoch milliseconds; left out, the database's own clock. */
+  readonly nowMs?: number | undefined;
 }
 
 export type TenantDb = NodePgDatabase<typeof schema>;
@@ -99,14 +103,15 @@ export interface ReadStatement {
 
 async function read<Row>(
   pool: pg.Pool,
-  { tenant, userId }: Reader,
+  { tenant, userId, nowMs }: Reader,
   { text, values }: ReadStatement,
   rows: RowReader<unknown>,
 ): Promise<Row[]> {
   const { customerId, accounts } = settingsOf(tenant);
   assert(userId === null || isId(userId), 'userId is a positive integer');
   const pipeline = new Pipeline();
-  pipeline.brief('tenant_settings', SETTINGS, [customerId, accounts, String(userId ?? '')]);
+  const settings = [customerId, accounts, String(userId ?? ''), clockOf(nowMs)];
+  pipeline.brief('tenant_settings', SETTINGS, settings);
   const answer = pipeline.recurring<Row>(text, values, rows);
   const client = await pool.connect();
   try {
@@ -120,7 +125,13 @@ async function read<Row>(
 }
 
 const SETTINGS = `select set_config('app.customer_id', $1, true), set_config('app.account_ids', $2, true),
-  set_config('app.user_id', $3, true), set_config('transaction_read_only', 'on', true)`;
+  set_config('app.user_id', $3, true), set_config('app.now_ms', $4, true),
+  set_config('transaction_read_only', 'on', true)`;
+
+function clockOf(nowMs: number | undefined): string {
+  assert(nowMs === undefined || Number.isSafeInteger(nowMs), 'nowMs is an integer');
+  return nowMs === undefined ? '' : String(nowMs);
+}
 
 function settingsOf({ customerId, accountIds }: Tenant): { customerId: string; accounts: string } {
   assert(isId(customerId), 'customerId is a positive integer');
@@ -137,7 +148,8 @@ function openingSql(tenant: Tenant, actor: Actor | null): string {
   const { customerId, accounts } = settingsOf(tenant);
   assert(actor === null || (isId(actor.userId) && UUID.test(actor.requestId)), 'an actor of ids');
   const who = actor
-    ? `, set_config('app.user_id', '${actor.userId}', true), set_config('app.request_id', '${actor.requestId}', true)`
+    ? `, set_config('app.user_id', '${actor.userId}', true), set_config('app.request_id', '${actor.requestId}', true),
+      set_config('app.now_ms', '${clockOf(actor.nowMs)}', true)`
     : '';
   return `begin; select set_config('app.customer_id', '${customerId}', true), set_config('app.account_ids', '${accounts}', true)${who}`;
 }

@@ -57,8 +57,24 @@ const RULED: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   schedule_agreement: { effective_date: '2020-01-01', status: 'active' },
   schedule_agreement_line_item: { number_of_units: 1_000_000 },
   invoice: { due_date: '2099-01-01', credited_invoice_id: null },
+  invoice_items: { billed_workorder_id: null },
+  payment: { credit_memo_invoice_id: null },
   service_frequency_master: { km_drove: 10_000 },
 };
+
+/** Rows that one of a table needs for itself, in a state of their own. */
+const NEEDED: Readonly<Record<string, (maker: RowMaker, owner: RowOwner) => Promise<TestValues>>> =
+  {
+    async payment_invoice(maker, owner) {
+      const issued = { issued_at: new Date('2026-01-15T08:00:00Z'), subtotal_amount: 1 };
+      const invoice = await maker.make('invoice', owner, issued);
+      const { currency_code } = invoice;
+      const paid = { status: 'settled', payment_amount: 1, currency_code };
+      const payment = await maker.make('payment', owner, paid);
+      const reversed = { reversed_payment_invoice_id: null };
+      return { invoice_id: invoice['id'], payment_id: payment['id'], currency_code, ...reversed };
+    },
+  };
 
 /** Where a shipped row of a certain kind is needed. */
 const CHOSEN: Readonly<Record<string, string>> = {
@@ -129,7 +145,8 @@ export class RowMaker {
     const relation = this.#relations.get(table);
     if (!relation) throw new Error(`there is no table ${table}`);
     this.#serial += 1;
-    const values: TestValues = { ...RULED[table], ...given };
+    const needed = await NEEDED[table]?.(this, owner);
+    const values: TestValues = { ...RULED[table], ...needed, ...given };
     await this.#choose(table, values);
     await this.#refer(relation, owner, values);
     for (const column of relation.columns) {

@@ -20,6 +20,8 @@ export interface Principal {
   /** The customer, and the accounts the user is held to; null accounts: all of them. */
   readonly tenant: Tenant;
   readonly permissions: ReadonlySet<Permission>;
+  /** Of a request: when it came, in epoch milliseconds. */
+  readonly nowMs?: number | undefined;
 }
 
 export interface Principals {

@@ -7,8 +7,13 @@ import {
   payment,
   paymentInvoice,
 } from '../../db/schema.ts';
+import { invoiceRules } from '../billing/invoices.ts';
+import { invoiceItemRules } from '../billing/lines.ts';
+import { applicationRules, paymentRules, paymentStates } from '../billing/payments.ts';
+import { shownStatus, statusWords } from '../billing/status.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { Amount, AmountAboveZero, AmountFromZero, QuantityAboveZero, Rate } from './amounts.ts';
+import { oneOf } from '../schemas.ts';
 import { CurrencyCode } from './codes.ts';
 
 const invoices: readonly ResourceDeclaration[] = [
@@ -19,8 +24,29 @@ const invoices: readonly ResourceDeclaration[] = [
     nouns: 'invoices',
     tag: 'billing',
     right: 'invoice',
-    derived: ['applied_amount', 'issued_at', 'sent_at', 'paid_at', 'disputed_at', 'voided_at'],
-    fixed: ['invoice_number'],
+    rules: invoiceRules,
+    read: { status: shownStatus },
+    words: { status: statusWords },
+    optional: ['due_date'],
+    derived: [
+      'applied_amount',
+      'status',
+      'sent_at',
+      'paid_at',
+      'disputed_at',
+      'dispute_reason',
+      'voided_at',
+      'void_reason',
+    ],
+    fixed: ['invoice_number', 'issued_at'],
+    notes: {
+      create:
+        'A draft, unless `issued_at` says that it was issued already. `total_amount` is the subtotal less the discount plus ' +
+        'the tax, and may be left out; `due_date` left out is so many days after `date` as the terms say.',
+      change:
+        'Once issued, amounts, lines, currency, account and days stay (409). Of an invoice with lines, subtotal and tax are ' +
+        'their sums.',
+    },
     long: ['dispute_reason', 'void_reason', 'notes'],
     references: { credited_invoice_id: 'invoice' },
     fields: {
@@ -43,7 +69,6 @@ const invoices: readonly ResourceDeclaration[] = [
       discount_amount: 119,
       tax_amount: 186.53,
       total_amount: 2447.53,
-      status: 'draft',
       purchase_order_number: 'PO-88120',
       billing_period_from: '2025-02-01',
       billing_period_to: '2025-02-28',
@@ -58,13 +83,22 @@ const invoices: readonly ResourceDeclaration[] = [
     nouns: 'invoice lines',
     tag: 'billing',
     right: 'invoice',
+    rules: invoiceItemRules,
+    optional: ['amount', 'tax_amount', 'currency_code'],
     fixed: ['invoice_id', 'currency_code'],
+    hidden: ['billed_workorder_id'],
+    notes: {
+      create:
+        '`amount` left out is quantity times rate, and `tax_amount` amount times tax rate, each rounded half away from zero ' +
+        'to the smallest unit of the currency. The invoice is the sum of its lines at once.',
+    },
     references: { invoice_id: 'invoice' },
     fields: {
       line_number: Type.Integer({ minimum: 1, maximum: 100_000 }),
       quantity: QuantityAboveZero,
       rate: Rate,
       amount: Amount,
+      tax_amount: Amount,
       currency_code: CurrencyCode,
       tax_rate_pct: Type.Number({ minimum: 0, maximum: 100, multipleOf: 0.0001 }),
     },
@@ -104,6 +138,9 @@ const invoices: readonly ResourceDeclaration[] = [
   },
 ];
 
+/** A credit memo is paid with once it is issued, and by itself. */
+const isMadeByCallers = (method: string) => method !== 'credit_memo';
+
 const payments: readonly ResourceDeclaration[] = [
   {
     table: payment,
@@ -112,10 +149,22 @@ const payments: readonly ResourceDeclaration[] = [
     nouns: 'payments',
     tag: 'billing',
     right: 'payment',
-    derived: ['applied_amount', 'settled_at', 'failed_at', 'reversed_at'],
-    fixed: ['payment_id'],
+    rules: paymentRules,
+    states: paymentStates,
+    derived: ['applied_amount', 'settled_at', 'failed_at', 'reversed_at', 'credit_memo_invoice_id'],
+    fixed: ['payment_id', 'account_id', 'payment_amount', 'currency_code', 'payment_method'],
+    notes: {
+      create: 'What is not applied to invoices stays credit of the account: `unapplied_amount`.',
+      change:
+        'One that fails or comes back takes what was applied of it back, by rows below zero, in the same transaction.',
+    },
+    references: { credit_memo_invoice_id: 'invoice' },
     long: ['status_reason', 'notes'],
-    fields: { payment_amount: AmountAboveZero, currency_code: CurrencyCode },
+    fields: {
+      payment_method: oneOf(payment.payment_method.enumValues.filter(isMadeByCallers)),
+      payment_amount: AmountAboveZero,
+      currency_code: CurrencyCode,
+    },
     example: {
       account_id: 1,
       payment_id: 'ACH-20250328-0017',
@@ -123,7 +172,7 @@ const payments: readonly ResourceDeclaration[] = [
       payment_method: 'ach',
       payment_amount: 2447.53,
       currency_code: 'USD',
-      status: 'settled',
+      status: 'pending',
       payer_name: 'Bluff City Produce',
       reference: '091000019283746',
       notes: 'For R-2025-004417.',
@@ -137,6 +186,15 @@ const payments: readonly ResourceDeclaration[] = [
     nouns: 'applications of payments',
     tag: 'billing',
     right: 'payment',
+    rules: applicationRules,
+    deletable: false,
+    optional: ['account_id', 'currency_code'],
+    notes: {
+      create:
+        'At most what is left of the payment, and what is left to pay. A row that names `reversed_payment_invoice_id` and an ' +
+        'amount below zero takes that one back, wholly or in part.',
+      change: 'Its reason; all else stays.',
+    },
     fixed: [
       'payment_id',
       'invoice_id',

@@ -61,9 +61,18 @@ interface CallOptions {
   readonly headers?: Record<string, string>;
 }
 
+// What is paid is issued, where lines ask for a draft.
+await maker.make('invoice', owner, {
+  currency_code: 'USD',
+  subtotal_amount: 9_000,
+  issued_at: new Date('2026-01-15T08:00:00Z'),
+});
+
 /** Where the example asks for a row of a certain kind. */
 const CHOSEN: Readonly<Record<string, string>> = {
   'column_preferences.column_preference_table_name_id': `select * from column_preference_table_name where table_name = 'equipment'`,
+  'payment_invoice.invoice_id':
+    'select * from invoice where issued_at is not null order by id limit 1',
   'equipment_reading.uom_lookup_id': `select * from uom_lookup where uom_code = 'km'`,
 };
 
@@ -71,7 +80,7 @@ const CHOSEN: Readonly<Record<string, string>> = {
 const GIVEN: Readonly<Record<string, TestValues>> = {
   schedule_agreement: { currency_code: 'USD' },
   invoice: { currency_code: 'USD', subtotal_amount: 9_000, total_amount: 9_000 },
-  payment: { currency_code: 'USD', payment_amount: 9_000 },
+  payment: { currency_code: 'USD', payment_amount: 9_000, status: 'settled' },
   service_request: { status: 'approved' },
   workorder: { currency_code: 'USD' },
 };

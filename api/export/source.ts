@@ -23,6 +23,8 @@ export async function openSource(
   const reader = {
     tenant: { customerId: job.customerId, accountIds: job.accountIds },
     userId: job.userId,
+    // The whole file is as of one day.
+    nowMs: context.now(),
   };
   const [asker] = await readAsTenant<Asker>(context.pool, reader, {
     text: `select a.role_permission, a.assigned_account_ids from "user" u, auth_user_by_subject(u.auth_0_reference_id) a

@@ -33,9 +33,9 @@ export interface ResourceRules {
   holding?(context: RuleContext, key: string | number, patch: Row | null): Promise<void>;
   /**
    * Before a row is written; `stored` is null for a new one. May throw a `Problem`, and gives the values to be written:
-   * those of the request, changed or added to.
+   * those of the request, changed or added to. `given` is the request as it was sent: of a patch, also what is as it was.
    */
-  prepare?(context: RuleContext, values: Row, stored: Row | null): Promise<Row> | Row;
+  prepare?(context: RuleContext, values: Row, stored: Row | null, given?: Row): Promise<Row> | Row;
   /** Writes a new row in place of the plain INSERT. May throw a `Problem`. */
   insert?(context: RuleContext, values: Row): Promise<Inserted>;
   /** After a row was written. */
@@ -100,6 +100,11 @@ export interface ResourceDeclaration {
   readonly joined?: Joined;
   /** What is shown, filtered and sorted by in place of what a column holds; without parameters. */
   readonly read?: Readonly<Record<string, SQL>>;
+  /**
+   * Of words that are read so: the rows that show a word, as a condition that an index serves. A word that is left out is
+   * that of the column.
+   */
+  readonly words?: Readonly<Record<string, Readonly<Record<string, SQL>>>>;
   /**
    * Fields beside the columns that are shown once, in the answer that makes a row; rules give them. An answer that is kept
    * for its `Idempotency-Key` is kept without them.

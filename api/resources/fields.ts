@@ -49,6 +49,8 @@ export interface Field {
   readonly column: PgColumn;
   /** What is read in its place; the column itself, mostly. */
   readonly value: SQL;
+  /** Where words are read in place of those of the column: the rows that show one, by word. */
+  readonly words?: Readonly<Record<string, SQL>> | undefined;
   readonly kind: FieldKind;
   readonly isNullable: boolean;
   /** Left out of an insert, the database fills it in. */

@@ -82,7 +82,7 @@ function conditionOf(field: Field, operator: string, text: string, pointer: stri
   const one = () => readValue(field, text, pointer);
   switch (operator) {
     case 'eq':
-      return sql`${value} = ${one()}`;
+      return field.words ? showsWord(field, text, pointer) : sql`${value} = ${one()}`;
     case 'ne':
       return sql`${value} is distinct from ${one()}`;
     case 'gt':
@@ -102,6 +102,10 @@ function conditionOf(field: Field, operator: string, text: string, pointer: stri
     case 'isnull':
       return readTruth(text, pointer) ? sql`${value} is null` : sql`${value} is not null`;
     case 'in':
+      if (field.words) {
+        const shown = wordsIn(text, pointer).map((word) => showsWord(field, word, pointer));
+        return sql`(${sql.join(shown, sql` or `)})`;
+      }
       return sql`${value} in ${readList(field, text, pointer)}`;
     default:
       return betweenOf(field, text, pointer);
@@ -118,10 +122,20 @@ function betweenOf(field: Field, text: string, pointer: string): SQL {
 }
 
 function readList(field: Field, text: string, pointer: string): SQL[] {
+  return wordsIn(text, pointer).map((value) => readValue(field, value, pointer));
+}
+
+function wordsIn(text: string, pointer: string): string[] {
   const values = text.split(',');
   if (values.length > FILTER_VALUES_MAX)
     throw refuse(pointer, `has more than ${FILTER_VALUES_MAX} values`);
-  return values.map((value) => readValue(field, value, pointer));
+  return values;
+}
+
+/** The rows that show a word which is not always that of the column. */
+function showsWord(field: Field, word: string, pointer: string): SQL {
+  const value = readValue(field, word, pointer);
+  return field.words?.[word] ?? sql`${field.column} = ${value}`;
 }
 
 const INTEGER = /^-?\d{1,16}$/;

@@ -181,10 +181,18 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
 }
 
 /** The fields of the table, and of what is shown beside them. */
-function allFieldsOf({ table, joined, read = {} }: ResourceDeclaration): Map<string, Field> {
+function allFieldsOf({
+  table,
+  joined,
+  read = {},
+  words = {},
+}: ResourceDeclaration): Map<string, Field> {
   const fields = [...fieldsOf(table), ...(joined?.columns ?? []).map(joinedField)];
   return new Map(
-    fields.map((field) => [field.name, { ...field, value: read[field.name] ?? field.value }]),
+    fields.map((field) => {
+      const { name } = field;
+      return [name, { ...field, value: read[name] ?? field.value, words: words[name] }];
+    }),
   );
 }
 
@@ -201,6 +209,7 @@ function requireColumns(
     ...(declaration.long ?? []),
     ...Object.keys(declaration.fields ?? {}),
     ...Object.keys(declaration.read ?? {}),
+    ...Object.keys(declaration.words ?? {}),
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
     ...Object.keys(declaration.shown ?? {}),

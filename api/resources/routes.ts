@@ -266,7 +266,7 @@ export function inWork<T>(
 ): Promise<T> {
   const principal = principalOf(request);
   const { quotas } = context;
-  const nowMs = context.now();
+  const nowMs = principal.nowMs ?? context.now();
   const room = new Map<string, number>();
   return inTenant(context, request, (db, client) =>
     act({ db, client, principal, quotas, nowMs, room }),

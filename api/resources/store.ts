@@ -64,7 +64,7 @@ export async function makeRow(work: Work, resource: Resource, body: Row): Promis
   await requireReferences(work, resource, body);
   await requireOwnParents(work, resource, body);
   const begun = resource.states ? beginState(resource.states, moverOf(work), body) : body;
-  const values = (await resource.rules.prepare?.(work, begun, null)) ?? begun;
+  const values = (await resource.rules.prepare?.(work, begun, null, body)) ?? begun;
   const left = await requireRoom(work, resource);
   const made = await insertRow(work, resource, values);
   await resource.rules.written?.(work, made.row, null);
@@ -158,7 +158,7 @@ export async function patchRow(
   await requireReferences(work, resource, merged);
   await requireLiving(work, resource, { ...stored, ...merged });
   await requireOwnParents(work, resource, { ...stored, ...merged });
-  const values = (await resource.rules.prepare?.(work, merged, stored)) ?? merged;
+  const values = (await resource.rules.prepare?.(work, merged, stored, patch)) ?? merged;
   const row = await updateRow(work, resource, key, values);
   await resource.rules.written?.(work, row, stored);
   return row;

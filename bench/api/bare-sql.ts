@@ -40,6 +40,11 @@ export const LISTS: Readonly<Record<string, BareList>> = {
   invoices_open: bareList('invoice', { sort: '-date', filter: { status: { eq: 'open' } } }, [
     ofTenant,
   ]),
+  invoices_overdue: bareList(
+    'invoice',
+    { sort: 'due_date', filter: { status: { eq: 'overdue' } } },
+    [ofTenant],
+  ),
   invoices_held: bareList('invoice', { sort: '-date' }, [ofTenant, ofAccount]),
   invoices_by_key: bareList('invoice', {}, [ofTenant]),
   equipment: bareList('equipment', {}, [ofTenant]),

@@ -1,6 +1,7 @@
 /**
  * The database of the bench: customers, accounts, users, units with a tracker each, invoices, and fixes. Made by statements
- * over whole sets, from nothing but the parameters, so that it is the same every time but for where in time the fixes lie.
+ * over whole sets, from nothing but the parameters, so that it is the same every time but for where in time the fixes lie,
+ * and for how long open invoices are open.
  * What belongs to customer c of n has the numbers c, c + n, c + 2 n, …: rows of one are scattered among those of all, as they
  * are where all write at once. The big customer comes last, and has invoices alone.
  */
@@ -30,7 +31,7 @@ const DAY_MS = 86_400_000;
 export const WORDS = ['reefer', 'flatbed', 'tanker', 'container', 'lowboy', 'hopper', 'curtain'];
 
 /** Tables that are filled so far that it pays to make their indexes afterwards. */
-const LARGE_TABLES = ['equipment', 'invoice'];
+const LARGE_TABLES = ['equipment', 'invoice', 'payment', 'payment_invoice'];
 
 export interface Filled {
   /** Seconds that it took; 0 where it was there. */
@@ -68,7 +69,7 @@ async function fillTables(client: pg.Client, params: FillParams, endMs: number):
   const indexes = await dropIndexes(client);
   await fillPeople(client, params);
   await fillUnits(client, params);
-  await fillInvoices(client, params);
+  await fillInvoices(client, params, endMs);
   for (const index of indexes) await client.query(index);
   await fillFixes(client, params, endMs);
   await client.query('set session_replication_role = origin');
@@ -146,24 +147,57 @@ async function fillUnits(client: pg.Client, params: FillParams): Promise<void> {
   );
 }
 
-async function fillInvoices(client: pg.Client, params: FillParams): Promise<void> {
-  const { seed, customers, invoices, invoicesBig } = params;
-  const status = `case when dice < 70 then 'paid' when dice < 82 then 'open' when dice < 90 then 'overdue'
-    when dice < 94 then 'draft' when dice < 97 then 'partial' when dice < 99 then 'disputed' else 'void' end`;
+/** Days for which what is not paid yet is at most still to be paid, after the newest fix. */
+const OPEN_DAYS = 60;
+
+/** The statuses are those that the rules of billing would keep: what is overdue is kept as open, and is due. */
+async function fillInvoices(
+  client: pg.Client,
+  { seed, customers, invoices, invoicesBig }: FillParams,
+  endMs: number,
+): Promise<void> {
+  const status = `case when dice < 70 then 'paid' when dice < 90 then 'open' when dice < 94 then 'draft'
+    when dice < 97 then 'partial' when dice < 99 then 'disputed' else 'void' end`;
+  const isDue = 'not (dice between 70 and 81 or dice between 94 and 96)';
+  const total = 'net + round(net * 0.07, 2)';
+  const applied = `case when dice < 70 then ${total} when dice between 94 and 96 then round(net / 2, 2) else 0 end`;
+  const when = (is: string, then: string) => `case when ${is} then ${then} end`;
   await client.query(
     `insert into invoice (id, customer_id, account_id, invoice_number, invoice_type, date, due_date, payment_terms_days,
        currency_code, subtotal_amount, tax_amount, total_amount, applied_amount, status, purchase_order_number,
-       billing_period_from, billing_period_to, issued_at, paid_at, notes, created_at, updated_at)
-     select n, c, account, 'INV-' || lpad(n::text, 8, '0'), 'rental', day, day + 30, 30, 'USD', net, round(net * 0.07, 2),
-       net + round(net * 0.07, 2), case when dice < 70 then net + round(net * 0.07, 2) else 0 end, ${status},
-       'PO-' || ${chance('n', seed + 5, 100_000)}, day - 30, day - 1, day::timestamptz,
-       case when dice < 70 then day::timestamptz + interval '20 days' end, 'monthly rental of the unit', day::timestamptz,
-       day::timestamptz + interval '1 day'
+       billing_period_from, billing_period_to, issued_at, paid_at, disputed_at, dispute_reason, voided_at, void_reason, notes,
+       created_at, updated_at)
+     select n, c, account, 'INV-' || lpad(n::text, 8, '0'), 'rental', day,
+       case when ${isDue} then day + 30
+         else greatest(day + 30, $4::date + 1 + ${chance('n', seed + 12, OPEN_DAYS)}::int) end, 30, 'USD', net,
+       round(net * 0.07, 2), ${total}, ${applied}, ${status}, 'PO-' || ${chance('n', seed + 5, 100_000)}, day - 30, day - 1,
+       ${when('dice not between 90 and 93', 'day::timestamptz')},
+       ${when('dice < 70', `day::timestamptz + interval '20 days'`)},
+       ${when('dice between 97 and 98', `day::timestamptz + interval '10 days'`)},
+       case when dice between 97 and 98 then 'hours' else '' end,
+       ${when('dice = 99', `day::timestamptz + interval '10 days'`)}, case when dice = 99 then 'issued twice' else '' end,
+       'monthly rental of the unit', day::timestamptz, day::timestamptz + interval '1 day'
      from (select n, c, ${accountOf('c', 'n', seed + 6)} as account, ${chance('n', seed + 7, 100)} as dice,
          date '2024-01-01' + ${chance('n', seed + 8, 730)}::int as day, 100 + ${chance('n', seed + 9, 900_000)} / 100.0 as net
        from (select n, case when n > $1 then $2 + 1 else 1 + (n - 1) % $2 end as c
          from generate_series(1, $1::bigint + $3::bigint) n) as number) as row`,
-    [invoices, customers, invoicesBig],
+    [invoices, customers, invoicesBig, new Date(endMs).toISOString().slice(0, 10)],
+  );
+  await fillPayments(client);
+}
+
+/** A payment for each invoice of which something is paid. */
+async function fillPayments(client: pg.Client): Promise<void> {
+  await client.query(
+    `insert into payment (id, customer_id, account_id, payment_id, payment_date, payment_method, payment_amount,
+       currency_code, status, applied_amount, settled_at, created_at, updated_at)
+     select id, customer_id, account_id, 'PAY-' || lpad(id::text, 8, '0'), date + 20, 'ach', applied_amount, currency_code,
+       'settled', applied_amount, date::timestamptz + interval '20 days', created_at, updated_at
+     from invoice where applied_amount > 0`,
+  );
+  await client.query(
+    `insert into payment_invoice (id, customer_id, payment_id, invoice_id, account_id, applied_amount, currency_code, applied_at)
+     select id, customer_id, id, id, account_id, applied_amount, currency_code, settled_at from payment`,
   );
 }
 

@@ -61,17 +61,17 @@ export function scenariosOf(
     const [portal, bare] = [asked.map((pair) => pair.portal), asked.map((pair) => pair.bare)];
     return { name, portal, bare, isWalk };
   };
+  const listOf = (name: string, asked: string) =>
+    make(`list_${name}`, 1, (c) => ({
+      portal: `/v1/invoices?limit=100&${asked}`,
+      bare: `/list/${name}?customer=${c}`,
+    }));
   const from = new Date(endMs - HISTORY_MS).toISOString();
   const to = new Date(endMs).toISOString();
   return [
-    make('list_invoices', 1, (c) => ({
-      portal: '/v1/invoices?limit=100&sort=-date',
-      bare: `/list/invoices?customer=${c}`,
-    })),
-    make('list_invoices_open', 1, (c) => ({
-      portal: '/v1/invoices?limit=100&sort=-date&filter[status]=open',
-      bare: `/list/invoices_open?customer=${c}`,
-    })),
+    listOf('invoices', 'sort=-date'),
+    listOf('invoices_open', 'sort=-date&filter[status]=open'),
+    listOf('invoices_overdue', 'sort=due_date&filter[status]=overdue'),
     make('list_invoices_held', 1, (c) => ({
       portal: '/v1/invoices?limit=100&sort=-date',
       bare: `/list/invoices_held?customer=${c}&account=${(c - 1) * ACCOUNTS + 1}`,

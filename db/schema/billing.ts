@@ -74,7 +74,7 @@ export const invoice = pgTable('invoice', {
   ...evidenceColumns(),
 });
 
-/** Lines of invoices. `line_number` left out is the next one of the invoice. */
+/** Lines of invoices. `line_number` left out is the next one of the invoice; amount and tax are reckoned where they are. */
 export const invoiceItems = pgTable('invoice_items', {
   id: identity().primaryKey(),
   customer_id: id().notNull(),
@@ -120,11 +120,12 @@ export const invoiceItems = pgTable('invoice_items', {
   amount: money().notNull(),
   currency_code: text().notNull(),
   tax_rate_pct: numeric({ precision: 7, scale: 4, mode: 'number' }),
-  tax_amount: total(),
+  tax_amount: money().notNull(),
   period_from: day(),
   period_to: day(),
   equipment_id: id(),
   workorder_id: id(),
+  billed_workorder_id: id(),
   ...evidenceColumns(),
 });
 
@@ -136,7 +137,7 @@ export const payment = pgTable('payment', {
   payment_id: nameText(),
   payment_date: today(),
   payment_method: text({
-    enum: ['ach', 'wire', 'check', 'card', 'cash', 'direct_debit', 'other'],
+    enum: ['ach', 'wire', 'check', 'card', 'cash', 'direct_debit', 'credit_memo', 'other'],
   }).notNull(),
   payment_amount: money().notNull(),
   currency_code: text().notNull(),
@@ -157,6 +158,7 @@ export const payment = pgTable('payment', {
   status_reason: nameText(),
   notes: nameText(),
   attachment_id: id(),
+  credit_memo_invoice_id: id(),
   ...evidenceColumns(),
 });
 

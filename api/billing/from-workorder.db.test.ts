@@ -1,0 +1,127 @@
+/** Work orders on invoices: what is copied, what is refused, and when one may be billed again. */
+import t from 'tap';
+import { RowMaker } from '../../db/test-rows.ts';
+import { blames, openHouse, type Row } from './test-billing.ts';
+
+const house = await openHouse(t);
+const { send, get, draft, list, accounts, portal } = house;
+const client = await portal.owner.connect();
+t.teardown(() => client.release());
+const maker = await RowMaker.open(client);
+const { customerId } = portal.seed.mine;
+const owner = { customerId, accountId: accounts[0], word: 'work' };
+
+async function order(more: Row = {}, lines: Row[] = []): Promise<number> {
+  const { workorder_id } = await maker.make('workorder', owner, {
+    ...{
+      workorder_status: 'completed',
+      currency_code: 'USD',
+      payer: null,
+      cost_limit: null,
+      ...more,
+    },
+  });
+  for (const line of lines)
+    await maker.make('workorder_vmrs', owner, {
+      workorder_id,
+      currency_code: 'USD',
+      payer: null,
+      part_number: null,
+      ...line,
+    });
+  return Number(workorder_id);
+}
+
+const bill = (invoice: number, workorder_id: number, who: 'admin' | 'held' = 'admin') =>
+  send('POST', `invoices/${invoice}/items-from-workorder`, { workorder_id }, who);
+
+t.test('parts, labour and tax become lines', async (t) => {
+  const workorder_id = await order({ tax_cost: 8.25 }, [
+    { quantity: 4, workorder_part_cost: 100, labour_hours: 1.5, workorder_labour_cost: 150 },
+    { quantity: 3, workorder_part_cost: 100, labour_hours: 0, workorder_labour_cost: 20 },
+    { quantity: 1, workorder_part_cost: 999, payer: 'lessor' },
+    { quantity: 1, workorder_part_cost: 999, payer: 'warranty' },
+  ]);
+  const invoice = await draft(5);
+  const { status, body, text } = await bill(invoice, workorder_id);
+  t.equal(status, 200, text);
+  t.match(body['items'], [
+    {
+      line_number: 2,
+      item_type: 'part',
+      quantity: 4,
+      unit: 'each',
+      rate: 25,
+      amount: 100,
+      workorder_id,
+    },
+    { line_number: 3, item_type: 'labor', quantity: 1.5, unit: 'hour', rate: 100, amount: 150 },
+    { line_number: 4, item_type: 'part', quantity: 1, rate: 100, amount: 100 },
+    { line_number: 5, item_type: 'labor', quantity: 1, unit: 'each', rate: 20, amount: 20 },
+    { line_number: 6, item_type: 'tax', quantity: 1, rate: 8.25, amount: 8.25 },
+  ]);
+  t.equal((body['items'] as Row[]).length, 5, 'what the lessor or a warranty pays is not billed');
+  t.match(body['invoice'], { subtotal_amount: 383.25, total_amount: 383.25 });
+});
+
+t.test('an order without lines is billed by its sums', async (t) => {
+  const { body } = await bill(await draft(), await order({ part_cost: 10, labour_cost: 20 }));
+  t.match(body['items'], [
+    { item_type: 'part', amount: 10 },
+    { item_type: 'labor', amount: 20 },
+  ]);
+});
+
+t.test('what cannot be billed', async (t) => {
+  const rows: [string, number, number, string][] = [
+    [
+      'not done',
+      await order({ workorder_status: 'in_progress', part_cost: 1 }),
+      409,
+      '/workorder_id',
+    ],
+    ['nothing', await order(), 422, '/workorder_id'],
+    ['euros', await order({ currency_code: 'EUR', part_cost: 1 }), 422, '/currency_code'],
+    [
+      'mixed',
+      await order({}, [{ currency_code: 'EUR', workorder_part_cost: 1 }]),
+      422,
+      '/currency_code',
+    ],
+    [
+      'another account',
+      await order({ account_id: accounts[1], part_cost: 1 }),
+      422,
+      '/workorder_id',
+    ],
+    ['none', 9_999_999, 422, '/workorder_id'],
+  ];
+  for (const [what, workorder, status, pointer] of rows) {
+    const invoice = await draft();
+    t.match(await bill(invoice, workorder), blames(status, pointer), what);
+    t.same(await list(`invoice-items?filter[invoice_id]=${invoice}`), []);
+  }
+  const issued = await house.issued(5);
+  t.match(await bill(issued, await order({ part_cost: 1 })), blames(409, '/status'));
+  const theirs = await order({ account_id: accounts[1], part_cost: 1 });
+  t.match(await bill(await draft(), theirs, 'held'), blames(422, '/workorder_id'));
+});
+
+t.test('once, until its invoice is void, deleted, or has lost its lines', async (t) => {
+  const workorder = await order({ part_cost: 10, labour_cost: 5 });
+  const first = await draft();
+  t.equal((await bill(first, workorder)).status, 200);
+  t.match(await bill(await draft(), workorder), blames(409, '/workorder_id'));
+  t.match(await bill(first, workorder), blames(409, '/workorder_id'));
+  const [line] = await list(`invoice-items?filter[invoice_id]=${first}`);
+  await send('DELETE', `invoice-items/${String(line!['id'])}`);
+  t.match(await bill(await draft(), workorder), blames(409, '/workorder_id'), 'one line is left');
+  await send('POST', `invoices/${first}/issue`, {});
+  await send('POST', `invoices/${first}/void`, { reason: 'wrong' });
+  const second = await draft();
+  t.equal((await bill(second, workorder)).status, 200, 'void');
+  await send('DELETE', `invoices/${second}`);
+  const third = await draft();
+  t.equal((await bill(third, workorder)).status, 200, 'deleted');
+  t.equal((await get(`invoices/${third}`))['total_amount'], 15);
+});
