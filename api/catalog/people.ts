@@ -13,15 +13,10 @@ import {
 import { PERMISSIONS, rolePermissionOf } from '../auth/permissions.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed, oneOf } from '../schemas.ts';
+import { columnPreferenceRules, VIEW_COLUMNS_MAX } from '../views/rules.ts';
 import { AmountFromZero } from './amounts.ts';
 import { CountryCode, CurrencyCode, DialledPhone } from './codes.ts';
-import {
-  accountRules,
-  columnPreferenceRules,
-  customerRules,
-  userRoleRules,
-  userRules,
-} from './people-rules.ts';
+import { accountRules, customerRules, userRoleRules, userRules } from './people-rules.ts';
 
 const Email = Type.String({ format: 'email', maxLength: 254 });
 const TimeZone = Type.String({
@@ -199,7 +194,12 @@ const columnPreferencesOfPeople: ResourceDeclaration = {
   derived: ['user_id'],
   fixed: ['column_preference_table_name_id'],
   fields: {
-    selected_columns: Type.Array(ColumnName, { minItems: 1, maxItems: 200, uniqueItems: true }),
+    selected_columns: Type.Array(ColumnName, {
+      minItems: 1,
+      maxItems: VIEW_COLUMNS_MAX,
+      uniqueItems: true,
+      description: 'In the order in which they are shown.',
+    }),
     sort: Type.String({ pattern: '^-?[a-z][a-z0-9_]*(,-?[a-z][a-z0-9_]*)*$', maxLength: 200 }),
   },
   example: {
@@ -209,6 +209,10 @@ const columnPreferencesOfPeople: ResourceDeclaration = {
     sort: '-unit_number',
     filters: { status: { eq: 'active' } },
     is_default: true,
+  },
+  notes: {
+    create:
+      'Used by lists, exports and export jobs as `view`. `filters` are as those of the list: field, operator, text.',
   },
   rules: columnPreferenceRules,
 };
