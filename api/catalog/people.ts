@@ -11,6 +11,7 @@ import {
   userRole,
 } from '../../db/schema.ts';
 import { PERMISSIONS, rolePermissionOf } from '../auth/permissions.ts';
+import { quickLinkRules } from '../quick-links/rules.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed, oneOf } from '../schemas.ts';
 import { columnPreferenceRules, VIEW_COLUMNS_MAX } from '../views/rules.ts';
@@ -224,12 +225,14 @@ const quickLinks: ResourceDeclaration = {
   nouns: 'quick links',
   tag: 'people',
   right: 'quick_link',
+  sort: 'sort_order,name',
   long: ['description'],
   fields: {
     link: Type.String({
       pattern: '^https://[^\\s/?#]+[^\\s]*$',
       maxLength: 2_048,
-      description: 'Opened by people: https alone.',
+      description:
+        'Opened by people: https alone, without a user or password in it, and its host in ASCII.',
     }),
     sort_order: Type.Integer({ minimum: 0, maximum: 10_000 }),
   },
@@ -239,6 +242,7 @@ const quickLinks: ResourceDeclaration = {
     description: 'Order tires and see what is on its way.',
     sort_order: 1,
   },
+  rules: quickLinkRules,
 };
 
 export const peopleResources: readonly ResourceDeclaration[] = [

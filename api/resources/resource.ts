@@ -207,6 +207,7 @@ function requireColumns(
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
     ...Object.keys(declaration.shown ?? {}),
+    ...(declaration.sort?.split(',').map((name) => name.replace('-', '')) ?? []),
     ...(declaration.states ? columnsOf(declaration.states) : []),
   ];
   const unknown = named.filter((column) => !all.has(column));
