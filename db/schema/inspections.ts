@@ -43,6 +43,7 @@ export const dotInspection = pgTable('dot_inspection', {
   back_in_service_at: instant(),
   notes: nameText(),
   ...evidenceColumns(),
+  is_superseded: boolean().notNull().default(false),
 });
 
 /** What was found, and what became of it. */
