@@ -28,6 +28,7 @@ in the field's name.`;
 
 const TAGS = [
   { name: 'user', description: 'The signed-in user.' },
+  { name: 'expiration', description: 'What runs out.' },
   { name: 'search', description: 'Everything that has a name or a number.' },
   { name: 'people', description: 'Customers, accounts, roles, users, and what people chose.' },
   { name: 'equipment', description: 'Units of the fleet, and what belongs to them.' },

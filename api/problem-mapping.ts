@@ -7,6 +7,7 @@ import { PgTable } from 'drizzle-orm/pg-core';
 import type { FastifyError, FastifySchemaValidationError } from 'fastify';
 import * as schema from '../db/schema.ts';
 import {
+  escapePointer,
   Problem,
   PROBLEMS,
   RETRY_AFTER_S,
@@ -123,10 +124,6 @@ export function toFieldError(error: FastifySchemaValidationError, at: RequestPar
     default:
       return { in: at, pointer: instancePath, detail: message ?? 'is not valid' };
   }
-}
-
-function escapePointer(name: string): string {
-  return name.replaceAll('~', '~0').replaceAll('/', '~1');
 }
 
 interface DatabaseError {

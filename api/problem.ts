@@ -116,3 +116,8 @@ export function fieldProblem(
 export function notFound(what: string): Problem {
   return new Problem('not_found', `there is no such ${what}`);
 }
+
+/** A name as a part of a JSON pointer (RFC 6901). */
+export function escapePointer(name: string): string {
+  return name.replaceAll('~', '~0').replaceAll('/', '~1');
+}

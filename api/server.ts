@@ -26,6 +26,7 @@ import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.t
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { readDecimals } from './decimals.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
+import { addExpirationRoutes } from './expirations/routes.ts';
 import { addExportJobRoutes } from './export/routes.ts';
 import { addGatewayTokenRoutes } from './gateway-tokens/routes.ts';
 import { addHoldingRoute } from './geofences/holding.ts';
@@ -204,6 +205,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   });
   addAuditRoutes(app, context);
   addSearchRoutes(app, context);
+  addExpirationRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
   for (const plugin of options.plugins ?? []) await app.register(plugin);
   await addDocumentation(app);

@@ -588,6 +588,43 @@ t.test(
   },
 );
 
+t.test('files that expire soon', async (t) => {
+  let nowMs = Date.parse('2030-06-30T21:59:59Z');
+  const own = await startTestPortal(t, { now: () => nowMs });
+  const [unit] = own.seed.mine.equipmentIds;
+  // In Berlin, it is two hours later.
+  for (const [name, expiration_date] of [
+    ['today', '2030-06-30'],
+    ['tomorrow', '2030-07-01'],
+    ['later', '2030-07-30'],
+  ]) {
+    const made = await upload(
+      [[pdf(60, name), `${name}.pdf`]],
+      { expiration_date: expiration_date! },
+      { on: own },
+    );
+    t.equal(made.status, 201);
+  }
+  const listed = async (days: number | string) => {
+    const path = `/v1/equipment/${unit}/attachments?expires_within_days=${days}`;
+    const { status, body } = await ask(own, 'admin', path);
+    const rows = body.data as unknown as { name: string; days_left: number }[] | undefined;
+    return rows ? rows.map(({ name, days_left }) => `${name} ${days_left}`) : status;
+  };
+  t.same(await listed(0), ['today.pdf 0']);
+  t.same(await listed(1), ['today.pdf 0', 'tomorrow.pdf 1']);
+  t.same(await listed(29), ['today.pdf 0', 'tomorrow.pdf 1']);
+  t.same(await listed(30), ['today.pdf 0', 'tomorrow.pdf 1', 'later.pdf 30']);
+  nowMs += 1_000;
+  t.same(await listed(0), ['tomorrow.pdf 0'], 'what has expired is none of them');
+  const all = await ask(own, 'admin', `/v1/equipment/${unit}/attachments`);
+  const left = all.body.data.map(
+    (row) => (row as unknown as { days_left: number | null }).days_left,
+  );
+  t.same(left, [null, -1, 0, 29]);
+  for (const days of [-1, 3_651, 'x', '']) t.equal(await listed(days), 400);
+});
+
 t.test('the sweeper takes what nobody needs, and the rest stays', async (t) => {
   const own = await startTestPortal(t);
   const store = await openDiskStore(own.attachmentDir);

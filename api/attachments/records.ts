@@ -53,6 +53,7 @@ function columns(nowMs: number) {
     sha256: sql<string>`encode(${attachment.sha256}, 'hex')`,
     expiration_date: attachment.expiration_date,
     is_expired: sql<boolean>`coalesce(${attachment.expiration_date} < ${today(nowMs)}, false)`,
+    days_left: sql<number | null>`${attachment.expiration_date} - ${today(nowMs)}`,
     version: attachment.version,
     created_at: attachment.created_at,
     updated_at: attachment.updated_at,
@@ -88,11 +89,17 @@ function notDeleted(table: PgTable): SQL | undefined {
   return column && isNull(column);
 }
 
+export interface AttachmentFilters {
+  readonly category: string | undefined;
+  /** Those that expire by so many days from today, and have not yet. */
+  readonly withinDays: number | undefined;
+}
+
 /** The files of one parent after the given id, in the order they came. */
 export function listAttachments(
   db: TenantDb,
   { parent, id, nowMs }: { parent: AttachmentParent; id: number; nowMs: number },
-  category: string | undefined,
+  { category, withinDays }: AttachmentFilters,
   afterId: number | null,
   rowsMax: number,
 ) {
@@ -108,6 +115,9 @@ export function listAttachments(
         category === undefined
           ? undefined
           : sql`${attachment.document_category_type} = ${category}`,
+        withinDays === undefined
+          ? undefined
+          : sql`${attachment.expiration_date} - ${today(nowMs)} between 0 and ${withinDays}`,
         afterId === null ? undefined : gt(attachment.attachment_id, afterId),
       ),
     )

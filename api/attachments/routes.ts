@@ -7,6 +7,7 @@ import { inTenant, openList, type ApiContext } from '../context.ts';
 import { entityTag, isKnown } from '../entity-tag.ts';
 import { allowSlowRequest } from '../errors.ts';
 import { principalOf } from '../guard.ts';
+import { WITHIN_DAYS_MAX } from '../expirations/query.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import { idempotencyHeaders, isReplayed, onceOnly, type Answer } from '../resources/idempotency.ts';
 import { inWork } from '../resources/routes.ts';
@@ -105,6 +106,13 @@ function addListing(app: FastifyInstance, context: ApiContext, parent: Attachmen
     querystring: closed({
       ...pageQuery,
       document_category_type: Type.Optional(described(oneOf(CATEGORIES), 'Of this category.')),
+      expires_within_days: Type.Optional(
+        Type.Integer({
+          minimum: 0,
+          maximum: WITHIN_DAYS_MAX,
+          description: 'Those that expire by this many days from today, and have not yet.',
+        }),
+      ),
     }),
     response: { 200: pageOf(Attachment), ...guardedProblems, ...problems(404) },
   };
@@ -115,11 +123,14 @@ function addListing(app: FastifyInstance, context: ApiContext, parent: Attachmen
       const list = openList(context, request, 'attachments');
       const afterId = list.after && (list.after[0] as number);
       const { id } = request.params;
-      const category = request.query.document_category_type;
+      const filters = {
+        category: request.query.document_category_type,
+        withinDays: request.query.expires_within_days,
+      };
       const rows = await inTenant(context, request, async (db) => {
         await requireParent(db, principalOf(request), parent, id, 'read');
         const of = { parent, id, nowMs: context.now() };
-        return listAttachments(db, of, category, afterId, list.rowsMax);
+        return listAttachments(db, of, filters, afterId, list.rowsMax);
       });
       return list.page(rows, (row) => [row.attachment_id]);
     });

@@ -32,6 +32,12 @@ const row = {
   sha256: Type.String({ description: 'Hexadecimal.' }),
   expiration_date: nullable(ExpirationDate),
   is_expired: Type.Boolean({ description: 'The file is not given out any more.' }),
+  days_left: nullable(
+    Type.Integer({
+      description:
+        'Until `expiration_date`: 0 on that day, below zero after it; null: it never expires.',
+    }),
+  ),
   version: Type.Integer(),
   created_at: Instant,
   updated_at: Instant,

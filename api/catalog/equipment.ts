@@ -10,6 +10,7 @@ import {
   equipmentReading,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { TagIds, withTags } from '../tags/rules.ts';
 import { QuantityAboveZero, QuantityFromZero, RateFromZero } from './amounts.ts';
 import { CurrencyCode } from './codes.ts';
 import { equipmentRules } from './vehicle-rules.ts';
@@ -21,7 +22,7 @@ const units: ResourceDeclaration = {
   nouns: 'units',
   tag: 'equipment',
   right: 'equipment',
-  rules: equipmentRules,
+  rules: withTags(equipmentRules),
   long: ['description'],
   fields: {
     vin: Type.String({
@@ -32,6 +33,7 @@ const units: ResourceDeclaration = {
     axle_count: Type.Integer({ minimum: 1, maximum: 20 }),
     length_m: Type.Number({ exclusiveMinimum: 0, maximum: 9_999, multipleOf: 0.01 }),
     gvwr_kg: QuantityAboveZero,
+    tag_lookup_ids: TagIds,
   },
   example: {
     account_id: 1,

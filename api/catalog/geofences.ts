@@ -7,6 +7,7 @@ import { geoJson } from '../geofences/geojson.ts';
 import { geofenceRules } from '../geofences/rules.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed } from '../schemas.ts';
+import { TagIds, withTags } from '../tags/rules.ts';
 
 /** Metres of the widest exit buffer. */
 const EXIT_BUFFER_M_MAX = 10_000;
@@ -63,7 +64,7 @@ export const geofences: ResourceDeclaration = {
   nouns: 'geofences',
   tag: 'geofence',
   right: 'geofence',
-  rules: geofenceRules,
+  rules: withTags(geofenceRules),
   representation: geoJson,
   quota: 'geofencesPerTenantMax',
   long: ['description'],
@@ -73,6 +74,7 @@ export const geofences: ResourceDeclaration = {
     remove: 'Alert configurations of it go with it; its events and visits stay.',
   },
   fields: {
+    tag_lookup_ids: TagIds,
     polygon: Geometry,
     radius_m: metres('Radius of a circle.'),
     width_m: metres('Whole width of a corridor.'),

@@ -9,6 +9,7 @@ import { Meter, place } from './service-fields.ts';
 
 const inspections: ResourceDeclaration = {
   table: dotInspection,
+  hidden: ['is_superseded'],
   path: 'dot-inspections',
   noun: 'DOT inspection',
   nouns: 'DOT inspections',

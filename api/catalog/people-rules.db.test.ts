@@ -9,13 +9,8 @@ import type { Permission } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { QUOTAS } from '../context.ts';
 import type { ResourceRules, Row } from '../resources/define.ts';
-import {
-  accountRules,
-  columnPreferenceRules,
-  customerRules,
-  userRoleRules,
-  userRules,
-} from './people-rules.ts';
+import { columnPreferenceRules } from '../views/rules.ts';
+import { accountRules, customerRules, userRoleRules, userRules } from './people-rules.ts';
 
 type Test = Parameters<typeof createTestDatabase>[0];
 

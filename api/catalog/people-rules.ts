@@ -2,9 +2,8 @@
  * What the ground floor needs to know of people and roles: that nobody hands out or touches more than they hold
  * themselves, and which rows are neither made nor removed by callers. Approval has routes of its own.
  */
-import { and, eq, ne } from 'drizzle-orm';
-import { columnPreferences, columnPreferenceTableName, user, userRole } from '../../db/schema.ts';
-import type { TenantDb } from '../../db/tenancy.ts';
+import { eq } from 'drizzle-orm';
+import { user, userRole } from '../../db/schema.ts';
 import { permissionsOf } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, Problem } from '../problem.ts';
@@ -133,65 +132,6 @@ async function isRoleWithin({ db, principal }: RuleContext, roleId: unknown): Pr
 
 function isWithin({ permissions }: Principal, rolePermission: unknown): boolean {
   return [...permissionsOf(rolePermission)].every((permission) => permissions.has(permission));
-}
-
-/** A view belongs to who makes it; a new default takes the place of the one before. */
-export const columnPreferenceRules: ResourceRules = {
-  async prepare({ db, principal }, values, stored) {
-    const { userId } = principal;
-    const written = stored ? values : { ...values, user_id: userId };
-    const { column_preference_table_name_id: list } = { ...stored, ...values } as {
-      column_preference_table_name_id: number;
-    };
-    if ('selected_columns' in values)
-      await requireColumns(db, list, values['selected_columns'] as string[]);
-    if (values['is_default'] === true) {
-      const table = columnPreferences;
-      await db
-        .update(table)
-        .set({ is_default: false })
-        .where(
-          and(
-            eq(table.user_id, userId),
-            eq(table.column_preference_table_name_id, list),
-            eq(table.is_default, true),
-            ne(table.column_preferences_id, (stored?.['column_preferences_id'] ?? 0) as number),
-          ),
-        );
-    }
-    return written;
-  },
-};
-
-/** Throws 422 naming each column that the list has not. */
-async function requireColumns(
-  db: TenantDb,
-  list: number,
-  columns: readonly string[],
-): Promise<void> {
-  const [named] = await db
-    .select({ table_name: columnPreferenceTableName.table_name })
-    .from(columnPreferenceTableName)
-    .where(eq(columnPreferenceTableName.column_preference_table_name_id, list));
-  // The catalog is made of these rules: it is there when they are used, and not yet when they are read.
-  const { CATALOG, EXPORTED } = await import('./catalog.ts');
-  const name = named?.table_name ?? '';
-  const resource = CATALOG.get(name) ?? EXPORTED.get(name);
-  if (!resource) return;
-  const errors = columns.flatMap((name, index) =>
-    resource.fields.has(name)
-      ? []
-      : [
-          {
-            in: 'body' as const,
-            pointer: `/selected_columns/${index}`,
-            detail: `is no field of ${resource.nouns}`,
-          },
-        ],
-  );
-  if (errors.length === 0) return;
-  const detail = errors.map(({ pointer, detail }) => `${pointer.slice(1)} ${detail}`).join('; ');
-  throw new Problem('unprocessable', detail, { errors });
 }
 
 function withLowerCase(values: Row, name: string): Row {

@@ -11,17 +11,13 @@ import {
   userRole,
 } from '../../db/schema.ts';
 import { PERMISSIONS, rolePermissionOf } from '../auth/permissions.ts';
+import { quickLinkRules } from '../quick-links/rules.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { closed, oneOf } from '../schemas.ts';
+import { columnPreferenceRules, VIEW_COLUMNS_MAX } from '../views/rules.ts';
 import { AmountFromZero } from './amounts.ts';
 import { CountryCode, CurrencyCode, DialledPhone } from './codes.ts';
-import {
-  accountRules,
-  columnPreferenceRules,
-  customerRules,
-  userRoleRules,
-  userRules,
-} from './people-rules.ts';
+import { accountRules, customerRules, userRoleRules, userRules } from './people-rules.ts';
 
 const Email = Type.String({ format: 'email', maxLength: 254 });
 const TimeZone = Type.String({
@@ -199,7 +195,12 @@ const columnPreferencesOfPeople: ResourceDeclaration = {
   derived: ['user_id'],
   fixed: ['column_preference_table_name_id'],
   fields: {
-    selected_columns: Type.Array(ColumnName, { minItems: 1, maxItems: 200, uniqueItems: true }),
+    selected_columns: Type.Array(ColumnName, {
+      minItems: 1,
+      maxItems: VIEW_COLUMNS_MAX,
+      uniqueItems: true,
+      description: 'In the order in which they are shown.',
+    }),
     sort: Type.String({ pattern: '^-?[a-z][a-z0-9_]*(,-?[a-z][a-z0-9_]*)*$', maxLength: 200 }),
   },
   example: {
@@ -209,6 +210,10 @@ const columnPreferencesOfPeople: ResourceDeclaration = {
     sort: '-unit_number',
     filters: { status: { eq: 'active' } },
     is_default: true,
+  },
+  notes: {
+    create:
+      'Used by lists, exports and export jobs as `view`. `filters` are as those of the list: field, operator, text.',
   },
   rules: columnPreferenceRules,
 };
@@ -220,12 +225,14 @@ const quickLinks: ResourceDeclaration = {
   nouns: 'quick links',
   tag: 'people',
   right: 'quick_link',
+  sort: 'sort_order,name',
   long: ['description'],
   fields: {
     link: Type.String({
       pattern: '^https://[^\\s/?#]+[^\\s]*$',
       maxLength: 2_048,
-      description: 'Opened by people: https alone.',
+      description:
+        'Opened by people: https alone, without a user or password in it, and its host in ASCII.',
     }),
     sort_order: Type.Integer({ minimum: 0, maximum: 10_000 }),
   },
@@ -235,6 +242,7 @@ const quickLinks: ResourceDeclaration = {
     description: 'Order tires and see what is on its way.',
     sort_order: 1,
   },
+  rules: quickLinkRules,
 };
 
 export const peopleResources: readonly ResourceDeclaration[] = [

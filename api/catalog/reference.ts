@@ -25,6 +25,7 @@ import {
 } from '../../db/schema.ts';
 import type { ResourceDeclaration, Row } from '../resources/define.ts';
 import { LatDeg, LonDeg, Name } from '../schemas.ts';
+import { tagRules } from '../tags/rules.ts';
 import { AmountFromZero } from './amounts.ts';
 import { CurrencyCode } from './codes.ts';
 
@@ -249,7 +250,9 @@ const own: readonly ResourceDeclaration[] = [
       tag_name: Name,
       color: Type.String({ pattern: '^#[0-9a-f]{6}$', description: 'Red, green, blue.' }),
     },
+    notes: { remove: 'Refused with 409 while it is on something, which the answer names.' },
     example: { tag_name: 'winter tyres', color: '#2f6fed', status: 'active' },
+    rules: tagRules,
   },
 ];
 

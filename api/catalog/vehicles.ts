@@ -119,6 +119,7 @@ const records: readonly ResourceDeclaration[] = [
   },
   {
     table: vehicleSpecialPermit,
+    hidden: ['is_superseded'],
     path: 'vehicle-permits',
     noun: 'vehicle permit',
     nouns: 'vehicle permits',
@@ -237,6 +238,7 @@ const records: readonly ResourceDeclaration[] = [
   },
   {
     table: vehicleDocuments,
+    hidden: ['is_superseded'],
     path: 'vehicle-documents',
     noun: 'vehicle document',
     nouns: 'vehicle documents',

@@ -9,11 +9,10 @@ import { exportJob } from '../../db/schema.ts';
 import type { AttachmentStore } from '../attachments/store.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
 import { principalOf, requirePermission } from '../guard.ts';
-import { toFieldError } from '../problem-mapping.ts';
-import { notFound, Problem, type FieldError } from '../problem.ts';
+import { notFound, Problem } from '../problem.ts';
 import { EXPORT_FORMATS, EXPORT_TYPES, type Format } from '../resources/export.ts';
 import { idempotencyHeaders, onceOnly } from '../resources/idempotency.ts';
-import { listQueryOf, readList, type ListRequest, type ListSelect } from '../resources/list.ts';
+import type { ListRequest, ListSelect } from '../resources/list.ts';
 import { countPage } from '../resources/query.ts';
 import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
@@ -31,6 +30,7 @@ import {
   pageQuery,
   problems,
 } from '../schemas.ts';
+import { keptQuery, readJobQuery, requireQuery, type JobQuery } from './job-query.ts';
 import { cancelExportJob } from './job-rows.ts';
 import { createExportRunner } from './jobs.ts';
 import { openSource } from './source.ts';
@@ -135,7 +135,9 @@ function addAsking(
         query: Type.Optional(
           Type.Unsafe<ListRequest>({
             type: 'object',
-            description: '`filter`, `sort`, `fields`, as the list takes them.',
+            description:
+              '`filter`, `sort`, `fields`, `view`, as the list takes them. The answer has the view itself, as it is just ' +
+              'then: what becomes of it does not change the file.',
           }),
         ),
       },
@@ -161,10 +163,11 @@ function addAsking(
     const principal = principalOf(request);
     requirePermission(principal, resource.read);
     const query = body.query ?? {};
-    const select = readQuery(request, resource, query);
+    await requireQuery(request, resource, query);
     const answer = await inWork(context, request, (work) =>
       onceOnly(work, request, async () => {
-        const job = await makeJob(work, resource, [body.format, query], select);
+        const kept = await keptQuery(work, resource, query);
+        const job = await makeJob(work, resource, body.format, kept);
         const location = `/v1/exports/${job.export_job_id}`;
         return { status: 202, headers: { location }, body: job };
       }),
@@ -174,15 +177,10 @@ function addAsking(
   });
 }
 
-async function makeJob(
-  work: Work,
-  resource: Resource,
-  [format, query]: [Format, ListRequest],
-  select: ListSelect,
-) {
+async function makeJob(work: Work, resource: Resource, format: Format, query: JobQuery) {
   const { userId, tenant } = work.principal;
   // Before the place is asked for: who asks beside this one does not wait while rows are counted.
-  const total = await countRows(work, resource, select);
+  const total = await countRows(work, resource, readJobQuery(resource, query));
   await requireRoom(work);
   const [made] = await work.db
     .insert(exportJob)
@@ -197,39 +195,6 @@ async function makeJob(
     })
     .returning(jobColumns);
   return made!;
-}
-
-/** Throws 400 naming the place in the body. */
-function readQuery(request: FastifyRequest, resource: Resource, query: ListRequest): ListSelect {
-  const validate = request.compileValidationSchema(querySchemaOf(resource));
-  if (!validate(query)) {
-    throw inQuery((validate.errors ?? []).map((error) => toFieldError(error, 'body')));
-  }
-  try {
-    return readList(resource, query);
-  } catch (error) {
-    // It speaks of the query of a list; here that is a part of the body.
-    throw error instanceof Problem ? inQuery(error.errors) : error;
-  }
-}
-
-function inQuery(found: readonly FieldError[]): Problem {
-  const errors = found.map(({ pointer, detail }) => ({
-    in: 'body' as const,
-    pointer: `/query${pointer}`,
-    detail,
-  }));
-  const detail = errors.map((one) => `${one.pointer}: ${one.detail}`).join('; ');
-  return new Problem('invalid_request', detail, { errors });
-}
-
-/** One object a resource: the compiled schema is remembered by it. */
-const querySchemas = new WeakMap<Resource, ReturnType<typeof closed>>();
-
-function querySchemaOf(resource: Resource) {
-  let schema = querySchemas.get(resource);
-  if (!schema) querySchemas.set(resource, (schema = closed(listQueryOf(resource))));
-  return schema;
 }
 
 // One of the user's requests after the other, until each has committed: two at once could both see the last place free.

@@ -3,8 +3,9 @@ import { readAsTenant } from '../../db/tenancy.ts';
 import { permissionsOf } from '../auth/permissions.ts';
 import type { ApiContext } from '../context.ts';
 import { exportColumns } from '../resources/export.ts';
-import { pagesOf, readList } from '../resources/list.ts';
+import { pagesOf } from '../resources/list.ts';
 import type { Resource } from '../resources/resource.ts';
+import { readJobQuery } from './job-query.ts';
 import type { ExportJob } from './job-rows.ts';
 import type { ExportSource } from './jobs.ts';
 
@@ -36,7 +37,7 @@ export async function openSource(
       code: 'EXPORT_FORBIDDEN',
     });
   }
-  const select = readList(resource, job.query);
+  const select = readJobQuery(resource, job.query);
   const pages = pagesOf(context.pool, reader, resource, select);
   return { columns: exportColumns(select.fields), pages, title: resource.nouns };
 }

@@ -98,6 +98,8 @@ export interface ResourceDeclaration {
   /** Columns that are not shown. */
   readonly hidden?: readonly string[];
   readonly joined?: Joined;
+  /** The order of its list where none is asked for, as a query says it; by the key when left out. */
+  readonly sort?: string;
   /** What is shown, filtered and sorted by in place of what a column holds; without parameters. */
   readonly read?: Readonly<Record<string, SQL>>;
   /**

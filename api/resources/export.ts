@@ -11,7 +11,8 @@ import { writeCsv } from '../export/csv.ts';
 import { writeXlsx } from '../export/xlsx.ts';
 import { principalOf } from '../guard.ts';
 import { Problem, RETRY_AFTER_S } from '../problem.ts';
-import { closed, guardedProblems, oneOf } from '../schemas.ts';
+import { closed, guardedProblems, oneOf, problems } from '../schemas.ts';
+import { findView } from '../views/view.ts';
 import type { Row } from './define.ts';
 import type { Field, FieldKind } from './fields.ts';
 import { listQueryOf, pagesOf, readList, type ListRequest, type ListSelect } from './list.ts';
@@ -108,7 +109,7 @@ export function addExportRoute(
     operationId: `export${titleOf(nouns)}`,
     tags: [tag],
     summary: `Export ${nouns}`,
-    description: 'The whole list, with the filters and the order of the list itself.',
+    description: 'The whole list, with the filters, the order and the views of the list itself.',
     querystring: closed({ format: Format, ...listQueryOf(resource) }),
     response: {
       200: {
@@ -118,14 +119,16 @@ export function addExportRoute(
         ),
       },
       ...guardedProblems,
+      ...problems(422),
     },
   };
   const config = { permission: resource.read, handlerMsMax: EXPORT_MS_MAX };
   const options = { config, schema };
-  app.get(`/v1/${path}/export`, options, (request, reply) => {
+  app.get(`/v1/${path}/export`, options, async (request, reply) => {
     const query = request.query as ListRequest & { format: Format };
-    const select = readList(resource, query);
     const principal = principalOf(request);
+    const view = await findView(context.pool, principal, resource, query.view);
+    const select = readList(resource, query, { view, isFile: true });
     const release = slots.take(principal.tenant.customerId);
     const stream = writeList(
       query.format,

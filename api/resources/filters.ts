@@ -30,7 +30,7 @@ export const OPERATORS: Readonly<Record<FieldKind, readonly string[]>> = {
   date: RANGE,
   instant: RANGE,
   boolean: ['eq', 'isnull'],
-  list: ['has', 'isnull'],
+  list: ['has', 'any', 'isnull'],
   json: ['isnull'],
 };
 
@@ -77,7 +77,8 @@ export function readFilters(resource: Resource, query: FilterQuery | undefined):
   return conditions;
 }
 
-function conditionOf(field: Field, operator: string, text: string, pointer: string): SQL {
+/** One condition. Throws 400 naming `pointer` where the text makes no value of the field. */
+export function conditionOf(field: Field, operator: string, text: string, pointer: string): SQL {
   const { value } = field;
   const one = () => readValue(field, text, pointer);
   switch (operator) {
@@ -99,6 +100,8 @@ function conditionOf(field: Field, operator: string, text: string, pointer: stri
       return sql`${value} ilike ${`${escapeLike(readText(text, pointer))}%`}`;
     case 'has':
       return sql`${value} @> array[${readElement(field, text, pointer)}]`;
+    case 'any':
+      return sql`${value} && array[${sql.join(readElements(field, text, pointer), sql`, `)}]`;
     case 'isnull':
       return readTruth(text, pointer) ? sql`${value} is null` : sql`${value} is not null`;
     case 'in':
@@ -188,6 +191,10 @@ function readElement(field: Field, text: string, pointer: string): SQL {
   return sql`${text}::bigint`;
 }
 
+function readElements(field: Field, text: string, pointer: string): SQL[] {
+  return wordsIn(text, pointer).map((value) => readElement(field, value, pointer));
+}
+
 function readText(text: string, pointer: string): string {
   if (text.includes('\0')) throw refuse(pointer, 'contains characters that are not allowed');
   if (text.length > NAME_LENGTH_MAX)
@@ -211,22 +218,30 @@ export interface SortKey {
   readonly isDescending: boolean;
 }
 
+/** Whether a list can be ordered by this, as its `sort` names it. */
+export function isSortable(resource: Resource, given: string): boolean {
+  const field = resource.fields.get(bareName(given));
+  return field !== undefined && SORTABLE.has(field.kind);
+}
+
+function bareName(given: string): string {
+  return given.startsWith('-') ? given.slice(1) : given;
+}
+
 /** The order of a list; the key comes last where it was not named, so that no two rows are alike. Throws 400. */
 export function readSort(resource: Resource, text: string | undefined): SortKey[] {
   const names = text === undefined || text === '' ? [] : text.split(',');
   if (names.length > SORT_FIELDS_MAX)
     throw refuse('/sort', `names more than ${SORT_FIELDS_MAX} fields`);
   const keys = names.map((given) => {
-    const isDescending = given.startsWith('-');
-    const name = isDescending ? given.slice(1) : given;
-    const field = resource.fields.get(name);
-    if (!field || !SORTABLE.has(field.kind)) {
+    const name = bareName(given);
+    if (!isSortable(resource, given)) {
       throw refuse(
         '/sort',
         `"${name.slice(0, NAME_LENGTH_MAX)}" is no field that ${resource.nouns} can be sorted by`,
       );
     }
-    return { field, isDescending };
+    return { field: resource.fields.get(name)!, isDescending: given.startsWith('-') };
   });
   if (new Set(keys.map(({ field }) => field)).size < keys.length)
     throw refuse('/sort', 'names a field twice');
@@ -234,21 +249,14 @@ export function readSort(resource: Resource, text: string | undefined): SortKey[
   return [...keys, { field: resource.key, isDescending: keys.at(-1)?.isDescending ?? false }];
 }
 
-/** The fields that are asked for, the key and those that are needed always among them. Throws 400. */
-export function readFields(
-  resource: Resource,
-  text: string | undefined,
-  needs: readonly string[] = [],
-): readonly Field[] {
+/** The fields that are asked for, in that order; all where nothing is. Throws 400. */
+export function readFields(resource: Resource, text: string | undefined): readonly Field[] {
   if (text === undefined || text === '') return [...resource.fields.values()];
-  const names = new Set(text.split(','));
-  for (const name of names) {
-    if (resource.fields.has(name)) continue;
+  return [...new Set(text.split(','))].map((name) => {
+    const field = resource.fields.get(name);
+    if (field) return field;
     throw refuse('/fields', `"${name.slice(0, NAME_LENGTH_MAX)}" is no field of ${resource.nouns}`);
-  }
-  return [...resource.fields.values()].filter(
-    (field) => field === resource.key || names.has(field.name) || needs.includes(field.name),
-  );
+  });
 }
 
 function refuse(pointer: string, detail: string): Problem {

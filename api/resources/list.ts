@@ -1,5 +1,5 @@
 /**
- * What is asked of a list: `filter`, `sort`, `fields`. The same for a page of JSON, for an export, and for a job that
+ * What is asked of a list: `filter`, `sort`, `fields`, and the view that it is seen through. The same for a page of JSON, for an export, and for a job that
  * makes one, so that they show the same rows in the same order.
  */
 import type pg from 'pg';
@@ -7,7 +7,9 @@ import { Type } from 'typebox';
 import { readAsTenant, type Reader } from '../../db/tenancy.ts';
 import type { Position } from '../pagination.ts';
 import { closed, oneOf } from '../schemas.ts';
+import { conditionsOfView, fieldsOfView, sortOfView, ViewText, type View } from '../views/view.ts';
 import type { Row } from './define.ts';
+import type { Field } from './fields.ts';
 import {
   filterId,
   readFields,
@@ -28,6 +30,17 @@ export interface ListRequest {
   readonly sort?: string;
   readonly fields?: string;
   readonly deleted?: 'exclude' | 'include';
+  readonly view?: string;
+}
+
+/** What a list is read with beside its query. */
+export interface ListOptions {
+  /** The view that the query names; null: none. */
+  readonly view?: View | null;
+  /** Fields that are read beside those asked for. */
+  readonly needs?: readonly string[] | undefined;
+  /** A file shows the columns of a view as they were chosen; rows of JSON have their key in any case. */
+  readonly isFile?: boolean;
 }
 
 /** A list's query, read; a page of it needs only to know where to begin. */
@@ -66,24 +79,50 @@ export function listQueryOf(resource: Resource) {
     fields: Type.Optional(
       Type.String({
         maxLength: 4_000,
-        description: 'Fields to show, with commas between them; all when left out.',
+        description:
+          'Fields to show, with commas between them, in that order; the key is always there. All when left out.',
       }),
     ),
+    view: Type.Optional(ViewText),
   };
 }
 
-/** Throws 400 for what cannot be filtered, sorted or shown so. `needs` names fields that are read beside those asked for. */
+/** Throws 400 for what cannot be filtered, sorted or shown so. */
 export function readList(
   resource: Resource,
   query: ListRequest,
-  needs: readonly string[] = [],
+  { view = null, needs = [], isFile = false }: ListOptions = {},
 ): ListSelect {
+  const ofView = view === null || query.fields ? undefined : fieldsOfView(resource, view);
+  const chosen = ofView ?? readFields(resource, query.fields);
+  const needed = needs.map((name) => resource.fields.get(name)!);
   return {
-    fields: readFields(resource, query.fields, needs),
-    conditions: readFilters(resource, query.filter),
-    sort: readSort(resource, query.sort),
+    fields: isFile && ofView ? ofView : withFields(chosen, [resource.key], needed),
+    conditions: [
+      ...(view ? conditionsOfView(resource, view) : []),
+      ...readFilters(resource, query.filter),
+    ],
+    sort: readSort(resource, sortFor(resource, query, view)),
     withDeleted: query.deleted === 'include',
   };
+}
+
+function withFields(chosen: readonly Field[], first: Field[], last: readonly Field[]): Field[] {
+  return [...new Set([...first.filter((field) => !chosen.includes(field)), ...chosen, ...last])];
+}
+
+function sortFor(resource: Resource, query: ListRequest, view: View | null): string | undefined {
+  if (query.sort) return query.sort;
+  return (view ? sortOfView(resource, view) : undefined) ?? resource.sort ?? undefined;
+}
+
+/**
+ * The name by which cursors are bound to a list. Through a view it says the order and the filters that the view had, so that
+ * a cursor from before they were changed is refused.
+ */
+export function nameOfList(resource: Resource, query: ListRequest, view: View | null): string {
+  if (view === null) return resource.name;
+  return `${resource.name} ${JSON.stringify([sortFor(resource, query, view), view.filters])}`;
 }
 
 /** Where a row stands in its list. */

@@ -75,6 +75,8 @@ export interface Resource {
   readonly rules: ResourceRules;
   readonly states: StateMachine | null;
   readonly joined: Joined | null;
+  /** The order of its list where none is asked for; null: by the key. */
+  readonly sort: string | null;
   /** How many rows a tenant may have; null: as many as it likes. */
   readonly quota: keyof Quotas | null;
   readonly countsAsRegistration: boolean;
@@ -171,6 +173,7 @@ export function compileResource(declaration: ResourceDeclaration): Resource {
     rules: declaration.rules ?? {},
     states: declaration.states ?? null,
     joined: declaration.joined ?? null,
+    sort: declaration.sort ?? null,
     quota: declaration.quota ?? null,
     countsAsRegistration: declaration.countsAsRegistration ?? false,
     representation: declaration.representation ?? null,
@@ -213,6 +216,7 @@ function requireColumns(
     ...Object.keys(declaration.references ?? {}),
     ...Object.keys(declaration.example ?? {}),
     ...Object.keys(declaration.shown ?? {}),
+    ...(declaration.sort?.split(',').map((name) => name.replace('-', '')) ?? []),
     ...(declaration.states ? columnsOf(declaration.states) : []),
   ];
   const unknown = named.filter((column) => !all.has(column));

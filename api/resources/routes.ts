@@ -20,13 +20,14 @@ import {
   withHeaders,
   writeCondition,
 } from '../schemas.ts';
+import { findView } from '../views/view.ts';
 import { createRows } from './bulk-rows.ts';
 import { bulkBodyOf, bulkLimits, bulkResultFor } from './bulk.ts';
 import type { Row } from './define.ts';
 import { OPERATORS } from './filters.ts';
 import { bodyOf, formFor, inForms } from './forms.ts';
 import { idempotencyHeaders, onceOnly, type Answer } from './idempotency.ts';
-import { listQueryOf, readList, type ListRequest } from './list.ts';
+import { listQueryOf, nameOfList, readList, type ListRequest } from './list.ts';
 import { selectPage, selectShown, toStatement } from './query.ts';
 import type { Representation } from './representation.ts';
 import { titleOf, type Resource } from './resource.ts';
@@ -58,7 +59,11 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
     summary: `List ${nouns}`,
     description: `Operators: ${operatorsText(resource)}.`,
     querystring: closed({ ...pageQuery, ...listQueryOf(resource) }),
-    response: { 200: inForms(resource, pageOf(resource.listedSchema), 'page'), ...guardedProblems },
+    response: {
+      200: inForms(resource, pageOf(resource.listedSchema), 'page'),
+      ...guardedProblems,
+      ...problems(422),
+    },
   };
   app.get(
     `/v1/${path}`,
@@ -66,11 +71,13 @@ function addList(app: FastifyInstance, context: ApiContext, resource: Resource):
     async (request, reply) => {
       const query = request.query as ListRequest;
       const form = formFor(resource, request, reply);
-      const select = readList(resource, query, form?.needs);
-      const list = openList(context, request, resource.name);
+      const principal = principalOf(request);
+      const view = await findView(context.pool, principal, resource, query.view);
+      const select = readList(resource, query, { view, needs: form?.needs });
+      const list = openList(context, request, nameOfList(resource, query, view));
       const { after, rowsMax } = list;
       const statement = toStatement(selectPage(resource, { ...select, after, rowsMax }));
-      const rows = await readJsonAsTenant(context.pool, principalOf(request), statement);
+      const rows = await readJsonAsTenant(context.pool, principal, statement);
       if (!resource.hasCustomer)
         reply.header('cache-control', `private, max-age=${SHIPPED_AGE_S_MAX}`);
       const page = list.page(rows, ({ aside }) => aside);

@@ -36,6 +36,7 @@ export const geofence = pgTable('geofence', {
   active_hours: jsonb(),
   time_zone: text(),
   created_by: id().default(sql`app_user_id()`),
+  tag_lookup_ids: id().array().notNull().default([]),
 });
 
 /** Kinds of transition. */

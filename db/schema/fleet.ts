@@ -56,6 +56,7 @@ export const equipment = pgTable('equipment', {
   facility_lookup_id: id(),
   in_service_on: date({ mode: 'string' }),
   out_of_service_on: date({ mode: 'string' }),
+  tag_lookup_ids: id().array().notNull().default([]),
 });
 
 /** Makers of devices. */

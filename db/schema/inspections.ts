@@ -50,6 +50,7 @@ export const dotInspection = pgTable('dot_inspection', {
         when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date`,
     ),
   ...evidenceColumns(),
+  is_superseded: boolean().notNull().default(false),
 });
 
 /** What was found, and what became of it. */

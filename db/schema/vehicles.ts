@@ -131,6 +131,7 @@ export const vehicleSpecialPermit = pgTable('vehicle_special_permit', {
   issuing_authority: text(),
   remarks: nameText(),
   ...evidenceColumns(),
+  is_superseded: boolean().notNull().default(false),
 });
 
 /** Owners over time, with the registration; `valid_to` null is the present one. Plates are unique over all tenants. */
@@ -217,6 +218,7 @@ export const vehicleDocuments = pgTable('vehicle_documents', {
   remarks: text().notNull(),
   attachment_id: id(),
   ...evidenceColumns(),
+  is_superseded: boolean().notNull().default(false),
 });
 
 /** Which transporter runs a vehicle, and when. */
