@@ -36,6 +36,7 @@ import { addKnockingRoutes } from './knocking-devices/routes.ts';
 import { jsonParser } from './json-body.ts';
 import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
+import { addMaintenanceRoutes } from './maintenance/routes.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
 import { addDocumentation, installOpenApi } from './openapi.ts';
 import { addApprovalRoutes } from './people/approval.ts';
@@ -171,6 +172,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
   addVehicleRoutes(app, context);
+  addMaintenanceRoutes(app, context);
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);

@@ -70,6 +70,8 @@ const GIVEN: Readonly<Record<string, TestValues>> = {
   schedule_agreement: { currency_code: 'USD' },
   invoice: { currency_code: 'USD', subtotal_amount: 9_000, total_amount: 9_000 },
   payment: { currency_code: 'USD', payment_amount: 9_000 },
+  // A schedule with an open event takes no other.
+  preventive_maintenance_event: { status: 'completed', performed_date: '2026-01-15' },
 };
 
 /** Keys that every table may have: of the tenant and the account, of who wrote it, and codes of shipped lists. */

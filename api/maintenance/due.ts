@@ -237,9 +237,9 @@ function baseOf<Name extends keyof Mark>(
 ): Mark[Name] {
   const doneAt = done?.[name] ?? null;
   const dueAt = due?.[name] ?? null;
-  if (anchor === 'from_completion') return (isSkipped ? (dueAt ?? doneAt) : doneAt) as Mark[Name];
-  if (doneAt === null || dueAt === null) return (doneAt ?? dueAt) as Mark[Name];
-  return (doneAt > dueAt ? doneAt : dueAt) as Mark[Name];
+  if (anchor === 'from_completion') return isSkipped ? (dueAt ?? doneAt) : doneAt;
+  if (doneAt === null || dueAt === null) return doneAt ?? dueAt;
+  return doneAt > dueAt ? doneAt : dueAt;
 }
 
 function standByMeter(plan: MeterPlan | null, now: MeterNow | null, today: Day): Standing | null {

@@ -110,7 +110,7 @@ async function requireCurrency(
  * Notes what the schedule knew of the last time before the first that is recorded here, for when all of those are undone
  * again.
  */
-async function keepBrought(
+export async function keepBrought(
   { db }: RuleContext,
   { pm_schedule_id, pm_event_id }: Row,
 ): Promise<void> {
