@@ -92,6 +92,7 @@ const BODIES: Record<string, object> = {
   'PUT /v1/iot-devices/:id/equipment': { equipment_id: null },
   'POST /v1/iot-devices/:id/commands': { payload: 'taken over' },
   'POST /v1/users/:id/reject': { reason: 'taken over' },
+  'POST /v1/preventive-maintenance-events/:id/transitions': { status: 'in_progress' },
 };
 
 const UPLOAD = {

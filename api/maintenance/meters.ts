@@ -102,7 +102,7 @@ function newestReading(type: string, until: SQL): SQL {
     from equipment_reading r join uom_lookup o using (uom_lookup_id)
     where r.customer_id = (select app_customer_id()) and r.equipment_id = u.id and r.reading_type = ${type}
       and not r.is_void and r.deleted_at is null and r.reading_at < ${until}
-    order by r.reading_at desc limit 1`;
+    order by r.reading_at desc, value desc limit 1`;
 }
 
 /** The highest; of equals the newest. */

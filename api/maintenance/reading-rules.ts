@@ -57,8 +57,10 @@ async function requireRising(
     with given as (
       select ${reading['equipment_reading']}::numeric * meter_factor(uom_code)::numeric as value
       from uom_lookup where uom_lookup_id = ${reading['uom_lookup_id']}
-    ), before as (select ${shown} ${others} and r.reading_at <= ${at} order by r.reading_at desc limit 1),
-    after as (select ${shown} ${others} and r.reading_at > ${at} order by r.reading_at limit 1)
+    ), before as (select ${shown} ${others} and r.reading_at <= ${at}
+      order by r.reading_at desc, value desc limit 1),
+    after as (select ${shown} ${others} and r.reading_at > ${at}
+      order by r.reading_at, value limit 1)
     select (select b.words from before b, given g where b.value > g.value) as below,
       (select a.words from after a, given g where a.value < g.value) as above`);
   const { below, above } = rows[0]!;
