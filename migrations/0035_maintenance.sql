@@ -49,72 +49,80 @@ revoke execute on function maintenance_tenants from public;
 grant execute on function maintenance_tenants to milepost_runner;
 call step_over_tenants('maintenance_tenants(bigint, integer)');
 
--- What the devices of a unit have reported of a meter: the newest row of a span of time, or the oldest. The views that the
--- API reads would sort all rows of the span; these stop at the first that the index gives. Whose unit it is they ask
--- themselves, as the views do.
+-- What the devices of units have reported of a meter: for each unit the newest row of a span of time, or the oldest. The
+-- views that the API reads would sort all rows of the span; these stop at the first that the index gives. They take many
+-- units at once, for to make ready for a hundred partitions takes longer than to look into one. Whose units they are they
+-- ask themselves, as the views do.
 grant select on equipment_gps_location, iot_device_metric to milepost_definer;
 
-create function unit_mounts(unit_id bigint) returns setof bigint
-  language sql stable security definer set search_path = public, pg_temp as $$
-  select h.equipment_has_iot_device_id
-  from equipment_has_iot_device h
-  join equipment e on e.customer_id = h.customer_id and e.equipment_id = h.equipment_id
-  where h.equipment_id = unit_id and h.customer_id = app_customer_id()
+create function unit_mounts(unit_ids bigint[])
+  returns table (equipment_id bigint, equipment_has_iot_device_id bigint)
+  language sql stable security definer set search_path = public, pg_temp rows 1000 as $$
+  select h.equipment_id, h.equipment_has_iot_device_id
+  from equipment e
+  join equipment_has_iot_device h on h.customer_id = e.customer_id and h.equipment_id = e.equipment_id
+  where e.equipment_id = any (unit_ids) and e.customer_id = app_customer_id()
     and (e.account_id is null or coalesce(e.account_id = any (app_account_ids()), app_account_ids() is null))
 $$;
-call step_over_tenants('unit_mounts(bigint)');
+call step_over_tenants('unit_mounts(bigint[])');
 revoke execute on function unit_mounts from public;
 
-create function unit_metric(unit_id bigint, code text, from_at timestamptz, to_at timestamptz, is_newest boolean)
-  returns table (metric_value double precision, recorded_at timestamptz)
+create function unit_metrics(unit_ids bigint[], code text, from_at timestamptz, to_at timestamptz, is_newest boolean)
+  returns table (equipment_id bigint, metric_value double precision, recorded_at timestamptz)
   language plpgsql stable security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
 begin
   if is_newest then
     return query
-      select r.metric_value, r.recorded_at from unit_mounts(unit_id) mount_id cross join lateral (
+      select distinct on (u.equipment_id) u.equipment_id, r.metric_value, r.recorded_at
+      from unit_mounts(unit_ids) u cross join lateral (
         select m.metric_value, m.recorded_at from iot_device_metric m
-        where m.equipment_has_iot_device_id = mount_id and m.metric_code = code
+        where m.equipment_has_iot_device_id = u.equipment_has_iot_device_id and m.metric_code = code
           and m.recorded_at >= from_at and m.recorded_at < to_at
         order by m.recorded_at desc limit 1) r
-      order by r.recorded_at desc limit 1;
+      order by u.equipment_id, r.recorded_at desc;
   else
     return query
-      select r.metric_value, r.recorded_at from unit_mounts(unit_id) mount_id cross join lateral (
+      select distinct on (u.equipment_id) u.equipment_id, r.metric_value, r.recorded_at
+      from unit_mounts(unit_ids) u cross join lateral (
         select m.metric_value, m.recorded_at from iot_device_metric m
-        where m.equipment_has_iot_device_id = mount_id and m.metric_code = code
+        where m.equipment_has_iot_device_id = u.equipment_has_iot_device_id and m.metric_code = code
           and m.recorded_at >= from_at and m.recorded_at < to_at
         order by m.recorded_at limit 1) r
-      order by r.recorded_at limit 1;
+      order by u.equipment_id, r.recorded_at;
   end if;
 end
 $$;
-call step_over_tenants('unit_metric(bigint, text, timestamptz, timestamptz, boolean)');
-revoke execute on function unit_metric from public;
-grant execute on function unit_metric to milepost_api;
+call step_over_tenants('unit_metrics(bigint[], text, timestamptz, timestamptz, boolean)');
+revoke execute on function unit_metrics from public;
+grant execute on function unit_metrics to milepost_api;
 
-create function unit_odometer(unit_id bigint, from_at timestamptz, to_at timestamptz, is_newest boolean)
-  returns table (odometer_m double precision, recorded_at timestamptz)
+create function unit_odometers(unit_ids bigint[], from_at timestamptz, to_at timestamptz, is_newest boolean)
+  returns table (equipment_id bigint, odometer_m double precision, recorded_at timestamptz)
   language plpgsql stable security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
 begin
   if is_newest then
     return query
-      select r.odometer_m, r.recorded_at from unit_mounts(unit_id) mount_id cross join lateral (
+      select distinct on (u.equipment_id) u.equipment_id, r.odometer_m, r.recorded_at
+      from unit_mounts(unit_ids) u cross join lateral (
         select l.odometer_m, l.recorded_at from equipment_gps_location l
-        where l.equipment_has_iot_device_id = mount_id and l.odometer_m is not null
+        where l.equipment_has_iot_device_id = u.equipment_has_iot_device_id and l.odometer_m is not null
           and l.recorded_at >= from_at and l.recorded_at < to_at
         order by l.recorded_at desc limit 1) r
-      order by r.recorded_at desc limit 1;
+      order by u.equipment_id, r.recorded_at desc;
   else
     return query
-      select r.odometer_m, r.recorded_at from unit_mounts(unit_id) mount_id cross join lateral (
+      select distinct on (u.equipment_id) u.equipment_id, r.odometer_m, r.recorded_at
+      from unit_mounts(unit_ids) u cross join lateral (
         select l.odometer_m, l.recorded_at from equipment_gps_location l
-        where l.equipment_has_iot_device_id = mount_id and l.odometer_m is not null
+        where l.equipment_has_iot_device_id = u.equipment_has_iot_device_id and l.odometer_m is not null
           and l.recorded_at >= from_at and l.recorded_at < to_at
         order by l.recorded_at limit 1) r
-      order by r.recorded_at limit 1;
+      order by u.equipment_id, r.recorded_at;
   end if;
 end
 $$;
-call step_over_tenants('unit_odometer(bigint, timestamptz, timestamptz, boolean)');
-revoke execute on function unit_odometer from public;
-grant execute on function unit_odometer to milepost_api;
+call step_over_tenants('unit_odometers(bigint[], timestamptz, timestamptz, boolean)');
+revoke execute on function unit_odometers from public;
+grant execute on function unit_odometers to milepost_api;

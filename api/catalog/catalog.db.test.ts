@@ -70,7 +70,8 @@ const GIVEN: Readonly<Record<string, TestValues>> = {
   schedule_agreement: { currency_code: 'USD' },
   invoice: { currency_code: 'USD', subtotal_amount: 9_000, total_amount: 9_000 },
   payment: { currency_code: 'USD', payment_amount: 9_000 },
-  // A schedule with an open event takes no other.
+  // A schedule with an open event takes no other, and one that comes due has one.
+  preventive_maintenance_schedule: { frequency_interval: 50, frequency_type: 'years' },
   preventive_maintenance_event: { status: 'completed', performed_date: '2026-01-15' },
 };
 

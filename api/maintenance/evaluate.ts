@@ -85,13 +85,18 @@ export async function evaluateSchedules(
   const zone = await customerTimeZone(db);
   const schedules = await readSchedules(db, locked);
   const units = [...new Set(schedules.map((one) => one.equipment_id))];
-  const meters = await newestMeters(db, units, nowMs);
+  const running = new Set(schedules.filter(countsHours).map((one) => one.equipment_id));
+  const meters = await newestMeters(db, units, nowMs, (id) => running.has(id));
   const states = schedules.map((schedule) => {
     const now = metersNow(meters.get(schedule.equipment_id) ?? NO_METERS, NO_USE, zone);
     return { schedule, ...stateOf(schedule, now, dayIn(zone, nowMs)) };
   });
   await writeStates(db, states);
   return { schedules: locked.length, eventsOpened: await openEvents(db, locked) };
+}
+
+function countsHours({ frequency_type: type, interval_engine_hours: hours }: DuePlan): boolean {
+  return type === 'engine_hours' || hours !== null;
 }
 
 /** Those of a unit that are active. */

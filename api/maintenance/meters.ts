@@ -44,33 +44,35 @@ export const NO_USE: UnitUse = { odometerMPerDay: null, engineHoursPerDay: null 
 
 type Pair = readonly [number | null, number | null];
 
-/** The meters of units as of now, by the unit's id. One statement, which reads some rows of indexes for each unit. */
+/**
+ * The meters of units as of now, by the unit's id. One statement, which reads some rows of indexes for each unit. Engine
+ * hours that devices report are left out where `counts` says that nothing counts by them: of a unit without any, all days
+ * that are kept are looked into.
+ */
 export async function newestMeters(
   db: TenantDb,
   unitIds: readonly number[],
   nowMs: number,
+  counts: (unitId: number) => boolean = () => true,
 ): Promise<Map<number, UnitMeters>> {
-  const until = instant(nowMs + METER_AHEAD_MS);
-  const told = sql`select t.odometer_m as value, ${msOf(sql`t.recorded_at`)} as ms from telematics t
-    where t.equipment_id = u.id and t.odometer_m is not null`;
-  return readMeters(db, unitIds, until, told);
+  const told = sql`select t.equipment_id, t.odometer_m as value, ${msOf(sql`t.recorded_at`)} as ms from telematics t
+    where t.equipment_id = any(${bigints(unitIds)}) and t.odometer_m is not null`;
+  return readMeters(db, [unitIds, unitIds.filter(counts)], instant(nowMs + METER_AHEAD_MS), told);
 }
 
 /** The meters of a unit as of an instant in the past. */
 export async function metersAt(db: TenantDb, unitId: number, untilMs: number): Promise<UnitMeters> {
   const from = instant(untilMs - USE_WINDOW_MS);
   const until = instant(untilMs);
-  // Of a unit whose devices have never reported an odometer, all fixes would be looked through.
-  const told = sql`select o.odometer_m as value, ${msOf(sql`o.recorded_at`)} as ms
-    from telematics t cross join lateral unit_odometer(u.id, ${from}, ${until}, true) o
-    where t.equipment_id = u.id and t.odometer_m is not null`;
-  const found = await readMeters(db, [unitId], until, told);
+  const told = sql`select o.equipment_id, o.odometer_m as value, ${msOf(sql`o.recorded_at`)} as ms
+    from unit_odometers(${reporting([unitId])}, ${from}, ${until}, true) o`;
+  const found = await readMeters(db, [[unitId], [unitId]], until, told);
   return found.get(unitId) ?? NO_METERS;
 }
 
 async function readMeters(
   db: TenantDb,
-  unitIds: readonly number[],
+  [unitIds, runningIds]: readonly [readonly number[], readonly number[]],
   until: SQL,
   told: SQL,
 ): Promise<Map<number, UnitMeters>> {
@@ -78,23 +80,30 @@ async function readMeters(
     id: number;
     meters: Record<'told' | 'read' | 'hub' | 'metric' | 'hours', Pair>;
   }>(sql`
+    with told as materialized (${told}), metric as materialized (
+      select m.equipment_id, m.metric_value / 3600 as value, ${msOf(sql`m.recorded_at`)} as ms
+      from unit_metrics(${bigints(runningIds)}, ${ENGINE_HOURS_CODE}, '-infinity', ${until}, true) m)
     select u.id::float8 as id, json_build_object('told', json_build_array(told.value, told.ms),
       'read', json_build_array(read.value, read.ms), 'hub', json_build_array(hub.value, hub.ms),
       'metric', json_build_array(metric.value, metric.ms), 'hours', json_build_array(hours.value, hours.ms)) as meters
-    from unnest(${sql.param([...new Set(unitIds)])}::bigint[]) as u (id)
-    left join lateral (${told}) told on true
+    from unnest(${bigints(unitIds)}) as u (id)
+    left join told on told.equipment_id = u.id
+    left join metric on metric.equipment_id = u.id
     left join lateral (${newestReading('odometer', until)}) read on true
     left join lateral (${newestReading('hub_odometer', until)}) hub on true
-    left join lateral (${newestReading('engine_hours', until)}) hours on true
-    left join lateral (
-      select m.metric_value / 3600 as value, ${msOf(sql`m.recorded_at`)} as ms
-      from unit_metric(u.id, ${ENGINE_HOURS_CODE}, '-infinity', ${until}, true) m) metric on true`);
+    left join lateral (${newestReading('engine_hours', until)}) hours on true`);
   return new Map(
     rows.map(({ id, meters }) => {
       const odometer = highest(meters.told, meters.read) ?? highest(meters.hub);
       return [id, { odometer, engineHours: highest(meters.metric, meters.hours) }];
     }),
   );
+}
+
+/** Those of the units whose devices report an odometer; of the others, all fixes would be looked through. */
+function reporting(unitIds: readonly number[]): SQL {
+  return sql`(select array_agg(t.equipment_id) from telematics t
+    where t.equipment_id = any(${bigints(unitIds)}) and t.odometer_m is not null)`;
 }
 
 function newestReading(type: string, until: SQL): SQL {
@@ -129,22 +138,28 @@ export async function averageUse(
     const [a, b] = [sql.identifier(first), sql.identifier(last)];
     return sql`json_build_array(${a}.value, ${a}.ms, ${b}.value, ${b}.ms)`;
   };
-  const metric = (isNewest: boolean): SQL =>
-    sql`select m.metric_value / 3600 as value, ${msOf(sql`m.recorded_at`)} as ms
-      from unit_metric(u.id, ${ENGINE_HOURS_CODE}, ${from}, ${until}, ${isNewest}) m`;
+  const units = bigints(unitIds);
+  const metric = (isNewest: boolean): SQL => sql`
+    select m.equipment_id, m.metric_value / 3600 as value, ${msOf(sql`m.recorded_at`)} as ms
+    from unit_metrics(${units}, ${ENGINE_HOURS_CODE}, ${from}, ${until}, ${isNewest}) m`;
   const { rows } = await db.execute<{ id: number; spans: Record<string, Span> }>(sql`
+    with last_told as materialized (
+      select t.equipment_id, t.odometer_m as value, ${msOf(sql`t.recorded_at`)} as ms from telematics t
+      where t.equipment_id = any(${units}) and t.odometer_m is not null
+    ), first_told as materialized (
+      select o.equipment_id, o.odometer_m as value, ${msOf(sql`o.recorded_at`)} as ms
+      from unit_odometers(${reporting(unitIds)}, ${from}, ${until}, false) o
+    ), first_metric as materialized (${metric(false)}), last_metric as materialized (${metric(true)})
     select u.id::float8 as id, json_build_object('told', ${span('first_told', 'last_told')},
       'read', ${span('first_read', 'last_read')}, 'metric', ${span('first_metric', 'last_metric')},
       'hours', ${span('first_hours', 'last_hours')}) as spans
-    from unnest(${sql.param([...new Set(unitIds)])}::bigint[]) as u (id)
-    left join lateral (select t.odometer_m as value, ${msOf(sql`t.recorded_at`)} as ms from telematics t
-      where t.equipment_id = u.id and t.odometer_m is not null) last_told on true
-    left join lateral (select o.odometer_m as value, ${msOf(sql`o.recorded_at`)} as ms
-      from unit_odometer(u.id, ${from}, ${until}, false) o where last_told.value is not null) first_told on true
+    from unnest(${units}) as u (id)
+    left join last_told on last_told.equipment_id = u.id
+    left join first_told on first_told.equipment_id = u.id
+    left join first_metric on first_metric.equipment_id = u.id
+    left join last_metric on last_metric.equipment_id = u.id
     left join lateral (${edgeReading('odometer', nowMs, false)}) first_read on true
     left join lateral (${edgeReading('odometer', nowMs, true)}) last_read on true
-    left join lateral (${metric(false)}) first_metric on true
-    left join lateral (${metric(true)}) last_metric on true
     left join lateral (${edgeReading('engine_hours', nowMs, false)}) first_hours on true
     left join lateral (${edgeReading('engine_hours', nowMs, true)}) last_hours on true`);
   return new Map(
@@ -182,10 +197,14 @@ function edgeReading(type: 'odometer' | 'engine_hours', nowMs: number, isNewest:
   return sql`select value, ms from (${sql.join(edges, sql` union all `)}) edge order by place limit 1`;
 }
 
+function bigints(ids: readonly number[]): SQL {
+  return sql`${sql.param([...new Set(ids)])}::bigint[]`;
+}
+
 function instant(ms: number): SQL {
   return sql`${new Date(ms).toISOString()}::timestamptz`;
 }
 
 function msOf(column: SQL): SQL {
-  return sql`(extract(epoch from ${column}) * 1000)::float8`;
+  return sql`floor(extract(epoch from ${column}) * 1000)::float8`;
 }

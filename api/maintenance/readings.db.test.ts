@@ -122,7 +122,7 @@ t.test('those who are held to accounts see no meters of others', async (t) => {
     { customerId, accountIds: [accountIds[1]] },
     async (db) => {
       const { rows } = await db.execute(
-        `select u from unnest(array[${equipmentIds.join()}]::bigint[]) u, unit_odometer(u, '-infinity', 'infinity', true)`,
+        `select equipment_id from unit_odometers(array[${equipmentIds.join()}]::bigint[], '-infinity', 'infinity', true)`,
       );
       return rows.length;
     },

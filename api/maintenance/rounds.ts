@@ -129,12 +129,15 @@ async function findChanging(
       where customer_id = (select app_customer_id()) and status = 'active' and deleted_at is null
         and pm_schedule_id > ${after}
       order by pm_schedule_id limit ${watchedRowsMax}
+    ), running as materialized (
+      select equipment_id, metric_value / 3600 as hours_h
+      from unit_metrics((select array_agg(distinct equipment_id) from watched where engine_hours_h is not null),
+        ${ENGINE_HOURS_CODE}, '-infinity', ${until}::timestamptz, true)
     ), changing as (
-      select w.pm_schedule_id from watched w left join telematics t on t.equipment_id = w.equipment_id
-      where w.status_changes_on <= ${today}::date or t.odometer_m >= w.odometer_m
-        or w.engine_hours_h <= (
-          select m.metric_value / 3600
-          from unit_metric(w.equipment_id, ${ENGINE_HOURS_CODE}, '-infinity', ${until}::timestamptz, true) m)
+      select w.pm_schedule_id from watched w
+      left join telematics t on t.equipment_id = w.equipment_id
+      left join running r on r.equipment_id = w.equipment_id
+      where w.status_changes_on <= ${today}::date or t.odometer_m >= w.odometer_m or r.hours_h >= w.engine_hours_h
       order by w.pm_schedule_id limit ${batchRowsMax}
     )
     select coalesce((select json_agg(pm_schedule_id) from changing), '[]') as ids,
