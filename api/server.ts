@@ -40,6 +40,7 @@ import { addKnockingRoutes } from './knocking-devices/routes.ts';
 import { jsonParser } from './json-body.ts';
 import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
+import { addMaintenanceRoutes } from './maintenance/routes.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
 import { addDocumentation, installOpenApi } from './openapi.ts';
 import { addApprovalRoutes } from './people/approval.ts';
@@ -180,6 +181,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addVehicleRoutes(app, context);
   addAgreementRoutes(app, context, CATALOG.get('equipment_assignment')!);
   addInspectionRoutes(app, context);
+  addMaintenanceRoutes(app, context);
   const exportSlots = new ExportSlots();
   for (const resource of CATALOG.values()) {
     addResourceRoutes(app, context, resource);

@@ -83,6 +83,9 @@ const GIVEN: Readonly<Record<string, TestValues>> = {
   payment: { currency_code: 'USD', payment_amount: 9_000, status: 'settled' },
   service_request: { status: 'approved' },
   workorder: { currency_code: 'USD' },
+  // A schedule with an open event takes no other, and one that comes due has one.
+  preventive_maintenance_schedule: { frequency_interval: 50, frequency_type: 'years' },
+  preventive_maintenance_event: { status: 'completed', performed_date: '2026-01-15' },
 };
 
 /** Keys that every table may have: of the tenant and the account, of who wrote it, and codes of shipped lists. */

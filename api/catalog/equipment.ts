@@ -9,6 +9,7 @@ import {
   equipmentPermit,
   equipmentReading,
 } from '../../db/schema.ts';
+import { readingRules } from '../maintenance/reading-rules.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { TagIds, withTags } from '../tags/rules.ts';
 import { QuantityAboveZero, QuantityFromZero, RateFromZero } from './amounts.ts';
@@ -62,6 +63,13 @@ const readings: ResourceDeclaration = {
   nouns: 'meter readings',
   tag: 'equipment',
   right: 'equipment',
+  rules: readingRules,
+  notes: {
+    create:
+      'Not of the future, and not below the reading before it or above the one after it: meters never run backwards. ' +
+      'What is due on the unit is worked out anew.',
+    change: 'A wrong one is voided, with the reason; so are those of a meter that was replaced.',
+  },
   fixed: ['equipment_id', 'reading_type'],
   long: ['note', 'void_reason'],
   fields: { equipment_reading: QuantityFromZero },

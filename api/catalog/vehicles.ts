@@ -18,6 +18,7 @@ import {
   vehicleTypeMaster,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { vehicleServiceRules } from '../maintenance/service-frequency.ts';
 import { vehicleRules } from './vehicle-rules.ts';
 import { AmountFromZero, QuantityAboveZero } from './amounts.ts';
 import { CurrencyCode } from './codes.ts';
@@ -189,6 +190,13 @@ const records: readonly ResourceDeclaration[] = [
     derived: ['vehicle_maintenance_id'],
     shown: { vehicle_maintenance_id: 'MNT0001' },
     fixed: ['vehicle_id_code'],
+    optional: ['upcoming_service_date'],
+    rules: vehicleServiceRules,
+    notes: {
+      create:
+        'Without `upcoming_service_date` it is the earliest day that a frequency of the vehicle for this type of service ' +
+        'says, by its time or by its distance and the average use; where none says one, the field is required.',
+    },
     long: ['service_remark'],
     references: { vehicle_id_code: HEADER },
     fields: {

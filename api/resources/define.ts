@@ -42,6 +42,8 @@ export interface ResourceRules {
   written?(context: RuleContext, row: Row, stored: Row | null): Promise<void>;
   /** Before a row is deleted. May throw a `Problem`. */
   removing?(context: RuleContext, stored: Row): Promise<void> | void;
+  /** After a row was deleted, or marked as deleted. */
+  removed?(context: RuleContext, stored: Row): Promise<void>;
 }
 
 /** A row that rules have inserted. */

@@ -202,6 +202,7 @@ export async function deleteRow(
     ? sql`update ${resource.table} set deleted_at = now(), deleted_by = app_user_id() ${where}`
     : sql`delete from ${resource.table} ${where}`;
   await run(work.client, statement);
+  await resource.rules.removed?.(work, stored);
 }
 
 /** The row, held until the transaction ends, after it was made sure that the caller may change it and has seen it. */

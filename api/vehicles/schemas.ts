@@ -30,8 +30,8 @@ const PART_TABLES = {
   ownerships: ['vehicle_ownership_details', 'vehicle_id_code'],
   insurance: ['vehicle_basic_information_itm', 'vehicle_id_code_hdr'],
   permits: ['vehicle_special_permit', 'vehicle_id_code_hdr'],
-  services: ['vehicle_maintenance_service_history', 'vehicle_id_code'],
   service_frequencies: ['service_frequency_master', 'vehicle_id'],
+  services: ['vehicle_maintenance_service_history', 'vehicle_id_code'],
   documents: ['vehicle_documents', 'vehicle_id_code'],
 } as const;
 
@@ -39,7 +39,7 @@ export type PartName = keyof typeof PART_TABLES;
 
 export const HEADER = resourceOf('vehicle_basic_information_hdr');
 
-/** In the order in which they are written: documents name services. */
+/** In the order in which they are written: services ask frequencies when they come again, and documents name services. */
 export const PARTS: readonly Part[] = Object.entries(PART_TABLES).map(
   ([name, [table, vehicleKey]]) => ({
     name: name as PartName,

@@ -46,6 +46,14 @@ export const preventiveMaintenanceSchedule = pgTable('preventive_maintenance_sch
   estimated_cost: money(),
   currency_code: text(),
   ...evidenceColumns(),
+  // When `due_status` changes next, if nothing is written meanwhile.
+  status_changes_on: date().default('2000-01-01'),
+  status_changes_odometer_m: doublePrecision(),
+  status_changes_engine_hours_h: doublePrecision(),
+  // What was known of the last time when the schedule was made.
+  brought_on: date(),
+  brought_odometer_m: doublePrecision(),
+  brought_engine_hours_h: doublePrecision(),
 });
 
 /** One maintenance of a unit; a schedule has at most one that is open or in progress. */

@@ -1,0 +1,86 @@
+/** What it takes for a maintenance to be done: on which day, at which meters, and for how much. */
+import { sql } from 'drizzle-orm';
+import { addDays, dayIn, startOfDayMs, type Day } from '../calendar.ts';
+import { fieldProblem } from '../problem.ts';
+import type { Row, RuleContext } from '../resources/define.ts';
+import { customerTimeZone } from './evaluate.ts';
+import { metersAt, newestMeters, NO_METERS, type UnitMeters } from './meters.ts';
+
+/** When a schedule was done last. */
+interface LastDone {
+  readonly last_done_on: Day | null;
+  readonly last_done_odometer_m: number | null;
+  readonly last_done_engine_hours_h: number | null;
+}
+
+/**
+ * Day, meters and cost of an event that is being completed, where it does not say them itself: today for the customer, what
+ * the unit's meters showed at the end of that day, and what its parts come to. Throws 422 naming the field for a day that
+ * is in the future or before the last time, and for meters below those of the last time. The caller holds the schedule.
+ */
+export async function completionOf(context: RuleContext, whole: Row): Promise<Row> {
+  const { db, nowMs } = context;
+  const zone = await customerTimeZone(db);
+  const today = dayIn(zone, nowMs);
+  const day = (whole['performed_date'] ?? today) as Day;
+  const last = await lastDone(context, whole['pm_schedule_id'] as number);
+  requireDay(day, today, last.last_done_on);
+  const unitId = whole['equipment_id'] as number;
+  const newest = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
+  requireMeters(whole, last, newest);
+  const then = day === today ? newest : await metersAt(db, unitId, endOf(day, zone));
+  return {
+    performed_date: day,
+    odometer_m: whole['odometer_m'] ?? then.odometer?.value ?? null,
+    engine_hours_h: whole['engine_hours_h'] ?? then.engineHours?.value ?? null,
+    ...(await costOf(context, whole)),
+  };
+}
+
+/** When a schedule was done last. */
+export async function lastDone({ db }: RuleContext, scheduleId: number): Promise<LastDone> {
+  const { rows } = await db.execute<{ last: LastDone }>(sql`
+    select json_build_object('last_done_on', last_done_on, 'last_done_odometer_m', last_done_odometer_m,
+      'last_done_engine_hours_h', last_done_engine_hours_h) as last
+    from preventive_maintenance_schedule where pm_schedule_id = ${scheduleId}`);
+  return rows[0]!.last;
+}
+
+function endOf(day: Day, zone: string): number {
+  return startOfDayMs(zone, addDays(day, 1));
+}
+
+function requireDay(day: Day, today: Day, last: Day | null): void {
+  if (day > today) throw refusal('performed_date', 'is in the future');
+  if (last !== null && day < last) {
+    throw refusal('performed_date', `is before ${last}, when it was done last`);
+  }
+}
+
+/** Meters never run backwards; where the unit itself shows less than at the last time, its meter was replaced. */
+function requireMeters(whole: Row, last: LastDone, newest: UnitMeters): void {
+  const pairs = [
+    ['odometer_m', last.last_done_odometer_m, newest.odometer?.value],
+    ['engine_hours_h', last.last_done_engine_hours_h, newest.engineHours?.value],
+  ] as const;
+  for (const [name, before, now] of pairs) {
+    const given = (whole[name] ?? null) as number | null;
+    if (given === null || before === null || given >= before) continue;
+    if (now !== undefined && now < before) continue;
+    throw refusal(name, `is below ${before}, which it was when it was done last`);
+  }
+}
+
+/** What the parts come to, where the event says no cost: summed by the database, exactly. */
+async function costOf({ db }: RuleContext, whole: Row): Promise<Row> {
+  if ((whole['cost'] ?? null) !== null || whole['pm_event_id'] === undefined) return {};
+  const { rows } = await db.execute<{ cost: string | null; currency_code: string | null }>(sql`
+    select sum(total_cost)::text as cost, min(currency_code) as currency_code from pm_parts_used
+    where customer_id = app_customer_id() and pm_event_id = ${whole['pm_event_id']} and deleted_at is null`);
+  const { cost, currency_code } = rows[0]!;
+  return cost === null ? {} : { cost, currency_code };
+}
+
+function refusal(name: string, detail: string) {
+  return fieldProblem('unprocessable', 'body', `/${name}`, detail);
+}
