@@ -4,7 +4,7 @@ import { addDays, dayIn, startOfDayMs, type Day } from '../calendar.ts';
 import { fieldProblem } from '../problem.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
 import { customerTimeZone } from './evaluate.ts';
-import { metersAt, newestMeters, NO_METERS, type UnitMeters } from './meters.ts';
+import { metersAt, newestMeters, NO_METERS, type UnitMeters } from '../equipment/meters.ts';
 
 /** When a schedule was done last. */
 interface LastDone {

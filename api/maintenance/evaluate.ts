@@ -25,7 +25,7 @@ import {
   type Shown,
   type UnitMeters,
   type UnitUse,
-} from './meters.ts';
+} from '../equipment/meters.ts';
 
 /** A schedule with all that says when it is due. */
 export interface ScheduleRow extends DuePlan {

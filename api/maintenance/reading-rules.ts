@@ -7,7 +7,7 @@ import { sql } from 'drizzle-orm';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { evaluateUnit } from './evaluate.ts';
-import { METER_AHEAD_MS } from './meters.ts';
+import { METER_AHEAD_MS } from '../equipment/meters.ts';
 
 /** Tanks are filled and emptied. */
 const NOT_RISING = new Set(['fuel_level']);

@@ -2,7 +2,7 @@
 import t from 'tap';
 import type { Row } from '../resources/define.ts';
 import { withTenant } from '../../db/tenancy.ts';
-import { averageUse, metersAt, newestMeters } from './meters.ts';
+import { averageUse, metersAt, newestMeters } from '../equipment/meters.ts';
 import { DAY_MS, HOUR_MS, TestFleet } from './test-fleet.ts';
 
 const fleet = await TestFleet.start(t);

@@ -8,7 +8,7 @@ import { withTenant, type TenantDb } from '../../db/tenancy.ts';
 import { dayIn } from '../calendar.ts';
 import { startRounds } from '../rounds.ts';
 import { customerTimeZone, evaluateSchedules } from './evaluate.ts';
-import { ENGINE_HOURS_CODE, METER_AHEAD_MS } from './meters.ts';
+import { ENGINE_HOURS_CODE, METER_AHEAD_MS } from '../equipment/meters.ts';
 
 export interface MaintenanceOptions {
   /** Connections of the role `milepost_runner`. */

@@ -20,7 +20,7 @@ import {
   problems,
 } from '../schemas.ts';
 import { customerTimeZone, metersNow, readSchedules, stateOf } from './evaluate.ts';
-import { averageUse, newestMeters, NO_METERS, NO_USE } from './meters.ts';
+import { averageUse, newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 import { startMaintenance } from './rounds.ts';
 import { DUE_STATUSES, MaintenanceDue, ServiceFrequencyDue, shownStanding } from './schemas.ts';
 import { serviceDue } from './service-frequency.ts';

@@ -16,7 +16,7 @@ import {
   readSchedules,
   stateOf,
 } from './evaluate.ts';
-import { newestMeters, NO_METERS, NO_USE } from './meters.ts';
+import { newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 
 /** Days of the longest frequency: a hundred years. */
 export const FREQUENCY_DAYS_MAX = 36_525;

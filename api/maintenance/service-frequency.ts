@@ -9,7 +9,7 @@ import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { dueState, type DuePlan, type DueState, type FrequencyType } from './due.ts';
 import { customerTimeZone, metersNow } from './evaluate.ts';
-import { averageUse, newestMeters, NO_METERS, NO_USE } from './meters.ts';
+import { averageUse, newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 
 /** A service is due soon when it is so near. */
 export const SERVICE_SOON_DAYS = 14;

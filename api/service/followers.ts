@@ -2,6 +2,8 @@
  * What follows when a work order is completed, or is opened again after that: all of it in the transaction of the
  * transition, in the order of this list, after the order itself was written. What hangs on orders adds itself here.
  */
+import { correctViolationsOfWorkorder } from '../inspections/workorder-done.ts';
+import { completeEventsOfWorkorder } from '../maintenance/workorder-done.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
 import { closeRequestWhenDone } from './requests.ts';
 
@@ -13,6 +15,8 @@ export interface Follower {
 }
 
 export const FOLLOWERS: readonly Follower[] = [
+  { completed: completeEventsOfWorkorder },
+  { completed: correctViolationsOfWorkorder },
   {
     completed: (context, workorder) =>
       closeRequestWhenDone(context, workorder['service_request_id'] as number | null),

@@ -3,7 +3,7 @@
  * the sum of the lines, and that a cost beyond its limit waits for approval, the database sees to (migrations/0033).
  */
 import type { Permission } from '../auth/permissions.ts';
-import { latestMeters } from '../equipment/meters.ts';
+import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { stays } from '../resources/states.ts';
@@ -15,8 +15,8 @@ import { WORKORDER_STATES } from './states.ts';
 const APPROVE: Permission = 'workorder:approve';
 const WHO = ['assigned_user_id', 'vendor_name', 'technician_name'] as const;
 const METERS = [
-  ['odometer_m', 'start_odometer_m', 'completion_odometer_m'],
-  ['engine_hours_h', 'start_engine_hours_h', 'completion_engine_hours_h'],
+  ['odometer', 'start_odometer_m', 'completion_odometer_m'],
+  ['engineHours', 'start_engine_hours_h', 'completion_engine_hours_h'],
 ] as const;
 /** Of an order that is completed: bills still come in. Everything else asks for it to be opened again. */
 const YET_CHANGED = new Set([
@@ -134,11 +134,12 @@ async function withMeters(
 ): Promise<Row> {
   const whole = { ...stored, ...values };
   const filled = { ...values };
-  const latest = await latestMeters(db, stored['equipment_id'] as number, nowMs);
+  const unitId = stored['equipment_id'] as number;
+  const newest = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
   for (const [meter, start, end] of METERS) {
     const name = when === 'start' ? start : end;
     const other = whole[when === 'start' ? end : start] as number | null;
-    const value = latest[meter];
+    const value = newest[meter]?.value ?? null;
     if (value === null || whole[name] !== null) continue;
     const isForwards = other === null || (when === 'start' ? value <= other : value >= other);
     if (isForwards) filled[name] = value;
