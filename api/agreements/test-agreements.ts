@@ -16,21 +16,21 @@ export const START = '2026-06-15T10:00:00Z';
 type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 export interface Calls {
-  call(method: Method, url: string, payload?: object, who?: Who): Promise<Answer>;
-  post(path: string, payload: object, who?: Who): Promise<Answer>;
-  patch(path: string, id: unknown, payload: object, who?: Who): Promise<Answer>;
-  remove(path: string, id: unknown): Promise<Answer>;
-  move(path: string, id: unknown, payload: object, who?: Who): Promise<Answer>;
-  read(path: string, id: unknown): Promise<Row>;
+  readonly call: (method: Method, url: string, payload?: object, who?: Who) => Promise<Answer>;
+  readonly post: (path: string, payload: object, who?: Who) => Promise<Answer>;
+  readonly patch: (path: string, id: unknown, payload: object, who?: Who) => Promise<Answer>;
+  readonly remove: (path: string, id: unknown) => Promise<Answer>;
+  readonly move: (path: string, id: unknown, payload: object, who?: Who) => Promise<Answer>;
+  readonly read: (path: string, id: unknown) => Promise<Row>;
 }
 
 export interface Makers {
   /** A unit of the first type, unless something else is said. */
-  unit(given?: Row): Promise<number>;
-  master(given?: Row): Promise<Row>;
-  schedule(given?: Row): Promise<Row>;
-  line(given?: Row): Promise<Row>;
-  allocation(given?: Row): Promise<Row>;
+  readonly unit: (given?: Row) => Promise<number>;
+  readonly master: (given?: Row) => Promise<Row>;
+  readonly schedule: (given?: Row) => Promise<Row>;
+  readonly line: (given?: Row) => Promise<Row>;
+  readonly allocation: (given?: Row) => Promise<Row>;
 }
 
 export interface House extends Calls, Makers {
