@@ -5,6 +5,7 @@ import { createTestDatabase } from './test-database.ts';
 
 /** Functions that step over row-level security and that the API's role may call, and what keeps them harmless. */
 const FOR_THE_API = new Map([
+  ['account_is_within', 'whether an account is below another, of the tenant at work'],
   [
     'account_transfers',
     'of one account that the caller sees: amounts, and no row of another account',
@@ -13,13 +14,20 @@ const FOR_THE_API = new Map([
   ['count_for_quota', 'a number of rows, of the tenant at work'],
   ['find_knock', 'one device, by its exact name, and nothing that it said'],
   ['global_search', 'of the tenant and the accounts at work'],
+  ['hold_allocation', 'what a unit must fit that goes out, of the tenant at work'],
+  ['hold_line', 'how much of a line is allocated, of the tenant at work'],
+  ['hold_unit', 'gives nothing, and locks a unit of the tenant at work'],
+  ['last_annual_passes', 'days and keys of inspections, of the tenant at work'],
   ['next_number', 'of the tenant at work'],
+  ['note_activity', 'gives nothing, and tells of three things, of the tenant at work'],
   ['note_sign_ins', 'gives nothing, and writes when somebody was here'],
   ['sees_device', 'of the tenant at work'],
+  ['unit_unfit', 'why a unit may not be used, of the tenant at work'],
   ['is_news_for_identity', 'whether the transaction is the runner’s'],
   ['sync_identity_role', 'of the tenant at work'],
 ]);
 const FOR_THE_RUNNER = [
+  'agreements_ended',
   'attachment_content_unused',
   'beat_identity_task',
   'settle_identity_task',

@@ -11,10 +11,12 @@ t.beforeEach(() => house.setNow(START));
 const endAll = () => {
   const errors: unknown[] = [];
   const onError = (error: unknown) => void errors.push(error);
-  return endAgreements({ pool: portal.runnerPool, now: house.nowMs, onError }).then((ended) => {
-    if (errors.length > 0) throw errors[0];
-    return ended;
-  });
+  return endAgreements({ pool: portal.runnerPool, now: () => house.nowMs(), onError }).then(
+    (ended) => {
+      if (errors.length > 0) throw errors[0];
+      return ended;
+    },
+  );
 };
 
 const STATES = ['draft', 'active', 'suspended', 'expired', 'terminated'] as const;

@@ -200,6 +200,8 @@ t.test('what a unit must fit', async (t) => {
   t.match(await tryIt({ equipment_id: other }), refusal(422, '/equipment_id', /of type/));
   const untyped = await house.unit({ equipment_type_lookup_id: null });
   t.match(await tryIt({ equipment_id: untyped }), refusal(422, '/equipment_id', /no type/));
+  const retired = await house.unit({ status: 'retired' });
+  t.match(await tryIt({ equipment_id: retired }), refusal(409, '/equipment_id', /retired/));
   t.match(await tryIt({ account_id: south }), { status: 422 });
   // Days of Berlin: the last hour of August there is the one before ten in the evening in UTC.
   const days = [

@@ -30,7 +30,10 @@ export const assignmentRules: ResourceRules = {
     await holdUnit(db, unitId);
     requireTimes(context, values, whole);
     if (place) await requirePlace(context, place, { values, whole, stored });
-    if (isOut(whole) && !isOut(stored)) await requireFitForService(context, unitId);
+    if (isOut(whole) && !isOut(stored)) {
+      await requireInFleet(db, unitId);
+      await requireFitForService(context, unitId);
+    }
     await requireFree(db, values, whole);
     await requireSubstitute(db, values, whole);
     const written = { ...values, ...overAllocation(place, whole, stored) };
@@ -116,6 +119,15 @@ async function requirePlace(
   requireDay(place, dayIn(zone, msOf(whole['assigned_at'])));
   await requireType(context.db, place, whole['equipment_id'] as number);
   if (isNewlyOut) requireRoom(place);
+}
+
+async function requireInFleet(db: TenantDb, unitId: number): Promise<void> {
+  const [unit] = await db
+    .select({ status: equipment.status })
+    .from(equipment)
+    .where(eq(equipment.equipment_id, unitId));
+  if (unit?.status !== 'retired') return;
+  throw fieldProblem('conflict', 'body', '/equipment_id', 'is retired');
 }
 
 /** A contract counts units of a type, so one whose type is not known fills no place of it. */
