@@ -131,8 +131,39 @@ export async function inspection(t: Test, story: Story): Promise<void> {
   t.match(await read(north, `/v1/equipment/${unit}/fitness`), { is_fit: false });
   t.equal(await assigned(north, ids['union']!), 9, 'nothing of it is left');
 
-  const order = await make(person, '/v1/workorders', {
+  await repaired(t, story, violation);
+  const still = await handOut(story, north, 'union', ids['union']!, 30);
+  t.match(still, { status: 409 }, 'repaired, and not inspected anew');
+
+  setClock(story, north, 8, 9);
+  const passed = await make(person, '/v1/dot-inspections', {
     equipment_id: unit,
+    inspection_kind: 'annual',
+    inspection_date: dateOf(8),
+    inspection_result: 'pass',
+  });
+  const { expires_on, retain_until } = await read<Record<string, string>>(
+    north,
+    `/v1/dot-inspections/${passed}`,
+  );
+  t.equal(expires_on!.slice(0, 4), String(Number(dateOf(8).slice(0, 4)) + 1));
+  t.ok(retain_until! > expires_on!);
+  t.match(await person.remove(`/v1/dot-inspections/${passed}`), { status: 409 }, 'it is kept');
+  await driveTo(story, 8);
+  setClock(story, north, 9, 10);
+  t.match(await handOut(story, north, 'union', ids['union']!, 30), {
+    status: 201,
+    body: { pickup_odometer_m: odometerM(30, 8) },
+  });
+  t.equal(await assigned(north, ids['union']!), 10);
+}
+
+/** An order renews the linings, and the violation is corrected with it. */
+async function repaired(t: Test, story: Story, violation: number): Promise<void> {
+  const { north, ids } = story;
+  const { person } = north;
+  const order = await make(person, '/v1/workorders', {
+    equipment_id: unitOf(north, 30),
     workorder_description: 'Renew the linings of axle 2.',
     currency_code: 'USD',
     payer: 'lessor',
@@ -169,30 +200,6 @@ export async function inspection(t: Test, story: Story): Promise<void> {
     status: 'corrected',
     corrective_action: 'Linings and springs renewed.',
   });
-  const still = await handOut(story, north, 'union', ids['union']!, 30);
-  t.match(still, { status: 409 }, 'repaired, and not inspected anew');
-
-  setClock(story, north, 8, 9);
-  const passed = await make(person, '/v1/dot-inspections', {
-    equipment_id: unit,
-    inspection_kind: 'annual',
-    inspection_date: dateOf(8),
-    inspection_result: 'pass',
-  });
-  const { expires_on, retain_until } = await read<Record<string, string>>(
-    north,
-    `/v1/dot-inspections/${passed}`,
-  );
-  t.equal(expires_on!.slice(0, 4), String(Number(dateOf(8).slice(0, 4)) + 1));
-  t.ok(retain_until! > expires_on!);
-  t.match(await person.remove(`/v1/dot-inspections/${passed}`), { status: 409 }, 'it is kept');
-  await driveTo(story, 8);
-  setClock(story, north, 9, 10);
-  t.match(await handOut(story, north, 'union', ids['union']!, 30), {
-    status: 201,
-    body: { pickup_odometer_m: odometerM(30, 8) },
-  });
-  t.equal(await assigned(north, ids['union']!), 10);
 }
 
 /** Day 30: the coast's schedule is ended, and all of its units come back. */

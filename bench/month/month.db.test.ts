@@ -1,28 +1,67 @@
+/**
+ * A month of a fleet, told through the API: two customers, 60 units, their trackers over MQTT. Every figure is held against
+ * what was reckoned by hand beside the act it belongs to. The acts go on from one another, in the order of the days.
+ */
 import t from 'tap';
-import { bodyOf, drive, makeFleet, odometerM } from './fleet.ts';
+import { contracts, ending, inspection } from './contracts.ts';
+import { bodyOf, drive, makeFleet } from './fleet.ts';
 import { openHouse } from './house.ts';
+import { invoices, ledger, payments } from './money.ts';
+import type { Story } from './story.ts';
+import { maintained, maintenance, roadside, schedules } from './upkeep.ts';
+
+const CHICAGO = 'America/Chicago';
+const BERLIN = 'Europe/Berlin';
 
 const house = await openHouse(t, [
-  { name: 'northline', timeZone: 'America/Chicago' },
-  { name: 'hafen', timeZone: 'Europe/Berlin' },
+  { name: 'northline', timeZone: CHICAGO },
+  { name: 'hafen', timeZone: BERLIN },
 ]);
-const person = house.person('northline');
-const types = await bodyOf<{ data: { equipment_type_lookup_id: number }[] }>(
-  person.get('/v1/equipment-types?limit=1'),
-);
-const fleet = await makeFleet(person, {
-  prefix: 'NL',
-  timeZone: 'America/Chicago',
-  unitCount: 40,
-  equipmentTypeId: types.data[0]!.equipment_type_lookup_id,
-  accounts: {
-    prairie: { account_name: 'Prairie', account_number: 'P', account_type: 'NATIONAL' },
-  },
+const [northline, harbour] = [house.person('northline'), house.person('hafen')];
+const idOf = async (path: string, key: string) => {
+  const { data } = await bodyOf<{ data: Record<string, number>[] }>(northline.get(path));
+  return data[0]![key]!;
+};
+const equipmentTypeId = await idOf('/v1/equipment-types?limit=1', 'equipment_type_lookup_id');
+const account = (name: string, number: string) => ({
+  account_name: name,
+  account_number: number,
+  account_type: 'NATIONAL',
 });
-await drive(house, fleet, 1, 9);
-const { data } = await bodyOf<{ data: { equipment_id: number; odometer_m: number }[] }>(
-  person.get('/v1/telematics?limit=100'),
-);
-t.equal(data.length, 40);
-const seventh = data.find((row) => row.equipment_id === fleet.units[7]!.equipmentId);
-t.equal(seventh!.odometer_m, odometerM(7, 9));
+const north = await makeFleet(northline, {
+  prefix: 'NL',
+  timeZone: CHICAGO,
+  unitCount: 40,
+  equipmentTypeId,
+  accounts: { prairie: account('Prairie Foods', 'PF'), union: account('Union Hardware', 'UH') },
+});
+const hafen = await makeFleet(harbour, {
+  prefix: 'HL',
+  timeZone: BERLIN,
+  unitCount: 20,
+  equipmentTypeId,
+  accounts: { lager: account('Lager Nord', 'LN') },
+});
+const story: Story = {
+  house,
+  north,
+  hafen,
+  drivenTo: 0,
+  ids: {
+    vmrs: await idOf('/v1/vmrs-codes?limit=1', 'vmrs_id'),
+    urgency: await idOf('/v1/service-urgencies?limit=1', 'service_urgency_lookup_id'),
+  },
+};
+// The evening before the first day.
+for (const fleet of [north, hafen]) await drive(house, fleet, 0, 0);
+
+t.test('day 1: contracts', (t) => contracts(t, story, equipmentTypeId));
+t.test('day 1: what is due when', () => schedules(story));
+t.test('days 2 to 9: an inspection that is failed', (t) => inspection(t, story));
+t.test('day 12: a call from the roadside', (t) => roadside(t, story));
+t.test('days 12 to 21: maintenance falls due', (t) => maintenance(t, story));
+t.test('day 22: maintenance is done', (t) => maintained(t, story));
+t.test('days 22 to 28: what is billed', (t) => invoices(t, story));
+t.test('days 29 and 30: what is paid', (t) => payments(t, story));
+t.test('day 30: a schedule that ends', (t) => ending(t, story));
+t.test('day 30: the ledger', (t) => ledger(t, story));
