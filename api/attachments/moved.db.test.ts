@@ -1,6 +1,6 @@
 /** A file follows what it hangs on: whoever sees that sees the file, also after it went to another account. */
 import t from 'tap';
-import { RowMaker } from '../../db/test-rows.ts';
+import { RowMaker, type TestValues } from '../../db/test-rows.ts';
 import { startTestPortal } from '../test-portal.ts';
 import { ATTACHMENT_PARENTS } from './parents.ts';
 import { pdf } from './test-files.ts';
@@ -22,10 +22,18 @@ const move = (path: string, id: unknown, account_id: number | null) =>
 const statusFor = async (who: 'admin' | 'held', id: unknown) =>
   (await portal.as(who, { url: `/v1/attachments/${String(id)}` })).status;
 
+/** A schedule goes to another account where its master agreement is of all of them. */
+async function underAll(type: string): Promise<TestValues> {
+  if (type !== 'schedule_agreement') return {};
+  const owner = { customerId: mine.customerId, accountId: null, word: 'moved' };
+  const { master_agreement_id } = await maker.make('master_agreement', owner);
+  return { master_agreement_id };
+}
+
 for (const { type, path, key } of ATTACHMENT_PARENTS) {
   t.test(type, async (t) => {
     const ofSouth = { customerId: mine.customerId, accountId: south, word: 'moved' };
-    const parent = await maker.make(type, ofSouth);
+    const parent = await maker.make(type, ofSouth, await underAll(type));
     const file = await maker.make('attachment', ofSouth);
     const id = file['attachment_id'];
     await maker.make(`${type}_has_attachment`, ofSouth, { [key]: parent[key], attachment_id: id });
