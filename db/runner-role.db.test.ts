@@ -25,11 +25,14 @@ const FOR_THE_API = new Map([
   ['unit_unfit', 'why a unit may not be used, of the tenant at work'],
   ['is_news_for_identity', 'whether the transaction is the runner’s'],
   ['sync_identity_role', 'of the tenant at work'],
+  ['unit_metrics', 'of the tenant and the accounts at work'],
+  ['unit_odometers', 'of the tenant and the accounts at work'],
 ]);
 const FOR_THE_RUNNER = [
   'agreements_ended',
   'attachment_content_unused',
   'beat_identity_task',
+  'maintenance_tenants',
   'settle_identity_task',
   'sweep_export_jobs',
   'sweep_identity_tasks',

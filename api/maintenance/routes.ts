@@ -101,8 +101,8 @@ function addDueOfSchedule(app: FastifyInstance, context: ApiContext): void {
     params: closed({ id: schedules.keySchema }),
     response: { 200: MaintenanceDue, ...guardedProblems, ...problems(404) },
   };
-  const url = '/v1/preventive-maintenance-schedules/:id/due';
-  app.get(url, { config: { permission: 'maintenance:read' }, schema }, (request) =>
+  const config = { permission: 'maintenance:read' } as const;
+  app.get('/v1/preventive-maintenance-schedules/:id/due', { config, schema }, (request) =>
     inWork(context, request, async (work) => {
       const { id } = request.params as { id: number };
       await getRow(work, schedules, id);

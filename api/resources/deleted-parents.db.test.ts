@@ -40,6 +40,10 @@ async function makeNew(resource: Resource, given: Row = {}): Promise<Row> {
   }
   // A service of the same vehicle, or none.
   if (resource.name === 'vehicle_documents') values['vehicle_maintenance_id'] = null;
+  // An open one would be cancelled with its schedule.
+  if (resource.name === 'preventive_maintenance_event') {
+    Object.assign(values, { status: 'completed', performed_date: '2026-01-15' });
+  }
   return maker.make(resource.name, owner, values);
 }
 
