@@ -9,6 +9,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo } from 'node:net';
 import { join, resolve } from 'node:path';
 import pg from 'pg';
+import { openDiskStore } from '../../api/attachments/disk-store.ts';
 import { DEMO_JWKS_PATH } from '../../api/auth/demo-routes.ts';
 import {
   createLocalIssuer,
@@ -21,7 +22,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../db/embedded.
 import { startMilepost, type Milepost } from '../../main.ts';
 import { migrate } from '../../migrations/run.ts';
 import { LOG_FILE, openDemoLog } from './demo-log.ts';
-import { subjectOf, USERS } from './people.ts';
+import { CUSTOMERS, subjectOf, USERS } from './people.ts';
 import { planVehicles } from './plan.ts';
 import { ENV_FILE, writeDemoEnv } from './demo-env.ts';
 import { liveLine, Screen } from './screen.ts';
@@ -29,6 +30,8 @@ import { deviceToken, loadSecrets, tokenHash, type DemoSecrets } from './secrets
 import { seed, SPARE_VEHICLE } from './seed.ts';
 import { startSimulation, type Simulation } from './simulation.ts';
 import { watchStopSignals } from './stop-signal.ts';
+import { tellNorthline } from './stories/northline.ts';
+import { withTeller } from './stories/teller.ts';
 import { welcome } from './welcome.ts';
 
 const ISSUER = 'https://issuer.milepost.example/';
@@ -99,6 +102,8 @@ async function run(demo: Demo): Promise<void> {
   stopSignal.throwIfAborted();
   const issuer = await openIssuer(dataDir, secrets.password);
   const serverConfig = await serverConfigOf(config, database, secrets);
+  if (seeded.isNew) await tellStories(serverConfig);
+  stopSignal.throwIfAborted();
   const milepost = await startMilepost(serverConfig, { localIssuer: issuer, log });
   stops.push(() => milepost.stop());
   stopSignal.throwIfAborted();
@@ -134,6 +139,20 @@ async function run(demo: Demo): Promise<void> {
     }),
   );
   if (!stopSignal.aborted) await once(stopSignal, 'abort');
+}
+
+/** What the big customer has been through: told once, by its administrator. */
+async function tellStories({ databaseUrl, attachments }: Config): Promise<void> {
+  const { time_zone: timeZone } = CUSTOMERS.find(({ key }) => key === USERS[0]!.customer)!;
+  await withTeller(
+    {
+      connectionString: databaseUrl,
+      subject: subjectOf(USERS[0]!),
+      timeZone,
+      store: await openDiskStore(attachments.dir),
+    },
+    tellNorthline,
+  );
 }
 
 function teltonikaOf(

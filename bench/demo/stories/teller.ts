@@ -26,6 +26,12 @@ export interface Teller {
   post(path: string, body: object): Promise<Shown>;
   /** Makes a record and gives its id. */
   make(path: string, body: object): Promise<number>;
+  /** Changes a record, whatever its version. */
+  change(path: string, body: object): Promise<Shown>;
+  /** The id of the first row of a list, such as of a lookup. */
+  first(path: string, key: string): Promise<number>;
+  /** Hangs a text file on a record; it expires on a day. */
+  attach(path: string, name: string, text: string, expires: Day): Promise<void>;
 }
 
 export interface TellerOptions {
@@ -37,6 +43,7 @@ export interface TellerOptions {
   readonly store: AttachmentStore;
 }
 
+const BOUNDARY = 'milepost-demo-story';
 const HOUR_MS = 3_600_000;
 const MINUTE_MS = 60_000;
 
@@ -92,11 +99,16 @@ function openTeller(
 ): Teller {
   const today = dayIn(timeZone, Date.now());
   const date = (daysAgo: number) => addDays(today, -daysAgo);
-  const ask = async (method: 'GET' | 'POST', url: string, payload?: object) => {
+  const ask = async (
+    method: 'GET' | 'POST' | 'PATCH',
+    url: string,
+    payload?: object | string,
+    headers: Record<string, string> = {},
+  ) => {
     const answer = await app.inject({
       method,
       url,
-      headers: { authorization: `Bearer ${subject}` },
+      headers: { authorization: `Bearer ${subject}`, 'if-match': '*', ...headers },
       ...(payload && { payload }),
     });
     if (answer.statusCode < 300) return answer;
@@ -111,6 +123,22 @@ function openTeller(
     date,
     instant: (minutesLater = 0) => new Date(clock.nowMs + minutesLater * MINUTE_MS).toISOString(),
     get: async (path) => (await ask('GET', path)).json(),
+    change: async (path, body) => (await ask('PATCH', path, body)).json(),
+    async first(path, key) {
+      const { data } = (await ask('GET', path)).json<{ data: Record<string, number>[] }>();
+      return data[0]![key]!;
+    },
+    async attach(path, name, text, expires) {
+      const type = { 'content-type': `multipart/form-data; boundary=${BOUNDARY}` };
+      const part = (header: string, value: string) =>
+        `--${BOUNDARY}\r\ncontent-disposition: form-data; ${header}\r\n\r\n${value}\r\n`;
+      const file = `name="file"; filename="${name}"\r\ncontent-type: text/plain`;
+      const form =
+        part('name="document_category_type"', 'other') +
+        part('name="expiration_date"', expires) +
+        part(file, text);
+      await ask('POST', `${path}/attachments`, `${form}--${BOUNDARY}--\r\n`, type);
+    },
     post: async (path, body) => (await ask('POST', path, body)).json(),
     async make(path, body) {
       const { headers } = await ask('POST', path, body);
