@@ -519,6 +519,36 @@ t.test('of many that are entered at once, one is in force', async (t) => {
   );
 });
 
+t.test('one who enters a paper waits for another who does, and then knows of it', async (t) => {
+  await clear();
+  const { rows: types } = await owner.query<{ id: string }>(
+    'select document_type_id as id from document_type_master limit 1',
+  );
+  const first = await owner.connect();
+  const second = await owner.connect();
+  t.teardown(() => [first.release(), second.release()]);
+  const text = `insert into vehicle_documents (customer_id, vehicle_id_code, document_type_id, valid_from, valid_to, remarks)
+    values ($1, $2, $3, '2020-01-01', $4, 'r')`;
+  const values = [mine.customerId, vehicle, types[0]!.id];
+  await first.query('begin');
+  await first.query(text, [...values, '2029-01-01']);
+  const entered = second.query(text, [...values, '2028-03-01']);
+  let isOver = false;
+  void entered.finally(() => (isOver = true));
+  for (;;) {
+    const { rowCount } = await owner.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'insert into vehicle_documents%'`,
+    );
+    if (rowCount! > 0 || isOver) break;
+  }
+  await first.query('commit');
+  await entered;
+  t.same(
+    (await shown('within_days=3650')).map(({ expires_on }) => expires_on),
+    ['2029-01-01'],
+  );
+});
+
 t.test('a file is shown to those who may read what it hangs on', async (t) => {
   await clear();
   const order = await make('workorder', { equipment_id: unit, workorder_status: 'open' });
