@@ -30,6 +30,24 @@ export async function tellBreakdown(teller: Teller, cast: Cast): Promise<number>
     longitude: -96.1342,
     location_description: 'I-80 westbound, half a mile past exit 439, on the shoulder.',
   });
+  await tellCall(teller, callId);
+  teller.at(20, 16);
+  const orderId = await teller.make(`/v1/ers/${callId}/workorders`, { vmrs_id: vmrsId });
+  const order = `/v1/workorders/${orderId}/transitions`;
+  await teller.post(order, { workorder_status: 'in_progress' });
+  await teller.post(order, {
+    workorder_status: 'completed',
+    resolution: 'Tyre changed, wheel checked, nuts torqued.',
+  });
+  teller.at(18, 9);
+  await teller.post(order, { workorder_status: 'closed' });
+  await teller.post(`/v1/ers/${callId}/transitions`, { ers_status: 'closed' });
+  await tellWaiting(teller, cast, urgency);
+  return orderId;
+}
+
+/** From the dispatch to the last nut. */
+async function tellCall(teller: Teller, callId: number): Promise<void> {
   const call = `/v1/ers/${callId}`;
   const step = (hour: number, body: object) => {
     teller.at(20, hour);
@@ -61,18 +79,6 @@ export async function tellBreakdown(teller: Teller, cast: Cast): Promise<number>
     resolution: 'Tyre changed, wheel checked, nuts torqued.',
     cost: 738.9,
   });
-  const orderId = await teller.make(`${call}/workorders`, { vmrs_id: vmrsId });
-  const order = `/v1/workorders/${orderId}/transitions`;
-  await teller.post(order, { workorder_status: 'in_progress' });
-  await teller.post(order, {
-    workorder_status: 'completed',
-    resolution: 'Tyre changed, wheel checked, nuts torqued.',
-  });
-  teller.at(18, 9);
-  await teller.post(order, { workorder_status: 'closed' });
-  await teller.post(`${call}/transitions`, { ers_status: 'closed' });
-  await tellWaiting(teller, cast, urgency);
-  return orderId;
 }
 
 /** This week: a door that does not close, and an order that waits for its parts. */

@@ -23,18 +23,11 @@ export async function tellMaintenance(teller: Teller, { trailers, vmrsId }: Cast
   await plan(4, 'Trailer PM-A', 90, 95);
   const done = await plan(5, 'Trailer PM-A', 90, 96);
   teller.at(6, 13);
-  const event = await teller
-    .make('/v1/preventive-maintenance-events', {
-      equipment_id: trailers[5],
-      pm_schedule_id: done,
-      status: 'in_progress',
-    })
-    .catch(async () =>
-      teller.first(
-        `/v1/preventive-maintenance-events?filter[pm_schedule_id]=${done}&limit=1`,
-        'pm_event_id',
-      ),
-    );
+  const event = await teller.make('/v1/preventive-maintenance-events', {
+    equipment_id: trailers[5],
+    pm_schedule_id: done,
+    status: 'in_progress',
+  });
   await teller.make('/v1/pm-parts-used', {
     pm_event_id: event,
     part_name: 'Marker lamp',

@@ -40,7 +40,7 @@ async function gather(teller: Teller): Promise<Cast> {
     'account_id',
   );
   const trailerTypeId = await teller.first(
-    '/v1/equipment-types?filter[equipment_category]=trailer&limit=1',
+    '/v1/equipment-types?filter[equipment_type][contains]=dry&limit=1',
     'equipment_type_lookup_id',
   );
   const vmrsId = await teller.first('/v1/vmrs-codes?limit=1', 'vmrs_id');

@@ -57,8 +57,12 @@ t.test('what Northline has been through', async (t) => {
       ['ok', 'due_soon', 'overdue', 'ok'],
     );
     await count('/v1/dot-inspections', 8);
-    const [first] = await list('/v1/inspections-due?within_days=30');
-    t.match(first, { status: 'due_soon' });
+    const due = await list('/v1/inspections-due?within_days=30');
+    t.same(
+      due.filter((row) => row['status'] !== 'none').map((row) => row['status']),
+      ['due_soon'],
+      'a trailer is due for its annual inspection',
+    );
     const soon = await list('/v1/expirations?within_days=30');
     t.ok(soon.length >= 3, 'a plate, a file and an inspection run out');
     await count('/v1/column-preferences', 1);
