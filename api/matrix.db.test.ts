@@ -98,6 +98,7 @@ const BODIES: Record<string, object> = {
   'POST /v1/invoices/:id/void': { reason: 'taken over' },
   'POST /v1/invoices/:id/items-from-workorder': { workorder_id: 1 },
   'POST /v1/payments/:id/apply': { auto: true },
+  'POST /v1/payments/:id/transitions': { status: 'settled' },
   'POST /v1/accounts/:id/apply-credit': { currency_code: 'USD', auto: true },
 };
 

@@ -131,7 +131,8 @@ export const ProblemSchema = Type.Object(
     ),
     allowedTransitions: Type.Optional(
       Type.Array(Type.String(), {
-        description: 'Of a row whose state does not allow it: the states that may follow.',
+        description:
+          'Of a row whose state does not allow it: the states that may follow, or the steps that are open.',
       }),
     ),
   },

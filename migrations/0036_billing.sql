@@ -297,6 +297,11 @@ begin
     raise exception 'something is applied to it, or it is void for good' using errcode = 'check_violation',
       table = 'invoice', column = 'voided_at', constraint = 'invoice_voided_at_check_applied';
   end if;
+  if tg_op = 'UPDATE' and old.deleted_at is null and new.deleted_at is not null
+    and (new.issued_at is not null or new.applied_amount <> 0) then
+    raise exception 'what is issued is kept' using errcode = 'check_violation',
+      table = 'invoice', column = 'deleted_at', constraint = 'invoice_deleted_at_check_issued';
+  end if;
   if new.disputed_at is not null and new.issued_at is null then
     raise exception 'what is not issued is not disputed' using errcode = 'check_violation',
       table = 'invoice', column = 'disputed_at', constraint = 'invoice_disputed_at_check_issued';
@@ -379,6 +384,11 @@ begin
         table = 'payment', column = 'credit_memo_invoice_id', constraint = 'payment_credit_memo_invoice_id_check_memo';
     end if;
     return new;
+  end if;
+  if old.deleted_at is null and new.deleted_at is not null
+    and (new.status not in ('pending', 'failed') or new.applied_amount <> 0) then
+    raise exception 'what has come is kept' using errcode = 'check_violation',
+      table = 'payment', column = 'deleted_at', constraint = 'payment_deleted_at_check_settled';
   end if;
   select o.key into changed from jsonb_each(to_jsonb(old)) o
     where o.key = any (frozen) and o.value is distinct from to_jsonb(new) -> o.key limit 1;

@@ -553,6 +553,8 @@ t.test('raw statements of the API’s role cannot break the sums', async (t) => 
     [`update payment set payment_amount = 10 where id = ${payment}`, /stays/],
     [`update payment set status = 'reversed' where id = ${payment}`, /applied/],
     [`update payment set status = 'pending' where id = ${other}`, /back/],
+    [`update invoice set deleted_at = now() where id = ${invoice}`, /kept/],
+    [`update payment set deleted_at = now() where id = ${other}`, /kept/],
     [`update payment_invoice set applied_amount = 1`, /permission denied/],
     [`update payment_invoice set deleted_at = now()`, /permission denied/],
     [`delete from payment_invoice`, /permission denied/],

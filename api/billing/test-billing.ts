@@ -16,25 +16,25 @@ export interface House {
   readonly portal: TestPortal;
   /** North and south. */
   readonly accounts: readonly [number, number];
-  send(
+  readonly send: (
     method: 'GET' | 'POST' | 'PATCH' | 'DELETE',
     path: string,
     payload?: object,
     who?: Who,
-  ): Promise<Answer>;
-  get(path: string): Promise<Row>;
-  list(path: string): Promise<Row[]>;
+  ) => Promise<Answer>;
+  readonly get: (path: string) => Promise<Row>;
+  readonly list: (path: string) => Promise<Row[]>;
   /** A draft of the north, in dollars, of one line if `amount` is given. */
-  draft(amount?: number | null, more?: Row): Promise<number>;
-  issued(amount: number | null, more?: Row): Promise<number>;
+  readonly draft: (amount?: number | null, more?: Row) => Promise<number>;
+  readonly issued: (amount: number | null, more?: Row) => Promise<number>;
   /** Settled, of the north, in dollars. */
-  paid(amount: number, more?: Row): Promise<number>;
-  apply(
+  readonly paid: (amount: number, more?: Row) => Promise<number>;
+  readonly apply: (
     payment_id: number,
     invoice_id: number,
     applied_amount: number,
     more?: Row,
-  ): Promise<Answer>;
+  ) => Promise<Answer>;
 }
 
 type Test = Parameters<typeof startTestPortal>[0];

@@ -410,72 +410,107 @@ t.test('many at once, each answered for itself', async (t) => {
   t.ok(tooMany.length > BULK_ITEMS_MAX);
 });
 
-t.test('many at once, in groups: each row has its own answer, and its own key', async (t) => {
-  const [north, south] = portal.seed.mine.accountIds;
-  const count = 90;
+t.test('many plain rows go together, and each has its own answer and its own key', async (t) => {
   const odd: Record<number, [Row, number, string]> = {
-    41: [{ invoice_number: 'bulk 5' }, 409, '/invoice_number'],
-    50: [{ account_id: portal.seed.foreign.accountIds[0] }, 422, '/account_id'],
-    51: [{ schedule_agreement_id: 4_000_000 }, 422, '/schedule_agreement_id'],
-    70: [{ total_amount: 11 }, 422, '/total_amount'],
-    71: [{ total_amount: -1 }, 400, '/total_amount'],
-    88: [{ currency_code: 'ZZZ' }, 422, '/currency_code'],
+    41: [{ tag_name: 'plain 5' }, 409, '/tag_name'],
+    60: [{ status: 'lost' }, 400, '/status'],
+    77: [{ tag_name: 'plain 76' }, 409, '/tag_name'],
   };
-  const invoice = (n: number): Row => ({
-    account_id: north,
-    date: '2025-03-01',
-    due_date: '2025-03-31',
-    currency_code: 'USD',
-    subtotal_amount: 10,
-    total_amount: 10,
-    notes: `bulk ${n}`,
-    ...(n < 10 && { invoice_number: `bulk ${n}` }),
-    ...(n % 20 === 3 && { purchase_order_number: `PO ${n}` }),
+  const items = Array.from({ length: 90 }, (_, n) => ({
+    tag_name: `plain ${n}`,
+    ...(n % 20 === 3 && { color: '#00ff00' }),
     ...odd[n]?.[0],
-  });
-  const items = Array.from({ length: count }, (_, n) => invoice(n));
-  const { status, body } = await post('/v1/invoices/bulk', { items });
+  }));
+  const { status, body } = await post('/v1/tags/bulk', { items });
   t.equal(status, 200);
   const results = body['results'] as unknown as (Row & { index: number; id: number })[];
-  t.same(
-    results.map(({ index }) => index),
-    items.map((_, n) => n),
-  );
   for (const [n, result] of results.entries()) {
-    const [, refusal, pointer] = odd[n] ?? [];
-    if (refusal === undefined) t.equal(result['status'], 201, `${n}: ${JSON.stringify(result)}`);
-    else {
-      t.match(
-        result,
-        { status: refusal, errors: [{ pointer: `/items/${n}${pointer!}` }] },
-        JSON.stringify(result),
-      );
-    }
+    const [, refusal = 201, pointer] = odd[n] ?? [];
+    t.match(result, { index: n, status: refusal }, JSON.stringify(result));
+    if (pointer !== undefined)
+      t.match(result, { errors: [{ pointer: `/items/${n}${pointer}` }] }, JSON.stringify(result));
   }
   const made = results.filter((result) => result['status'] === 201);
-  const { rows } = await owner.query<{ id: number; notes: string; invoice_number: string }>(
-    'select id, notes, invoice_number from invoice where id = any ($1) order by id',
+  const { rows } = await owner.query<{ id: number; tag_name: string }>(
+    'select tag_lookup_id as id, tag_name from tag_lookup where tag_lookup_id = any ($1) order by 1',
     [made.map(({ id }) => id)],
   );
   t.same(
-    rows.map(({ id, notes }) => ({ id, notes })),
-    made.map(({ id, index }) => ({ id, notes: `bulk ${index}` })),
+    rows,
+    made.map(({ id, index }) => ({ id, tag_name: `plain ${index}` })),
     'the key in an answer is that of the row',
   );
-  t.equal(new Set(rows.map(({ invoice_number }) => invoice_number)).size, rows.length);
-  t.match(body, { created: count - Object.keys(odd).length, refused: Object.keys(odd).length });
-
-  const held = await portal.as('held', {
-    method: 'POST',
-    url: '/v1/invoices/bulk',
-    payload: { items: [invoice(60), { ...invoice(61), account_id: south }, invoice(62)] },
-  });
-  t.match((held.body as unknown as { results: Row[] }).results, [
-    { status: 201 },
-    { status: 422, errors: [{ pointer: '/items/1/account_id' }] },
-    { status: 201 },
-  ]);
 });
+
+t.test(
+  'many at once with rules of their own: each row has its own answer, and its own key',
+  async (t) => {
+    const [north, south] = portal.seed.mine.accountIds;
+    const count = 90;
+    const odd: Record<number, [Row, number, string]> = {
+      41: [{ invoice_number: 'bulk 5' }, 409, '/invoice_number'],
+      50: [{ account_id: portal.seed.foreign.accountIds[0] }, 422, '/account_id'],
+      51: [{ schedule_agreement_id: 4_000_000 }, 422, '/schedule_agreement_id'],
+      70: [{ total_amount: 11 }, 422, '/total_amount'],
+      71: [{ total_amount: -1 }, 400, '/total_amount'],
+      88: [{ currency_code: 'ZZZ' }, 422, '/currency_code'],
+    };
+    const invoice = (n: number): Row => ({
+      account_id: north,
+      date: '2025-03-01',
+      due_date: '2025-03-31',
+      currency_code: 'USD',
+      subtotal_amount: 10,
+      total_amount: 10,
+      notes: `bulk ${n}`,
+      ...(n < 10 && { invoice_number: `bulk ${n}` }),
+      ...(n % 20 === 3 && { purchase_order_number: `PO ${n}` }),
+      ...odd[n]?.[0],
+    });
+    const items = Array.from({ length: count }, (_, n) => invoice(n));
+    const { status, body } = await post('/v1/invoices/bulk', { items });
+    t.equal(status, 200);
+    const results = body['results'] as unknown as (Row & { index: number; id: number })[];
+    t.same(
+      results.map(({ index }) => index),
+      items.map((_, n) => n),
+    );
+    for (const [n, result] of results.entries()) {
+      const [, refusal, pointer] = odd[n] ?? [];
+      if (refusal === undefined) t.equal(result['status'], 201, `${n}: ${JSON.stringify(result)}`);
+      else {
+        t.match(
+          result,
+          { status: refusal, errors: [{ pointer: `/items/${n}${pointer!}` }] },
+          JSON.stringify(result),
+        );
+      }
+    }
+    const made = results.filter((result) => result['status'] === 201);
+    const { rows } = await owner.query<{ id: number; notes: string; invoice_number: string }>(
+      'select id, notes, invoice_number from invoice where id = any ($1) order by id',
+      [made.map(({ id }) => id)],
+    );
+    t.same(
+      rows.map(({ id, notes }) => ({ id, notes })),
+      made.map(({ id, index }) => ({ id, notes: `bulk ${index}` })),
+      'the key in an answer is that of the row',
+    );
+    t.equal(new Set(rows.map(({ invoice_number }) => invoice_number)).size, rows.length);
+    t.match(body, { created: count - Object.keys(odd).length, refused: Object.keys(odd).length });
+
+    const held = await portal.as('held', {
+      method: 'POST',
+      url: '/v1/invoices/bulk',
+      payload: { items: [invoice(60), { ...invoice(61), account_id: south }, invoice(62)] },
+    });
+    t.match((held.body as unknown as { results: Row[] }).results, [
+      { status: 201 },
+      { status: 422, errors: [{ pointer: '/items/1/account_id' }] },
+      { status: 201 },
+    ]);
+  },
+);
 
 t.test('the same request under one key is done once', async (t) => {
   const key = { 'idempotency-key': 'b7c1-once' };
