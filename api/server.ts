@@ -22,6 +22,7 @@ import type { LocalIssuer } from './auth/local-issuer.ts';
 import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
+import { addChangesRoutes } from './changes/routes.ts';
 import { readDecimals } from './decimals.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExportJobRoutes } from './export/routes.ts';
@@ -188,6 +189,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     tasks: CATALOG.get('identity_task')!,
   });
   addAuditRoutes(app, context);
+  addChangesRoutes(app, context, CATALOG.values());
   addSearchRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);
   for (const plugin of options.plugins ?? []) await app.register(plugin);
