@@ -26,13 +26,17 @@ export class TestCopy {
   cursor: string | null = null;
   /** Everything that was told, in order. */
   readonly told: ToldChange[] = [];
+  readonly resources: readonly string[];
+  private readonly portal: TestPortal;
+  private readonly who: Who;
+  private readonly limit: number;
 
-  constructor(
-    private readonly portal: TestPortal,
-    private readonly who: Who,
-    readonly resources: readonly string[],
-    private readonly limit = 100,
-  ) {}
+  constructor(portal: TestPortal, who: Who, resources: readonly string[], limit = 100) {
+    this.portal = portal;
+    this.who = who;
+    this.resources = resources;
+    this.limit = limit;
+  }
 
   /** Asks once. */
   async poll(more: Record<string, string> = {}): Promise<ToldPage> {
