@@ -57,6 +57,12 @@ export interface StreamPage {
   readonly isAll: boolean;
 }
 
+export interface ListPage {
+  readonly items: readonly Item[];
+  /** Where the next page begins; null: this was the last. */
+  readonly after: Key | null;
+}
+
 export interface Feed {
   readonly path: string;
   readonly right: RoutePermission;
@@ -64,7 +70,7 @@ export interface Feed {
   readonly kinds: readonly string[];
   /** What is told for entries of one of its kinds, no two of them of one row: by the place of the entry. */
   tell(reading: Reading, entries: readonly Entry[]): Promise<ReadonlyMap<Entry, readonly Item[]>>;
-  /** Rows after a key in their order, as they are; fewer than `rowsMax` are the last. */
-  list(reading: Reading, after: Key | null, rowsMax: number): Promise<readonly Item[]>;
+  /** Rows after a key in their order, as they are; a page may hold fewer than `rowsMax` and not be the last. */
+  list(reading: Reading, after: Key | null, rowsMax: number): Promise<ListPage>;
   readonly stream: Stream | null;
 }

@@ -75,14 +75,12 @@ async function readWhole(
     const index = todo[0]!;
     const feed = feeds[index]!;
     if (after === null && feed.stream) streams[index] = await feed.stream.begin(reading);
-    const itemsMax = limit - told.length;
-    const items = await feed.list(reading, after, itemsMax);
-    told.push(...items.map((item) => ({ ...item, path: feed.path })));
-    after = items.at(-1)?.id ?? null;
-    if (items.length < itemsMax) {
-      todo.shift();
-      after = null;
-    }
+    const page = await feed.list(reading, after, limit - told.length);
+    told.push(...page.items.map((item) => ({ ...item, path: feed.path })));
+    after = page.after;
+    if (after === null) todo.shift();
+    // It has looked through as much as one page may.
+    else if (page.items.length === 0) break;
   }
   return { told, place: { ...place, todo, after, streams }, hasMore: true };
 }

@@ -33,13 +33,14 @@ export function recordFeed(resource: Resource): Feed {
     async list(reading, after, rowsMax) {
       const isAfter = after === null ? sql`true` : sql`${key.column} > ${after}`;
       const rows = await readRows(reading, resource, isAfter, rowsMax);
-      return rows.map(({ key: text, version, changedAt, json }) => ({
+      const items = rows.map(({ key: text, version, changedAt, json }) => ({
         id: keyOf(text),
         operation: 'created' as const,
         changedAt,
         version,
         row: json,
       }));
+      return { items, after: items.length < rowsMax ? null : items.at(-1)!.id };
     },
   };
 }

@@ -19,6 +19,7 @@ import {
 } from '../schemas.ts';
 import { placeCodec } from './cursor.ts';
 import { OPERATIONS, type Feed, type Reading } from './feed.ts';
+import { metricsFeed, positionsFeed } from './latest.ts';
 import { beginNow, beginWhole, readPage, type ChangesPage, type Told } from './page.ts';
 import { startPruning } from './prune.ts';
 import { canFollow, recordFeed } from './records.ts';
@@ -68,7 +69,7 @@ const querystring = closed({
   resources: Type.String({
     minLength: 1,
     maxLength: RESOURCES_LENGTH_MAX,
-    description: `Paths of lists with commas between them, such as \`workorders,invoices\`; up to ${CHANGES_RESOURCES_MAX}.`,
+    description: `Paths of lists with commas between them, such as \`workorders,invoices\`, \`latest-positions\`, \`latest-metrics\`; up to ${CHANGES_RESOURCES_MAX}.`,
   }),
   since: Type.Optional(
     Type.String({
@@ -93,7 +94,7 @@ export function addChangesRoutes(
   resources: Iterable<Resource>,
 ): void {
   const records = [...resources].filter(canFollow).map(recordFeed);
-  const feeds = new Map(records.map((feed) => [feed.path, feed]));
+  const feeds = new Map([...records, positionsFeed, metricsFeed].map((feed) => [feed.path, feed]));
   addPruning(app, context);
   const schema = {
     operationId: 'listChanges',
