@@ -85,7 +85,8 @@ class Copy {
   async catchUp(limit = 100): Promise<string[]> {
     const told: Told[] = [];
     this.place ??= await beginWhole(this.reading, FEEDS, Date.now());
-    for (;;) {
+    for (let pages = 0; ; pages++) {
+      if (pages > 100) throw new Error('it does not come to an end');
       const limits = { limit, nowMs: Date.now() };
       const page = await readPage(this.reading, FEEDS, this.place, limits);
       told.push(...page.told);
@@ -181,6 +182,26 @@ t.test('transactions that end in the other order than they began in', async (t) 
   await write(house.owner, two!, 14);
   await early.query('rollback');
   t.same(await copy.catchUp(), [`unit ${two} 14`]);
+});
+
+t.test('notes that name more than one page looks through', async (t) => {
+  const house = await openHouse(t);
+  const { customerId, equipmentIds } = house.pipeline.fleet;
+  const [one, two, three] = equipmentIds;
+  for (const unit of [1, 2, 3]) await house.fix(unit, 1);
+  const copy = new Copy(house);
+  await copy.beginNow();
+  const many = (latest: number) =>
+    house.owner.query(
+      `with moved as (
+         update telematics set written_xid = pg_current_xact_id()::text::bigint where equipment_id = $2)
+       insert into telemetry_change (customer_id, source_ids)
+       select $1, array_agg(1000000 + n) || $2::bigint from generate_series(1, 6000) n`,
+      [customerId, latest],
+    );
+  for (const unit of [one!, two!, three!]) await many(unit);
+  t.same(await copy.catchUp(2), [`unit ${one} 1`, `unit ${two} 1`, `unit ${three} 1`]);
+  t.same(await copy.catchUp(2), []);
 });
 
 t.test('a unit that moves to another account takes positions and metrics with it', async (t) => {

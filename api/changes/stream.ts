@@ -112,7 +112,8 @@ function notesSql(rows: StreamRows, position: StreamPosition, hitsMax: number): 
       select c.*, sum(c.source_count) over (order by c.written_xid, c.telemetry_change_id) - c.source_count as before
       from (
         select c.* from telemetry_change c
-        where (c.written_xid, c.telemetry_change_id) >= ((select xid from at), (select id from at))
+        where (c.written_xid, c.telemetry_change_id) >= (${xid}::bigint, ${id}::bigint)
+          and not (c.written_xid = ${xid} and c.telemetry_change_id = ${id} and c.source_count <= ${ord})
           and c.written_xid < (select xmin from bound) and c.${isKind}
         order by c.written_xid, c.telemetry_change_id limit ${NOTES_MAX}) c) n
     where n.before < ${SCANNED_MAX}
@@ -145,7 +146,7 @@ function notesSql(rows: StreamRows, position: StreamPosition, hitsMax: number): 
   from bound b cross join at left join last l on true left join lateral (
     select ${rows.shown}, s.written_xid as "~xid", s.telemetry_change_id as "~id", s.ord as "~ord",
       s.noted_ms as "~noted", ${rows.beside}
-    from scanned s ${rows.from}
+    from (select * from scanned order by written_xid, telemetry_change_id, ord) s ${rows.from}
     order by s.written_xid, s.telemetry_change_id, s.ord limit ${hitsMax}) h on true
   order by h."~xid", h."~id", h."~ord"`;
 }
