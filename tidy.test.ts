@@ -66,6 +66,7 @@ const ENVIRONMENT_READERS: Readonly<Record<string, string>> = {
   'scripts/migrate.ts':
     'DATABASE_URL alone: settings that migrating does not need must not stop it',
   'api/portal.db.test.ts': 'FC_SEED, to repeat a random run',
+  'api/changes/writers.db.test.ts': 'FC_SEED, to repeat a random run',
   'api/iot-devices/devices.db.test.ts': 'FC_SEED, to repeat a random run',
   'api/vehicles/vehicles.db.test.ts': 'FC_SEED, to repeat a random run',
 };

@@ -42,6 +42,7 @@ const TAGS = [
   { name: 'notifications', description: 'Who is told of what, and in which words.' },
   { name: 'attachment', description: 'Files that hang on units and other records.' },
   { name: 'export', description: 'Large lists as files, made as jobs.' },
+  { name: 'changes', description: 'What was written, for those who keep a copy.' },
   { name: 'activity', description: 'What happened, and who wrote what.' },
   { name: 'telematics', description: 'Positions, sensor readings, and refused input.' },
   { name: 'geofence', description: 'Fences.' },

@@ -14,6 +14,8 @@ export interface CursorScope {
   readonly list: string;
   readonly customerId: number;
   readonly filters: Readonly<Record<string, unknown>>;
+  /** The field of the query that it comes in; `cursor` when left out. */
+  readonly field?: string;
 }
 
 /** The sort key of a row, most significant first. */
@@ -21,7 +23,7 @@ export type Position = readonly (string | number | null)[];
 
 export interface Cursors {
   encode(scope: CursorScope, position: Position): string;
-  /** Throws a 400 that names `cursor` when it was not made by `encode` for the same scope. */
+  /** Throws a 400 that names the field when it was not made by `encode` for the same scope. */
   decode(scope: CursorScope, cursor: string): Position;
 }
 
@@ -48,7 +50,7 @@ export function createCursors(key: Uint8Array): Cursors {
         throw fieldProblem(
           'invalid_request',
           'query',
-          '/cursor',
+          `/${scope.field ?? 'cursor'}`,
           'was not made for this list with these filters; begin again without it',
         );
       }

@@ -24,6 +24,7 @@ import { addBillingRoutes } from './billing/routes.ts';
 import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
+import { addChangesRoutes } from './changes/routes.ts';
 import { readDecimals } from './decimals.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExpirationRoutes } from './expirations/routes.ts';
@@ -206,6 +207,7 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
     tasks: CATALOG.get('identity_task')!,
   });
   addAuditRoutes(app, context);
+  addChangesRoutes(app, context, CATALOG.values());
   addSearchRoutes(app, context);
   addExpirationRoutes(app, context);
   if (options.demoIssuer) addDemoIssuerRoutes(app, options.demoIssuer, rateLimits);

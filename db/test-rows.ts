@@ -274,6 +274,7 @@ export class RowMaker {
 }
 
 function plainValue(type: string): unknown {
+  if (type.endsWith('[]')) return [];
   if (/^(bigint|integer|smallint|numeric|double|real)/.test(type)) return 1;
   if (type === 'date') return '2026-01-15';
   if (type.startsWith('timestamp')) return new Date('2026-01-15T08:00:00Z');
@@ -281,6 +282,5 @@ function plainValue(type: string): unknown {
   if (type === 'jsonb') return '{}';
   if (type === 'bytea') return randomBytes(32);
   if (type === 'uuid') return randomUUID();
-  if (type.endsWith('[]')) return [];
   throw new Error(`no value of type ${type} is known`);
 }

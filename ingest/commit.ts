@@ -23,6 +23,7 @@ import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from '../db/pg-arrays.ts';
 import { Pipeline, type Answer } from '../db/pipeline.ts';
+import { tellMoved, WRITTEN_XID, writeMetricChanges } from './telemetry-changes.ts';
 import { writeLateFixes, writeVisits } from './visits.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
@@ -208,13 +209,14 @@ function duplicates(
 }
 
 const LATEST_SQL = `
+  with moved as (
   insert into telematics (customer_id, account_id, equipment_id, unit_number, equipment_has_iot_device_id, recorded_at,
     received_at, latitude, longitude, altitude_m, speed, heading_deg, accuracy_m, odometer_m, ignition, motion_status,
-    temperature, temperature_at)
+    temperature, temperature_at, written_xid)
   select e.customer_id, e.account_id, e.equipment_id, e.unit_number, p.link_id,
     to_timestamp(p.recorded_ms / 1000), to_timestamp(p.received_ms / 1000), p.latitude, p.longitude, p.altitude_m,
     p.speed, p.heading_deg, p.accuracy_m, p.odometer_m, p.ignition, p.motion_status,
-    p.temperature, to_timestamp(p.temperature_ms / 1000)
+    p.temperature, to_timestamp(p.temperature_ms / 1000), ${WRITTEN_XID}
   from unnest($1::bigint[], $2::bigint[], $3::float8[], $4::float8[], $5::float8[], $6::float8[], $7::real[], $8::real[],
     $9::real[], $10::real[], $11::float8[], $12::boolean[], $13::text[], $14::float8[], $15::float8[])
     as p (equipment_id, link_id, recorded_ms, received_ms, latitude, longitude, altitude_m, speed, heading_deg,
@@ -230,16 +232,23 @@ const LATEST_SQL = `
     motion_status = coalesce(excluded.motion_status, telematics.motion_status),
     temperature = case when telematics.temperature_at is null or excluded.temperature_at >= telematics.temperature_at
       then excluded.temperature else telematics.temperature end,
-    temperature_at = greatest(excluded.temperature_at, telematics.temperature_at)
+    temperature_at = greatest(excluded.temperature_at, telematics.temperature_at),
+    written_xid = excluded.written_xid
   where telematics.recorded_at < excluded.recorded_at
-  returning equipment_id, temperature`;
+  returning customer_id, equipment_id, temperature
+  ), told as (${tellMoved('moved')})
+  select equipment_id, temperature from moved`;
 
 /** Readings that came without a newer fix. */
 const TEMPERATURE_SQL = `
-  update telematics t set temperature = p.temperature, temperature_at = to_timestamp(p.ms / 1000)
+  with moved as (
+  update telematics t set temperature = p.temperature, temperature_at = to_timestamp(p.ms / 1000),
+    written_xid = ${WRITTEN_XID}
   from unnest($1::bigint[], $2::float8[], $3::float8[]) as p (equipment_id, temperature, ms)
   where t.equipment_id = p.equipment_id
-    and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))`;
+    and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))
+  returning t.customer_id, t.equipment_id
+  ) ${tellMoved('moved')}`;
 
 /** Gives the positions that watchers are told: with the temperatures that the table has then. */
 function writeLatest(pipeline: Pipeline, work: CommitWork): () => readonly LatestPosition[] {
@@ -265,6 +274,7 @@ function writeLatest(pipeline: Pipeline, work: CommitWork): () => readonly Lates
           float8Array(p.map((row) => row.temperatureMs)),
         ]);
   writeTemperatures(pipeline, work.batch);
+  writeMetricChanges(pipeline, work.batch.readings);
   return () => {
     if (latest === null) return p;
     // A late reading has not replaced a newer one there.

@@ -160,6 +160,7 @@ export const exportedResources: readonly ResourceDeclaration[] = [
     nouns: 'latest positions',
     tag: 'telematics',
     right: 'telematics',
+    hidden: ['written_xid'],
     writable: false,
   },
   {

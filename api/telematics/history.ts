@@ -47,7 +47,8 @@ const Location = Type.Object({
   event: nullable(Type.String()),
 });
 
-const Metric = Type.Object({
+/** A sensor reading. */
+export const Metric = Type.Object({
   equipment_id: Id,
   equipment_has_iot_device_id: Id,
   metric_code: Type.String(),

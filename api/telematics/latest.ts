@@ -18,7 +18,8 @@ import {
 
 const number = nullable(Type.Number());
 
-const Telematics = Type.Object({
+/** A latest position. */
+export const Telematics = Type.Object({
   telematics_id: Id,
   customer_id: Id,
   account_id: nullable(Id),

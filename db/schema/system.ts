@@ -1,6 +1,6 @@
 /** What belongs to no domain. */
 import { integer, jsonb, pgTable, pgView, primaryKey, text, varchar } from 'drizzle-orm/pg-core';
-import { bytea, id, instantNow } from './columns.ts';
+import { bytea, id, identity, instantNow } from './columns.ts';
 
 /** Answers to requests that were sent with an Idempotency-Key. */
 export const idempotencyKey = pgTable(
@@ -42,3 +42,19 @@ export const globalSearchView = pgView('global_search_view', {
   account_id: id(),
   search_text: text(),
 }).existing();
+
+/** What changed, by tenant in the order in which it was committed (migrations/0037_record_changes.sql). */
+export const recordChange = pgTable(
+  'record_change',
+  {
+    customer_id: id().notNull(),
+    record_change_id: identity(),
+    entity_type: text().notNull(),
+    entity_id: text().notNull(),
+    operation: text({ enum: ['created', 'updated', 'deleted'] }).notNull(),
+    version: integer(),
+    changed_at: instantNow(),
+    account_ids: id().array(),
+  },
+  (t) => [primaryKey({ columns: [t.customer_id, t.record_change_id] })],
+);

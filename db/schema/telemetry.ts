@@ -1,4 +1,5 @@
 /** Fixes and metrics, and what ingestion keeps besides them. */
+import { sql } from 'drizzle-orm';
 import {
   boolean,
   doublePrecision,
@@ -76,7 +77,32 @@ export const telematics = pgTable('telematics', {
   temperature_at: instant(),
   ignition: boolean(),
   motion_status: text(),
+  written_xid: id(),
 });
+
+/**
+ * What each batch has moved and brought, by tenant and transaction: units, or with `metric_codes` mounts of devices
+ * (migrations/0037_record_changes.sql).
+ */
+export const telemetryChange = pgTable(
+  'telemetry_change',
+  {
+    customer_id: id().notNull(),
+    written_xid: id()
+      .notNull()
+      .default(sql`pg_current_xact_id()::text::bigint`),
+    telemetry_change_id: identity(),
+    written_at: instantNow(),
+    source_ids: id().array().notNull(),
+    metric_codes: text().array(),
+    since_at: instant(),
+    until_at: instant(),
+    source_count: integer()
+      .notNull()
+      .generatedAlwaysAs(sql`cardinality(source_ids) * coalesce(cardinality(metric_codes), 1)`),
+  },
+  (t) => [primaryKey({ columns: [t.customer_id, t.written_xid, t.telemetry_change_id] })],
+);
 
 /** Input that was refused; `customer_id` null where the tenant could not be known. */
 export const ingestReject = pgTable('ingest_reject', {
