@@ -12,7 +12,6 @@ import Fastify, {
 } from 'fastify';
 import type pg from 'pg';
 import { addActivityRoutes } from './activity-feed.ts';
-import { addAgreementRoutes } from './agreements/routes.ts';
 import { ATTACHMENT_LIMITS, type AttachmentLimits } from './attachments/limits.ts';
 import { addAttachmentRoutes } from './attachments/routes.ts';
 import type { AttachmentStore } from './attachments/store.ts';
@@ -20,12 +19,12 @@ import { addAuditRoutes } from './audit-trail.ts';
 import type { Authenticate } from './auth/authenticate.ts';
 import { addDemoIssuerRoutes } from './auth/demo-routes.ts';
 import type { LocalIssuer } from './auth/local-issuer.ts';
-import { addBillingRoutes } from './billing/routes.ts';
 import { installBrowserHeaders } from './browser-headers.ts';
 import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.ts';
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { addChangesRoutes } from './changes/routes.ts';
 import { readDecimals } from './decimals.ts';
+import { addDomainRoutes } from './domain-routes.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExpirationRoutes } from './expirations/routes.ts';
 import { addExportJobRoutes } from './export/routes.ts';
@@ -34,17 +33,14 @@ import { addHoldingRoute } from './geofences/holding.ts';
 import { addVisitRoutes } from './geofences/visits.ts';
 import { createTenantLimiter, installGuard, RATE_LIMITS, type RateLimits } from './guard.ts';
 import { addIdentityRoutes } from './identity/routes.ts';
-import { addInspectionRoutes } from './inspections/routes.ts';
 import { addDeviceRoutes } from './iot-devices/routes.ts';
 import { addRejectRoutes } from './ingest-rejects.ts';
 import { addKnockingRoutes } from './knocking-devices/routes.ts';
 import { jsonParser } from './json-body.ts';
 import { lazySchemas } from './lazy-schemas.ts';
 import { addMeRoutes } from './me.ts';
-import { addMaintenanceRoutes } from './maintenance/routes.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from './merge-patch.ts';
 import { addDocumentation, installOpenApi } from './openapi.ts';
-import { addApprovalRoutes } from './people/approval.ts';
 import { createCursors } from './pagination.ts';
 import { convertValues } from './query-values.ts';
 import { addExportRoute, ExportSlots } from './resources/export.ts';
@@ -53,13 +49,10 @@ import { addResourceRoutes } from './resources/routes.ts';
 import { addTransitionRoutes } from './resources/transitions.ts';
 import { ProblemSchema } from './schemas.ts';
 import { addSearchRoutes } from './search.ts';
-import { addCostRoutes } from './service/approval.ts';
-import { addConversionRoutes } from './service/conversions.ts';
 import { addServerRoutes, type ServerRouteOptions } from './server-routes.ts';
 import { addHistoryRoutes } from './telematics/history.ts';
 import { addTelematicsRoutes } from './telematics/latest.ts';
 import { installTimeLimit } from './time-limit.ts';
-import { addVehicleRoutes } from './vehicles/routes.ts';
 
 /** Limits of one HTTP connection and request; times in milliseconds, sizes in bytes. */
 export interface HttpLimits {
@@ -179,29 +172,8 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   addDeviceRoutes(app, context);
   addGatewayTokenRoutes(app, context);
   addKnockingRoutes(app, context, rateLimits);
-  addVehicleRoutes(app, context);
-  addAgreementRoutes(app, context, CATALOG.get('equipment_assignment')!);
-  addInspectionRoutes(app, context);
-  addMaintenanceRoutes(app, context);
-  const exportSlots = new ExportSlots();
-  for (const resource of CATALOG.values()) {
-    addResourceRoutes(app, context, resource);
-    addTransitionRoutes(app, context, resource);
-    addExportRoute(app, context, resource, exportSlots);
-  }
-  for (const resource of EXPORTED.values()) addExportRoute(app, context, resource, exportSlots);
-  const resources = new Map(
-    [...CATALOG.values(), ...EXPORTED.values()].map((resource) => [resource.path, resource]),
-  );
-  addExportJobRoutes(app, { context, store: options.attachmentStore, resources });
-  addCostRoutes(app, context, CATALOG.get('workorder')!);
-  addConversionRoutes(app, context, {
-    requests: CATALOG.get('service_request')!,
-    workorders: CATALOG.get('workorder')!,
-    calls: CATALOG.get('ers')!,
-  });
-  addApprovalRoutes(app, context, CATALOG.get('user')!);
-  addBillingRoutes(app, context, CATALOG);
+  addResources(app, context, options.attachmentStore);
+  addDomainRoutes(app, context, CATALOG);
   addIdentityRoutes(app, context, {
     roles: CATALOG.get('user_role')!,
     tasks: CATALOG.get('identity_task')!,
@@ -215,6 +187,21 @@ export async function buildServer(options: ServerOptions): Promise<FastifyInstan
   await addDocumentation(app);
   if (options.webRoot !== undefined) await addWebMap(app, options.webRoot);
   return app;
+}
+
+/** The routes that all records have alike, and files of their lists. */
+function addResources(app: FastifyInstance, context: ApiContext, store: AttachmentStore): void {
+  const exportSlots = new ExportSlots();
+  for (const resource of CATALOG.values()) {
+    addResourceRoutes(app, context, resource);
+    addTransitionRoutes(app, context, resource);
+    addExportRoute(app, context, resource, exportSlots);
+  }
+  for (const resource of EXPORTED.values()) addExportRoute(app, context, resource, exportSlots);
+  const resources = new Map(
+    [...CATALOG.values(), ...EXPORTED.values()].map((resource) => [resource.path, resource]),
+  );
+  addExportJobRoutes(app, { context, store, resources });
 }
 
 function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance {

@@ -7,6 +7,7 @@ import { contracts, ending, inspection } from './contracts.ts';
 import { bodyOf, drive, makeFleet } from './fleet.ts';
 import { openHouse } from './house.ts';
 import { invoices, ledger, payments } from './money.ts';
+import { Partner } from './partner.ts';
 import type { Story } from './story.ts';
 import { maintained, maintenance, roadside, schedules } from './upkeep.ts';
 
@@ -55,13 +56,24 @@ const story: Story = {
 // The evening before the first day.
 for (const fleet of [north, hafen]) await drive(house, fleet, 0, 0);
 
+const partners = [new Partner(north), new Partner(hafen)];
+const partnersLook = async () => {
+  for (const partner of partners) await partner.look();
+};
+
 t.test('day 1: contracts', (t) => contracts(t, story, equipmentTypeId));
 t.test('day 1: what is due when', () => schedules(story));
+t.test('partners begin their copies', partnersLook);
 t.test('days 2 to 9: an inspection that is failed', (t) => inspection(t, story));
 t.test('day 12: a call from the roadside', (t) => roadside(t, story));
 t.test('days 12 to 21: maintenance falls due', (t) => maintenance(t, story));
 t.test('day 22: maintenance is done', (t) => maintained(t, story));
+t.test('partners look in between', partnersLook);
 t.test('days 22 to 28: what is billed', (t) => invoices(t, story));
 t.test('days 29 and 30: what is paid', (t) => payments(t, story));
 t.test('day 30: a schedule that ends', (t) => ending(t, story));
 t.test('day 30: the ledger', (t) => ledger(t, story));
+t.test('day 30: the copies of the partners', async (t) => {
+  await partnersLook();
+  for (const partner of partners) await partner.compare(t);
+});
