@@ -104,6 +104,8 @@ t.test('a right that is missing is named', async (t) => {
   const open = app.routeTable.filter(({ config }) => config?.permission === 'signed_in');
   for (const { url, method } of open) {
     if (method !== 'GET' || url.includes(':') || url.includes('export')) continue;
+    // It asks for the rights of what it is asked for.
+    if (url === '/v1/changes') continue;
     const query = url === '/v1/search' ? '?q=acme' : '';
     t.equal((await portal.as('bare', { url: url + query })).status, 200, url);
   }

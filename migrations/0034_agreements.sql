@@ -263,8 +263,7 @@ begin
   end if;
   select l.number_of_units into ceiling from schedule_agreement_line_item l
     where l.customer_id = new.customer_id
-      and l.schedule_agreement_line_item_id = new.schedule_agreement_line_item_id
-    for no key update;
+      and l.schedule_agreement_line_item_id = new.schedule_agreement_line_item_id;
   if line_units_peak(new.customer_id, new.schedule_agreement_line_item_id) > ceiling then
     raise exception 'the line has fewer units' using errcode = 'check_violation', table = tg_table_name,
       constraint = 'equipment_type_allocation_units_allowed_check_line';
@@ -273,6 +272,20 @@ begin
 end
 $$;
 call step_over_tenants('check_line_units()');
+-- Two at once for one line come one after the other. Held before the row is written, for at the end nothing is waited for.
+create function hold_line() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform from schedule_agreement_line_item l
+    where l.customer_id = new.customer_id
+      and l.schedule_agreement_line_item_id = new.schedule_agreement_line_item_id
+    for no key update;
+  return new;
+end
+$$;
+call step_over_tenants('hold_line()');
+create trigger hold_line before insert or update of units_allowed, effective_date, termination_date, deleted_at
+  on equipment_type_allocation for each row execute function hold_line();
 create constraint trigger line_units after insert or update of units_allowed, effective_date, termination_date, deleted_at
   on equipment_type_allocation deferrable initially deferred for each row execute function check_line_units();
 create constraint trigger line_units after update of number_of_units on schedule_agreement_line_item

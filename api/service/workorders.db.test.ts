@@ -321,16 +321,16 @@ t.test('meters come from the unit, and never run backwards', async (t) => {
   await sql('update telematics set odometer_m = 1000 where equipment_id = $1', [unit]);
   await read('odometer', 2, 'km', -10);
   await read('engine_hours', 90, 'min', -20);
-  await read('engine_hours', 5, 'h', 60);
   const first = await order();
   const url = `workorders/${String(first['workorder_id'])}`;
   t.match(
     await move(url, { workorder_status: 'in_progress' }),
-    { start_odometer_m: 1_000, start_engine_hours_h: 1.5 },
-    'the newest of devices and people, and nothing from tomorrow',
+    { start_odometer_m: 2_000, start_engine_hours_h: 1.5 },
+    'the higher of devices and people',
   );
   house.clock.minutes = 61;
-  await read('odometer', 1, 'mi', 60);
+  await read('engine_hours', 5, 'h', 60);
+  await read('odometer', 2, 'mi', 60);
   const voided = await read('odometer', 9, 'km', 61);
   await patch(`equipment-readings/${String(voided['equipment_reading_id'])}`, {
     is_void: true,
@@ -342,16 +342,16 @@ t.test('meters come from the unit, and never run backwards', async (t) => {
     refused(422, 'completion_odometer_m'),
   );
   t.match(await move(url, done), {
-    completion_odometer_m: 1_609.344,
+    completion_odometer_m: 3_218.688,
     completion_engine_hours_h: 5,
   });
 
-  const second = await order({ start_odometer_m: 3_000, start_engine_hours_h: 1 });
+  const second = await order({ start_odometer_m: 4_000, start_engine_hours_h: 1 });
   const other = `workorders/${String(second['workorder_id'])}`;
   await move(other, { workorder_status: 'in_progress' });
   t.match(
     await move(other, { ...done, completion_engine_hours_h: 2.5 }),
-    { start_odometer_m: 3_000, completion_odometer_m: null, completion_engine_hours_h: 2.5 },
+    { start_odometer_m: 4_000, completion_odometer_m: null, completion_engine_hours_h: 2.5 },
     'what is given stays, and what would run backwards is left out',
   );
 

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import t from 'tap';
 import { USERS } from './people.ts';
+import { TRAILERS } from './stories/northline.ts';
 
 const projectDir = resolve(import.meta.dirname, '../..');
 const VEHICLES = 20;
@@ -149,7 +150,8 @@ t.test('the demo comes up, shows events, stops at Ctrl-C, and goes on where it w
   const feed = await readFeed(get);
   t.ok(feed.some(({ event_type, initial }) => event_type === 'geofence_enter' && initial));
   const equipment = await get('/v1/equipment?limit=100');
-  t.equal(equipment.data.length, VEHICLES - SMALL_CUSTOMER_VEHICLES + 1, 'and the spare unit');
+  const moving = VEHICLES - SMALL_CUSTOMER_VEHICLES;
+  t.equal(equipment.data.length, moving + 1 + TRAILERS, 'the spare unit, and trailers of stories');
   const [, line] = await first.until(/(\d.* fixes\/s · committed .*)\n/);
   t.match(line, new RegExp(` · events \\d+ · queue \\d+ · p99 .* · devices \\d+/${VEHICLES}`));
 

@@ -19,7 +19,8 @@ export interface Cast {
   readonly yardId: number;
 }
 
-const TRAILERS = 8;
+/** Units that only the stories are about. */
+export const TRAILERS = 8;
 
 /** Tells all of it, in the order in which it happened. */
 export async function tellNorthline(teller: Teller): Promise<void> {
