@@ -309,6 +309,7 @@ declare
   tenant bigint;
   first_kept bigint;
   last_old bigint;
+  last_removed bigint;
 begin
   for tenant in select c.customer_id from customer c order by c.customer_id loop
     exit when removed >= rows_max;
@@ -317,10 +318,10 @@ begin
     select c.record_change_id into last_old from record_change c
       where c.customer_id = tenant and (first_kept is null or c.record_change_id < first_kept)
       order by c.record_change_id desc limit 1;
-    delete from record_change d using (
+    select max(o.record_change_id) into last_removed from (
       select c.record_change_id from record_change c where c.customer_id = tenant and c.record_change_id < last_old
-      order by c.record_change_id limit rows_max - removed) o
-      where d.customer_id = tenant and d.record_change_id = o.record_change_id;
+      order by c.record_change_id limit rows_max - removed) o;
+    delete from record_change c where c.customer_id = tenant and c.record_change_id <= last_removed;
     get diagnostics removed_now = row_count;
     removed := removed + removed_now;
   end loop;
@@ -383,7 +384,7 @@ revoke execute on function metric_codes_since from public;
 grant execute on function metric_codes_since to milepost_api;
 call step_over_tenants('metric_codes_since(bigint[], timestamptz)');
 
--- Removes what is older, rows_max rows at most, and gives how many.
+-- Removes what is older, rows_max rows and those of one transaction at most, and gives how many.
 create function prune_telemetry_changes(before timestamptz, rows_max integer) returns integer
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -391,17 +392,17 @@ declare
   removed_now integer;
   tenant bigint;
   first_kept bigint;
+  last_removed bigint;
 begin
   for tenant in select c.customer_id from customer c order by c.customer_id loop
     exit when removed >= rows_max;
     select c.written_xid into first_kept from telemetry_change c
       where c.customer_id = tenant and c.written_at >= before order by c.written_xid limit 1;
-    delete from telemetry_change d using (
-      select c.written_xid, c.telemetry_change_id from telemetry_change c
+    select max(o.written_xid) into last_removed from (
+      select c.written_xid from telemetry_change c
       where c.customer_id = tenant and (first_kept is null or c.written_xid < first_kept)
-      order by c.written_xid, c.telemetry_change_id limit rows_max - removed) o
-      where d.customer_id = tenant and d.written_xid = o.written_xid
-        and d.telemetry_change_id = o.telemetry_change_id;
+      order by c.written_xid limit rows_max - removed) o;
+    delete from telemetry_change c where c.customer_id = tenant and c.written_xid <= last_removed;
     get diagnostics removed_now = row_count;
     removed := removed + removed_now;
   end loop;
