@@ -86,6 +86,8 @@ declare
   after bigint;
 begin
   if tenant is null then return null; end if;
+  -- Before anything is looked up: whoever has just moved what this is part of did not see it.
+  perform lock_record_changes(tenant);
   if tg_nargs > 1 then
     after := parent_account(tenant, tg_argv[1], tg_argv[3], whole ->> tg_argv[2]);
     before := case when old_row is null or old_row -> tg_argv[2] = whole -> tg_argv[2] then after
@@ -97,7 +99,6 @@ begin
     after := (whole ->> 'account_id')::bigint;
     before := (coalesce(old_row, whole) ->> 'account_id')::bigint;
   end if;
-  perform lock_record_changes(tenant);
   insert into record_change (customer_id, entity_type, entity_id, operation, version, account_ids)
     values (tenant, tg_table_name, whole ->> tg_argv[0],
       case when tg_op = 'INSERT' then 'created'
@@ -219,6 +220,7 @@ declare
   was_on bigint;
 begin
   mount := case when tg_op = 'DELETE' then old else new end;
+  perform lock_record_changes(mount.customer_id);
   if tg_op <> 'INSERT' and old.removed_at is null then
     was_on := parent_account(mount.customer_id, 'equipment', 'equipment_id', old.equipment_id::text);
   elsif exists (
@@ -231,7 +233,6 @@ begin
     -- It was never on the shelf: it came straight from another unit, whose mount tells it, or is new.
     return null;
   end if;
-  perform lock_record_changes(mount.customer_id);
   insert into record_change (customer_id, entity_type, entity_id, operation, version, account_ids)
     select d.customer_id, 'iot_device', d.iot_device_id::text, 'updated', d.version,
       change_accounts(was_on, device_account(d.customer_id, d.iot_device_id))
