@@ -23,7 +23,7 @@ import { isConnectionError } from './faults.ts';
 import { latestPositions, latestTemperatures, type LatestPosition } from './latest.ts';
 import { boolArray, float4Array, float8Array, int8Array, textArray } from '../db/pg-arrays.ts';
 import { Pipeline, type Answer } from '../db/pipeline.ts';
-import { tellMoved, WRITTEN_XID, writeMetricChanges } from './telemetry-changes.ts';
+import { WRITTEN_XID, writeTelemetryChanges } from './telemetry-changes.ts';
 import { writeLateFixes, writeVisits } from './visits.ts';
 
 /** Everything one transaction writes, encoded once, so that a retry writes the very same bytes. */
@@ -96,6 +96,7 @@ export async function commitBatch(
   const rows = staged ? writeStaged(pipeline, work) : writeOptimistic(pipeline, work);
   const latest = writeLatest(pipeline, work);
   if (!staged) writeLateFixes(pipeline, work.evaluation, false);
+  writeTelemetryChanges(pipeline, work.positions, batch.readings);
   writeState(pipeline, work);
   writeVisits(pipeline, work.evaluation);
   const events = writeEvents(pipeline, work, staged);
@@ -209,7 +210,6 @@ function duplicates(
 }
 
 const LATEST_SQL = `
-  with moved as (
   insert into telematics (customer_id, account_id, equipment_id, unit_number, equipment_has_iot_device_id, recorded_at,
     received_at, latitude, longitude, altitude_m, speed, heading_deg, accuracy_m, odometer_m, ignition, motion_status,
     temperature, temperature_at, written_xid)
@@ -235,20 +235,15 @@ const LATEST_SQL = `
     temperature_at = greatest(excluded.temperature_at, telematics.temperature_at),
     written_xid = excluded.written_xid
   where telematics.recorded_at < excluded.recorded_at
-  returning customer_id, equipment_id, temperature
-  ), told as (${tellMoved('moved')})
-  select equipment_id, temperature from moved`;
+  returning equipment_id, temperature`;
 
 /** Readings that came without a newer fix. */
 const TEMPERATURE_SQL = `
-  with moved as (
   update telematics t set temperature = p.temperature, temperature_at = to_timestamp(p.ms / 1000),
     written_xid = ${WRITTEN_XID}
   from unnest($1::bigint[], $2::float8[], $3::float8[]) as p (equipment_id, temperature, ms)
   where t.equipment_id = p.equipment_id
-    and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))
-  returning t.customer_id, t.equipment_id
-  ) ${tellMoved('moved')}`;
+    and (t.temperature_at is null or t.temperature_at < to_timestamp(p.ms / 1000))`;
 
 /** Gives the positions that watchers are told: with the temperatures that the table has then. */
 function writeLatest(pipeline: Pipeline, work: CommitWork): () => readonly LatestPosition[] {
@@ -274,7 +269,6 @@ function writeLatest(pipeline: Pipeline, work: CommitWork): () => readonly Lates
           float8Array(p.map((row) => row.temperatureMs)),
         ]);
   writeTemperatures(pipeline, work.batch);
-  writeMetricChanges(pipeline, work.batch.readings);
   return () => {
     if (latest === null) return p;
     // A late reading has not replaced a newer one there.

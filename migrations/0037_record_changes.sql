@@ -86,6 +86,8 @@ declare
   after bigint;
 begin
   if tenant is null then return null; end if;
+  -- Before anything is looked up: whoever has just moved what this is part of did not see it.
+  perform lock_record_changes(tenant);
   if tg_nargs > 1 then
     after := parent_account(tenant, tg_argv[1], tg_argv[3], whole ->> tg_argv[2]);
     before := case when old_row is null or old_row -> tg_argv[2] = whole -> tg_argv[2] then after
@@ -97,7 +99,6 @@ begin
     after := (whole ->> 'account_id')::bigint;
     before := (coalesce(old_row, whole) ->> 'account_id')::bigint;
   end if;
-  perform lock_record_changes(tenant);
   insert into record_change (customer_id, entity_type, entity_id, operation, version, account_ids)
     values (tenant, tg_table_name, whole ->> tg_argv[0],
       case when tg_op = 'INSERT' then 'created'
@@ -219,6 +220,7 @@ declare
   was_on bigint;
 begin
   mount := case when tg_op = 'DELETE' then old else new end;
+  perform lock_record_changes(mount.customer_id);
   if tg_op <> 'INSERT' and old.removed_at is null then
     was_on := parent_account(mount.customer_id, 'equipment', 'equipment_id', old.equipment_id::text);
   elsif exists (
@@ -231,7 +233,6 @@ begin
     -- It was never on the shelf: it came straight from another unit, whose mount tells it, or is new.
     return null;
   end if;
-  perform lock_record_changes(mount.customer_id);
   insert into record_change (customer_id, entity_type, entity_id, operation, version, account_ids)
     select d.customer_id, 'iot_device', d.iot_device_id::text, 'updated', d.version,
       change_accounts(was_on, device_account(d.customer_id, d.iot_device_id))
@@ -309,6 +310,7 @@ declare
   tenant bigint;
   first_kept bigint;
   last_old bigint;
+  last_removed bigint;
 begin
   for tenant in select c.customer_id from customer c order by c.customer_id loop
     exit when removed >= rows_max;
@@ -317,10 +319,10 @@ begin
     select c.record_change_id into last_old from record_change c
       where c.customer_id = tenant and (first_kept is null or c.record_change_id < first_kept)
       order by c.record_change_id desc limit 1;
-    delete from record_change d using (
+    select max(o.record_change_id) into last_removed from (
       select c.record_change_id from record_change c where c.customer_id = tenant and c.record_change_id < last_old
-      order by c.record_change_id limit rows_max - removed) o
-      where d.customer_id = tenant and d.record_change_id = o.record_change_id;
+      order by c.record_change_id limit rows_max - removed) o;
+    delete from record_change c where c.customer_id = tenant and c.record_change_id <= last_removed;
     get diagnostics removed_now = row_count;
     removed := removed + removed_now;
   end loop;
@@ -383,7 +385,7 @@ revoke execute on function metric_codes_since from public;
 grant execute on function metric_codes_since to milepost_api;
 call step_over_tenants('metric_codes_since(bigint[], timestamptz)');
 
--- Removes what is older, rows_max rows at most, and gives how many.
+-- Removes what is older, rows_max rows and those of one transaction at most, and gives how many.
 create function prune_telemetry_changes(before timestamptz, rows_max integer) returns integer
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
@@ -391,17 +393,17 @@ declare
   removed_now integer;
   tenant bigint;
   first_kept bigint;
+  last_removed bigint;
 begin
   for tenant in select c.customer_id from customer c order by c.customer_id loop
     exit when removed >= rows_max;
     select c.written_xid into first_kept from telemetry_change c
       where c.customer_id = tenant and c.written_at >= before order by c.written_xid limit 1;
-    delete from telemetry_change d using (
-      select c.written_xid, c.telemetry_change_id from telemetry_change c
+    select max(o.written_xid) into last_removed from (
+      select c.written_xid from telemetry_change c
       where c.customer_id = tenant and (first_kept is null or c.written_xid < first_kept)
-      order by c.written_xid, c.telemetry_change_id limit rows_max - removed) o
-      where d.customer_id = tenant and d.written_xid = o.written_xid
-        and d.telemetry_change_id = o.telemetry_change_id;
+      order by c.written_xid limit rows_max - removed) o;
+    delete from telemetry_change c where c.customer_id = tenant and c.written_xid <= last_removed;
     get diagnostics removed_now = row_count;
     removed := removed + removed_now;
   end loop;

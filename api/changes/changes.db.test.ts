@@ -188,6 +188,44 @@ t.test('who is held to accounts', async (t) => {
   );
 });
 
+t.test('a part that is made while its unit moves belongs where the unit is', async (t) => {
+  const equipmentId = mine.equipmentIds[1];
+  const copy = new TestCopy(portal, 'held', ['equipment', 'equipment-load-details']);
+  await copy.catchUp();
+  const holder = await owner.connect();
+  t.teardown(() => holder.release(true));
+  await holder.query(
+    `begin; select pg_advisory_xact_lock(hashtextextended('record_change/${mine.customerId}', 0))`,
+  );
+  const waiting = async (count: number): Promise<void> => {
+    for (;;) {
+      const { rows } = await holder.query<{ waiting: number }>(
+        `select count(*)::int as waiting from pg_locks l join pg_database d on d.oid = l.database
+         where d.datname = current_database() and l.locktype = 'advisory' and not l.granted`,
+      );
+      if (rows[0]!.waiting === count) return;
+    }
+  };
+  const write = (text: string) =>
+    withTenant(apiPool, tenant, (_db, client) => client.query(text, [equipmentId]));
+  const moved = write(`update equipment set account_id = ${north} where equipment_id = $1`);
+  await waiting(1);
+  const made =
+    write(`insert into equipment_load_detail (customer_id, equipment_id, equipment_load_date, equipment_load_status)
+      select customer_id, equipment_id, current_date, 'loaded' from equipment where equipment_id = $1`);
+  await waiting(2);
+  await holder.query('commit');
+  await Promise.all([moved, made]);
+  const told = await copy.catchUp();
+  t.same(
+    told.map(({ resource, operation }) => [resource, operation]),
+    [
+      ['equipment', 'updated'],
+      ['equipment-load-details', 'created'],
+    ],
+  );
+});
+
 t.test('many rows in one transaction', async (t) => {
   const copy = new TestCopy(portal, 'admin', ['tags'], 300);
   await copy.beginNow();
