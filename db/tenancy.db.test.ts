@@ -187,6 +187,7 @@ t.test('the roles hold what they need and no more', async (t) => {
     ...HOT_TABLES.slice(1),
     'knocking_device',
     'telematics',
+    'telemetry_change',
     'visit_revision',
   ]);
 });
