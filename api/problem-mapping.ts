@@ -205,6 +205,11 @@ function ofColumn(name: string | undefined, why: string, cause: unknown): Proble
   return new Problem('unprocessable', `${name} ${why}`, { errors, cause });
 }
 
+/** Two transactions waited for each other, and the database ended this one: it can be done again as it was. */
+export function isDeadlock(error: unknown): boolean {
+  return findDatabaseError(error)?.code === '40P01';
+}
+
 function findDatabaseError(error: unknown): DatabaseError | null {
   let current = error;
   for (let depth = 0; depth < CAUSE_DEPTH_MAX && current instanceof Error; depth++) {

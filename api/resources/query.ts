@@ -92,13 +92,17 @@ export function selectShown(resource: Resource, key: string | number): SQL {
   return sql`select ${projection(resource.fields.values())}${aside} from ${sourceOf(resource)} where ${where}`;
 }
 
+/** How a row is held: for good, or for changes that leave its key alone, which do not hold up what refers to it. */
+export type RowLock = 'update' | 'no key update';
+
 /** One row by its key. */
 export function selectRow(
   resource: Resource,
   key: string | number,
-  options: { lock: boolean },
+  options: { lock: RowLock | false },
 ): SQL {
-  const lock = options.lock ? sql`for update of ${resource.table}` : sql``;
+  const lock =
+    options.lock === false ? sql`` : sql`for ${sql.raw(options.lock)} of ${resource.table}`;
   const where = and(sql`${resource.key.column} = ${key}`, hidesDeleted(resource, false));
   return sql`select ${projection(resource.fields.values())} from ${sourceOf(resource)} where ${where} ${lock}`;
 }

@@ -1,4 +1,5 @@
 /** The routes of a resource: list, get, create, bulk create, change, delete. One function for all of them. */
+import { setTimeout } from 'node:timers/promises';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
 import { readJsonAsTenant } from '../../db/tenancy.ts';
 import { inTenant, openList, sendJson, sendPage, type ApiContext } from '../context.ts';
@@ -7,6 +8,7 @@ import { principalOf, requireRate, requireRates } from '../guard.ts';
 import { jsonParser } from '../json-body.ts';
 import { MERGE_PATCH_CONTENT_TYPE } from '../merge-patch.ts';
 import { notFound, Problem } from '../problem.ts';
+import { isDeadlock } from '../problem-mapping.ts';
 import {
   closed,
   guardedProblems,
@@ -34,6 +36,10 @@ import { titleOf, type Resource } from './resource.ts';
 import { Secrets } from './secrets.ts';
 import { deleteRow, makeRow, patchRow, type Work } from './store.ts';
 
+/** How often a request is begun that the database ends for the sake of another. */
+const DEADLOCK_TRIES_MAX = 5;
+/** Milliseconds until it is begun again, at most, and once more for each time before. */
+const DEADLOCK_PAUSE_MS_MAX = 100;
 /** Seconds that a client may keep a list that is shipped with the software. */
 const SHIPPED_AGE_S_MAX = 300;
 
@@ -265,8 +271,11 @@ function addDelete(app: FastifyInstance, context: ApiContext, resource: Resource
   );
 }
 
-/** Work in the caller's tenant. */
-export function inWork<T>(
+/**
+ * Work in the caller's tenant. It is begun anew where the database has ended it for the sake of another: nothing of it was
+ * written then. So `act` leaves no traces but in the database.
+ */
+export async function inWork<T>(
   context: ApiContext,
   request: FastifyRequest,
   act: (work: Work) => Promise<T>,
@@ -274,10 +283,18 @@ export function inWork<T>(
   const principal = principalOf(request);
   const { quotas } = context;
   const nowMs = principal.nowMs ?? context.now();
-  const room = new Map<string, number>();
-  return inTenant(context, request, (db, client) =>
-    act({ db, client, principal, quotas, nowMs, room }),
-  );
+  for (let tries = 1; ; tries++) {
+    try {
+      const room = new Map<string, number>();
+      return await inTenant(context, request, (db, client) =>
+        act({ db, client, principal, quotas, nowMs, room }),
+      );
+    } catch (error) {
+      if (tries === DEADLOCK_TRIES_MAX || !isDeadlock(error)) throw error;
+      request.log.info({ tries }, 'ended by a deadlock; it is done again');
+      await setTimeout(Math.random() * tries * DEADLOCK_PAUSE_MS_MAX);
+    }
+  }
 }
 
 /** Does the work once under the request's `Idempotency-Key`, and gives its answer, which is kept and holds no secret. */

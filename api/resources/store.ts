@@ -15,7 +15,7 @@ import { UpdateRefused } from '../problem-mapping.ts';
 import { countForQuota } from '../quota.ts';
 import type { Row } from './define.ts';
 import { JSON_DEPTH_MAX, JSON_MEMBERS_MAX, type Field } from './fields.ts';
-import { isThere, projection, selectRow, selectThere, toStatement } from './query.ts';
+import { isThere, projection, selectRow, selectThere, toStatement, type RowLock } from './query.ts';
 import type { Resource } from './resource.ts';
 import { beginState, moveState } from './states.ts';
 
@@ -194,7 +194,7 @@ export async function deleteRow(
   ifMatch: string | undefined,
 ): Promise<void> {
   await resource.rules.holding?.(work, key, null);
-  const stored = await lockRow(work, resource, key, ifMatch);
+  const stored = await lockRow(work, resource, key, ifMatch, 'update');
   await requireOwnParents(work, resource, stored);
   await resource.rules.removing?.(work, stored);
   const where = sql`where ${resource.key.column} = ${key}`;
@@ -211,8 +211,9 @@ export async function lockRow(
   resource: Resource,
   key: string | number,
   ifMatch: string | undefined,
+  lock: RowLock = 'no key update',
 ): Promise<Row> {
-  const [stored] = await run(work.client, selectRow(resource, key, { lock: true }));
+  const [stored] = await run(work.client, selectRow(resource, key, { lock }));
   if (!stored) throw await absence(work, resource, key);
   if (resource.hasAccount) requireOwnRow(work.principal, stored as { account_id: number | null });
   if (ifMatch === undefined) {
