@@ -33,6 +33,7 @@ const FOR_THE_RUNNER = [
   'attachment_content_unused',
   'beat_identity_task',
   'maintenance_tenants',
+  'overdue_tenants',
   'settle_identity_task',
   'sweep_export_jobs',
   'sweep_identity_tasks',

@@ -541,6 +541,7 @@ t.test('raw statements of the API’s role cannot break the sums', async (t) => 
   const payment = await paid(60);
   const applied = await apply(payment, invoice, 60);
   const other = await paid(5);
+  const memo = await issued(5, { invoice_type: 'credit_memo' });
   const { customerId } = portal.seed.mine;
   const tenant = { customerId, accountIds: null };
   const rows: [string, RegExp][] = [
@@ -579,6 +580,15 @@ t.test('raw statements of the API’s role cannot break the sums', async (t) => 
       values (${customerId}, ${north}, 'credit_memo', 100, 'USD', 'settled', ${invoice})`,
       /memo/,
     ],
+    [`update payment set payment_method = 'cash' where id = ${other}`, /stays/],
+    [`update payment set settled_at = null where id = ${other}`, /stays/],
+    [`update payment set settled_at = now() where id = ${other}`, /stays/],
+    [
+      `insert into payment_invoice (customer_id, payment_id, invoice_id, account_id, applied_amount, currency_code, deleted_at)
+      values (${customerId}, ${other}, ${invoice}, ${north}, 1, 'USD', now())`,
+      /ledger/,
+    ],
+    [`update invoice set voided_at = now() where id = ${memo}`, /credit is in force/],
   ];
   for (const [statement, message] of rows) {
     const broken = withTenant(portal.apiPool, tenant, (_db, client) => client.query(statement));
