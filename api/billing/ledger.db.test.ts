@@ -271,6 +271,20 @@ t.test('by itself: what is due longest comes first, and what is disputed is left
   );
 });
 
+t.test('what says nothing is refused', async (t) => {
+  const applications = [{ invoice_id: await issued(10), amount: 1 }];
+  const both = { applications, account_ids: [south] };
+  const pay = `payments/${await paid(10)}/apply`;
+  t.match(await send('POST', pay, both), blames(422, '/account_ids'));
+  const credit = `accounts/${north}/apply-credit`;
+  const named = { currency_code: 'USD', ...both };
+  t.match(await send('POST', credit, named), blames(422, '/account_ids'));
+  const none = { currency_code: 'QQQ', auto: true };
+  t.match(await send('POST', credit, none), blames(422, '/currency_code'));
+  const early = await send('GET', `accounts/${north}/statement?to=0001-01-15`);
+  t.match(early, blames(400, '/to'));
+});
+
 t.test('credit of an account is used, the oldest first', async (t) => {
   const first = await paid(10, { payment_date: '2026-01-05', currency_code: 'CHF' });
   const second = await paid(20, { payment_date: '2026-02-05', currency_code: 'CHF' });

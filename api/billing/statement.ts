@@ -21,6 +21,7 @@ import { Statement, StatementEntry } from './schemas.ts';
 
 /** Days of one statement. */
 export const STATEMENT_DAYS_MAX = 1_100;
+const FIRST_DAY = '0001-01-01';
 
 interface Query {
   readonly from?: string;
@@ -100,6 +101,8 @@ interface Period {
 function periodOf(query: Query, of: { currency_code: string; today: string }): Period {
   const to = query.to ?? of.today;
   const from = query.from ?? addMonths(to, -1);
+  if (from < FIRST_DAY)
+    throw fieldProblem('invalid_request', 'query', '/to', 'has no month before it: send from');
   const days = daysBetween(from, to);
   if (days < 0) throw fieldProblem('invalid_request', 'query', '/from', 'is after the last day');
   if (days >= STATEMENT_DAYS_MAX) {
