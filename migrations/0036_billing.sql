@@ -59,6 +59,16 @@ create index invoice_owed on invoice (customer_id, due_date, id)
 create index invoice_owed_by_account on invoice (customer_id, account_id, currency_code, due_date, id)
   where status in ('open', 'partial') and deleted_at is null;
 
+-- What moved an account in a currency, day by day: sums of years before are read without the rows.
+create index invoice_billed on invoice (customer_id, account_id, currency_code, date) include (total_amount)
+  where issued_at is not null and invoice_type <> 'credit_memo' and deleted_at is null;
+create index invoice_voided on invoice (customer_id, account_id, currency_code)
+  where issued_at is not null and invoice_type <> 'credit_memo' and deleted_at is null and voided_at is not null;
+create index payment_come on payment (customer_id, account_id, currency_code, payment_date) include (payment_amount)
+  where status in ('settled', 'reversed') and deleted_at is null;
+create index payment_reversed on payment (customer_id, account_id, currency_code)
+  where status = 'reversed' and deleted_at is null;
+
 -- Whether an invoice was written since it is overdue: what becomes so by the day alone is written once more, and told to
 -- those who keep a copy. It is nobody's act: a new version, and no line in the audit trail.
 alter table invoice add column is_overdue_noted boolean not null default false;

@@ -503,6 +503,11 @@ t.test('balances and statement tell the same, each currency for itself', async (
     `accounts/${account_id}/statement?from=${days(99)}&to=${today}&currency_code=USD`,
   );
   t.match(part, { opening_amount: 511, closing_amount: 376 });
+  t.equal((part['data'] as Row[]).at(-1)!['running_amount'], 376);
+  const past = await get(
+    `accounts/${account_id}/statement?from=${days(100)}&to=${days(99)}&currency_code=USD`,
+  );
+  t.match(past, { opening_amount: 0, closing_amount: 511 }, 'what came after is not in it');
   t.match(await get(`accounts/${account_id}/statement`), { to: today, currency_code: 'USD' });
   t.match(
     await send('GET', `accounts/${account_id}/statement?from=${today}&to=${days(1)}`),
@@ -535,6 +540,42 @@ t.test('balances and statement tell the same, each currency for itself', async (
   ] as Row[];
   t.equal(mine.length, 1);
   t.equal(held['closing_amount'], mine[0]!['net_amount']);
+});
+
+t.test('what a statement begins with is read from an index alone', async (t) => {
+  const { customerId } = portal.seed.mine;
+  const tenant = { customerId, accountIds: null };
+  const of = (amount: string, table: string, where: string) =>
+    `explain select sum(${amount}) from ${table} where account_id = ${north} and currency_code = 'USD'
+      and deleted_at is null and ${where}`;
+  const rows = [
+    [
+      'invoice_billed',
+      of(
+        'total_amount',
+        'invoice',
+        `issued_at is not null and
+      invoice_type <> 'credit_memo' and date < '2026-01-01'`,
+      ),
+    ],
+    [
+      'payment_come',
+      of(
+        'payment_amount',
+        'payment',
+        `status in ('settled', 'reversed') and
+      payment_date < '2026-01-01'`,
+      ),
+    ],
+  ] as const;
+  for (const [index, statement] of rows) {
+    const plan = await withTenant(portal.apiPool, tenant, async (_db, client) => {
+      await client.query('set local enable_seqscan = off; set local enable_bitmapscan = off');
+      return (await client.query<Record<string, string>>(statement)).rows;
+    });
+    const text = plan.map((row) => row['QUERY PLAN']).join('\n');
+    t.match(text, new RegExp(`Index Only Scan using ${index}`), text);
+  }
 });
 
 t.test('sums that no number of JavaScript holds are told to the last digit', async (t) => {
