@@ -36,6 +36,7 @@ const FOR_THE_RUNNER = [
   'attachment_content_unused',
   'beat_identity_task',
   'maintenance_tenants',
+  'overdue_tenants',
   'prune_record_changes',
   'prune_telemetry_changes',
   'settle_identity_task',

@@ -59,6 +59,40 @@ create index invoice_owed on invoice (customer_id, due_date, id)
 create index invoice_owed_by_account on invoice (customer_id, account_id, currency_code, due_date, id)
   where status in ('open', 'partial') and deleted_at is null;
 
+-- What moved an account in a currency, day by day: sums of years before are read without the rows.
+create index invoice_billed on invoice (customer_id, account_id, currency_code, date) include (total_amount)
+  where issued_at is not null and invoice_type <> 'credit_memo' and deleted_at is null;
+create index invoice_voided on invoice (customer_id, account_id, currency_code)
+  where issued_at is not null and invoice_type <> 'credit_memo' and deleted_at is null and voided_at is not null;
+create index payment_come on payment (customer_id, account_id, currency_code, payment_date) include (payment_amount)
+  where status in ('settled', 'reversed') and deleted_at is null;
+create index payment_reversed on payment (customer_id, account_id, currency_code)
+  where status = 'reversed' and deleted_at is null;
+
+-- Whether an invoice was written since it is overdue: what becomes so by the day alone is written once more, and told to
+-- those who keep a copy. It is nobody's act: a new version, and no line in the audit trail.
+alter table invoice add column is_overdue_noted boolean not null default false;
+drop trigger audit on invoice;
+call audit_table('invoice', 'id', '{is_overdue_noted}');
+create index invoice_overdue_next on invoice (customer_id, due_date, id)
+  where status in ('open', 'partial') and not is_overdue_noted and invoice_type <> 'credit_memo' and deleted_at is null;
+
+-- Tenants with something to note, in their order, after the one that is given: what the background asks for all of them
+-- together. What follows it does as each tenant.
+create function overdue_tenants(at timestamptz, after_id bigint, rows_max integer) returns setof bigint
+  language sql stable security definer set search_path = public, pg_temp as $$
+  select c.customer_id from customer c
+  where c.customer_id > after_id and exists (
+    select from invoice i
+    where i.customer_id = c.customer_id and i.due_date < (at at time zone c.time_zone)::date
+      and i.status in ('open', 'partial') and not i.is_overdue_noted and i.invoice_type <> 'credit_memo'
+      and i.deleted_at is null)
+  order by c.customer_id limit rows_max
+$$;
+revoke execute on function overdue_tenants from public;
+grant execute on function overdue_tenants to milepost_runner;
+call step_over_tenants('overdue_tenants(timestamptz, bigint, integer)');
+
 -- What was there before: no rule has kept its sums. Nothing that was paid is owed again, and no total changes.
 create function settle_billing_once() returns void
   language plpgsql security definer set search_path = public, pg_temp as $$
@@ -147,7 +181,12 @@ begin
       when disputed_at is not null then 'disputed' when applied_amount >= total_amount then 'paid'
       when applied_amount > 0 then 'partial' else 'open' end,
     paid_at = case when issued_at is not null and voided_at is null and applied_amount >= total_amount
-      then coalesce(paid_at, updated_at) end
+      then coalesce(paid_at, updated_at) end,
+    -- Nobody has a copy yet.
+    is_overdue_noted = issued_at is not null and voided_at is null and disputed_at is null
+      and applied_amount < total_amount and invoice_type <> 'credit_memo'
+      and due_date < (select (app_now() at time zone c.time_zone)::date from customer c
+        where c.customer_id = invoice.customer_id)
     where status <> 'draft' or paid_at is not null;
   -- Who has settled, failed or come back has done so at some time.
   update payment set
@@ -313,6 +352,8 @@ begin
     when new.issued_at is null or new.voided_at is not null or new.applied_amount < new.total_amount then null
     when tg_op = 'INSERT' then coalesce(new.paid_at, app_now())
     else coalesce(old.paid_at, app_now()) end;
+  new.is_overdue_noted := case when new.status in ('open', 'partial') and new.invoice_type <> 'credit_memo'
+    then new.due_date < app_today() else false end;
   return new;
 end
 $$;
@@ -329,6 +370,10 @@ begin
     and m.credited_invoice_id = new.id and m.issued_at is not null and m.voided_at is null) then
     raise exception 'it is credited' using errcode = 'check_violation',
       table = 'invoice', column = 'voided_at', constraint = 'invoice_voided_at_check_credited';
+  elsif new.voided_at is not null and exists (select from payment p where p.customer_id = new.customer_id
+    and p.credit_memo_invoice_id = new.id and p.status in ('pending', 'settled') and p.deleted_at is null) then
+    raise exception 'its credit is in force' using errcode = 'check_violation',
+      table = 'invoice', column = 'voided_at', constraint = 'invoice_voided_at_check_credit';
   end if;
   if new.credited_invoice_id is null or not is_counted then return null; end if;
   select i.total_amount, i.issued_at, i.voided_at, i.invoice_type, i.account_id into credited from invoice i
@@ -365,7 +410,8 @@ create trigger release_workorders after update of voided_at, deleted_at on invoi
 create function guard_payment() returns trigger
   language plpgsql as $$
 declare
-  frozen constant text[] := array['account_id', 'payment_id', 'payment_amount', 'currency_code', 'credit_memo_invoice_id'];
+  frozen constant text[] := array['account_id', 'payment_id', 'payment_method', 'payment_amount', 'currency_code',
+    'credit_memo_invoice_id'];
   changed text;
   memo record;
 begin
@@ -374,10 +420,13 @@ begin
     raise exception 'the payment is applied' using errcode = 'check_violation',
       table = 'payment', column = 'status', constraint = 'payment_status_check_applied';
   end if;
+  if new.status in ('settled', 'reversed') and (tg_op = 'INSERT' or old.status = 'pending') then
+    new.settled_at := coalesce(new.settled_at, app_now());
+  end if;
   if tg_op = 'INSERT' then
     if new.credit_memo_invoice_id is null then return new; end if;
     select i.issued_at, i.voided_at, i.invoice_type, i.total_amount into memo from invoice i
-      where i.customer_id = new.customer_id and i.id = new.credit_memo_invoice_id;
+      where i.customer_id = new.customer_id and i.id = new.credit_memo_invoice_id for no key update;
     if memo.issued_at is null or memo.voided_at is not null or memo.invoice_type <> 'credit_memo'
       or memo.total_amount <> new.payment_amount then
       raise exception 'no such credit memo' using errcode = 'check_violation',
@@ -391,7 +440,8 @@ begin
       table = 'payment', column = 'deleted_at', constraint = 'payment_deleted_at_check_settled';
   end if;
   select o.key into changed from jsonb_each(to_jsonb(old)) o
-    where o.key = any (frozen) and o.value is distinct from to_jsonb(new) -> o.key limit 1;
+    where (o.key = any (frozen) or o.key = 'settled_at' and old.status in ('settled', 'reversed'))
+      and o.value is distinct from to_jsonb(new) -> o.key limit 1;
   if changed is not null then
     raise exception 'a payment stays as it was made' using errcode = 'check_violation',
       table = 'payment', column = changed, constraint = format('payment_%s_check_made', changed);
@@ -404,6 +454,8 @@ begin
   return new;
 end
 $$;
+alter table payment add constraint payment_settled_at_check_status
+  check (settled_at is not null or status not in ('settled', 'reversed'));
 create trigger guard before insert or update on payment for each row execute function guard_payment();
 
 -- The ledger, after rows were added to it: both sides and, of a credit memo's credit, the memo hold its sum.
@@ -420,6 +472,7 @@ begin
         join payment p on p.customer_id = a.customer_id and p.id = a.payment_id)
     order by i.id for no key update;
   select case
+    when exists (select from added a where a.deleted_at is not null) then 'deleted_at_check_kept'
     when exists (
       select from payment_invoice l where l.id in (select a.reversed_payment_invoice_id from added a)
         and (l.applied_amount < 0 or l.deleted_at is not null or l.applied_amount + (select sum(r.applied_amount)

@@ -91,18 +91,24 @@ create index schedule_agreement_end on schedule_agreement (customer_id, terminat
 -- cover and service), of its permits that of each category and code, of a unit's inspections the newest passed one of each
 -- kind. Kept with the row, so that what runs out is read by an index and not looked up among all that ever did.
 -- tg_argv: what the rows hang on; their key; what makes them alike; what is later; which of them count.
--- One who writes comes after the other, until each has committed.
+-- One who writes comes after the other, until each has committed. Whoever holds a row before it is changed takes the same
+-- lock before that (api/vehicles/papers.ts), or two who change two papers wait for each other.
 create function mark_superseded() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
-  place text := to_jsonb(case when tg_op = 'DELETE' then old else new end) ->> tg_argv[0];
+  place text;
   marking text := format('update %1$I r set is_superseded = s.is_old
     from (select %3$I as id, row_number() over (partition by %4$s order by %5$s desc, %3$I desc) > 1 as is_old
           from %1$I where customer_id = ($1).customer_id and %2$I = ($1).%2$I and deleted_at is null and %6$s) s
     where r.%3$I = s.id and r.is_superseded <> s.is_old',
     tg_table_name, tg_argv[0], tg_argv[1], tg_argv[2], tg_argv[3], tg_argv[4]);
 begin
-  perform pg_advisory_xact_lock(hashtextextended(tg_table_name || '/' || place, 0));
+  for place in
+    select distinct p from unnest(array[case when tg_op <> 'INSERT' then to_jsonb(old) ->> tg_argv[0] end,
+      case when tg_op <> 'DELETE' then to_jsonb(new) ->> tg_argv[0] end]) p where p is not null order by p
+  loop
+    perform pg_advisory_xact_lock(hashtextextended(tg_table_name || '/' || place, 0));
+  end loop;
   if tg_op <> 'INSERT' then execute marking using old; end if;
   if tg_op <> 'DELETE' then execute marking using new; end if;
   return null;

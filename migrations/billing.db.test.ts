@@ -188,6 +188,12 @@ t.test('sums and instants hold', async (t) => {
     0,
   );
   t.equal(await wrong(`invoice where (paid_at is not null) <> (status = 'paid')`), 0);
+  t.equal(
+    await wrong(`invoice where is_overdue_noted <> (due_date < current_date - 1
+      and status in ('open', 'partial') and invoice_type <> 'credit_memo')`),
+    0,
+    'what was overdue before is not told as news',
+  );
   t.equal(await wrong(`invoice where (voided_at is not null) <> (status = 'void')`), 0);
   t.equal(await wrong(`payment where payment_method = 'credit_memo' and payment_amount = 100`), 2);
   t.equal(await wrong('payment'), payments + 2 + 6, 'and one for each that had been paid without');

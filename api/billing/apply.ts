@@ -136,6 +136,7 @@ function requireSettled({ status }: PaymentHead): void {
 
 async function applyCredit(work: Work, accountId: number, body: ApplyRequest): Promise<number[]> {
   const currency = body.currency_code!;
+  await requireCurrency(work, currency);
   const isCredit = sql`account_id = ${accountId} and currency_code = ${currency} and status = 'settled'
     and deleted_at is null and unapplied_amount > 0`;
   const found = await rowsOf<{ id: string }>(
@@ -152,6 +153,16 @@ async function applyCredit(work: Work, accountId: number, body: ApplyRequest): P
   return pay(work, body, { ids, accountId, currency, left: sum!.left });
 }
 
+/** Throws 422 for a currency that there is not. */
+async function requireCurrency({ db }: Work, currency: string): Promise<void> {
+  const found = await rowsOf(
+    db,
+    sql`select from currency_lookup where currency_code = ${currency}`,
+  );
+  if (found.length === 0)
+    throw fieldProblem('unprocessable', 'body', '/currency_code', 'refers to nothing that exists');
+}
+
 interface Purse {
   readonly ids: readonly number[];
   readonly accountId: number;
@@ -161,14 +172,17 @@ interface Purse {
 }
 
 async function pay(work: Work, body: ApplyRequest, purse: Purse): Promise<number[]> {
-  const { applications, auto, account_ids: others = [] } = body;
+  const { applications, auto, account_ids } = body;
   if ((applications === undefined) === (auto === undefined))
     throw new Problem('invalid_request', 'send either applications or auto', {
       errors: [
         { in: 'body', pointer: '/applications', detail: 'or auto is to be sent, and not both' },
       ],
     });
+  if (applications !== undefined && account_ids !== undefined)
+    throw fieldProblem('unprocessable', 'body', '/account_ids', 'goes with auto alone');
   if (applications === undefined) {
+    const others = account_ids ?? [];
     await requireAccounts(work, others);
     const accountIds = [purse.accountId, ...others];
     const invoiceIds = await lockOldest(work, accountIds, purse.currency);

@@ -50,8 +50,7 @@ t.test('parts, labour and tax become lines', async (t) => {
   const workorder_id = await order({ tax_cost: 8.25 }, [
     { quantity: 4, workorder_part_cost: 100, labour_hours: 1.5, workorder_labour_cost: 150 },
     { quantity: 3, workorder_part_cost: 100, labour_hours: 0, workorder_labour_cost: 20 },
-    { quantity: 1, workorder_part_cost: 999, payer: 'lessor' },
-    { quantity: 1, workorder_part_cost: 999, payer: 'warranty' },
+    { quantity: 1, workorder_part_cost: 0, payer: 'lessor' },
   ]);
   const invoice = await draft(5);
   const { status, body, text } = await bill(invoice, workorder_id);
@@ -71,8 +70,23 @@ t.test('parts, labour and tax become lines', async (t) => {
     { line_number: 5, item_type: 'labor', quantity: 1, unit: 'each', rate: 20, amount: 20 },
     { line_number: 6, item_type: 'tax', quantity: 1, rate: 8.25, amount: 8.25 },
   ]);
-  t.equal((body['items'] as Row[]).length, 5, 'what the lessor or a warranty pays is not billed');
+  t.equal((body['items'] as Row[]).length, 5);
   t.match(body['invoice'], { subtotal_amount: 383.25, total_amount: 383.25 });
+});
+
+t.test('what the lessor or a warranty pays is not billed, nor the tax of it all', async (t) => {
+  for (const payer of ['lessor', 'warranty']) {
+    const own = { quantity: 1, workorder_part_cost: 100, payer: 'lessee' };
+    const workorder_id = await order({ tax_cost: 8.25 }, [own, { ...own, payer }]);
+    const { body } = await bill(await draft(), workorder_id);
+    t.match(body['items'], [{ item_type: 'part', amount: 100 }]);
+    t.equal((body['items'] as Row[]).length, 1);
+    const { body: whole } = await bill(
+      await draft(),
+      await order({ tax_cost: 8.25, payer }, [own]),
+    );
+    t.match(whole['items'], [{ amount: 100 }, { item_type: 'tax', amount: 8.25 }]);
+  }
 });
 
 t.test('an order without lines is billed by its sums', async (t) => {

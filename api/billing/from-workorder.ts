@@ -29,7 +29,8 @@ export function addFromWorkorder(
     tags: [invoices.tag],
     summary: 'Bill a work order on an invoice',
     description:
-      'Parts and labour of each of its lines that the lessee pays, and its tax, become lines of the draft. The order is ' +
+      'Parts and labour of each of its lines that the lessee pays become lines of the draft; so does its tax, where the ' +
+      'lessee pays all of them: which part of it belongs to which line is not kept. The order is ' +
       'completed or closed, in the currency of the invoice, and of its account or of none. It is billed once: 409 while ' +
       'it is on another invoice that is not void. Asks for `workorder:read` as well.',
     params: closed({ id: invoices.keySchema }),
@@ -106,13 +107,16 @@ async function requireBillable({ db }: Work, invoice: Row, workorderId: number):
     throw refuse('conflict', `is billed already, on ${order.billed_on}`);
 }
 
-/** Where the price of one is not exact, the line is one of the whole. */
+/** Where the price of one is not exact, the line is one of the whole. The tax is that of all lines together. */
 async function copyLines({ db }: Work, invoiceId: number, workorderId: number): Promise<number[]> {
   const rows = await rowsOf<{ id: string }>(
     db,
     sql`with ordered as (
         select w.*, exists (select from workorder_vmrs v where v.workorder_id = w.workorder_id
-          and v.deleted_at is null) as has_lines from workorder w where w.workorder_id = ${workorderId}
+          and v.deleted_at is null) as has_lines, coalesce((select case when bool_and(coalesce(v.payer, w.payer, 'lessee')
+            = 'lessee') then 'lessee' else 'several' end from workorder_vmrs v where v.workorder_id = w.workorder_id
+            and v.deleted_at is null and v.workorder_part_cost + v.workorder_labour_cost > 0), w.payer) as tax_payer
+        from workorder w where w.workorder_id = ${workorderId}
       ), cost as (
         select v.workorder_vmrs_id as place, 1 as part, 'part' as item_type, v.quantity, 'each' as unit,
           v.workorder_part_cost as cost, coalesce(v.payer, o.payer) as payer,
@@ -125,7 +129,7 @@ async function copyLines({ db }: Work, invoiceId: number, workorderId: number): 
         from ordered o join workorder_vmrs v on v.workorder_id = o.workorder_id and v.deleted_at is null
         join vmrs_lookup n on n.vmrs_id = v.vmrs_id
         union all
-        select 0, t.part, t.item_type, null, 'each', t.cost, o.payer, ''
+        select 0, t.part, t.item_type, null, 'each', t.cost, case t.part when 9 then o.tax_payer else o.payer end, ''
         from ordered o, lateral (values (1, 'part', case when not o.has_lines then o.part_cost end),
           (2, 'labor', case when not o.has_lines then o.labour_cost end), (9, 'tax', o.tax_cost)) t (part, item_type, cost)
       ), billed as (

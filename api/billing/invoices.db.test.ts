@@ -148,8 +148,27 @@ t.test('days follow from the terms until they are said otherwise', async (t) => 
   t.match(await patch({ date: '2026-03-02' }), { body: { due_date: '2026-04-01' } });
   t.match(await send('POST', `invoices/${id}/issue`, { date: '2026-03-05' }), {
     status: 200,
+    body: { date: '2026-03-05', due_date: '2026-04-01' },
+  });
+  const follows = await draft(5, { payment_terms_days: 10 });
+  t.match(await send('POST', `invoices/${follows}/issue`, { date: '2026-03-05' }), {
+    status: 200,
     body: { date: '2026-03-05', due_date: '2026-03-15' },
   });
+  const memo = await draft(5, { invoice_type: 'credit_memo' });
+  t.match(await send('PATCH', `invoices/${memo}`, { date: '2026-03-20' }), {
+    status: 200,
+    body: { date: '2026-03-20', due_date: '2026-03-20' },
+  });
+  const billed = await send('PATCH', `invoices/${memo}`, { invoice_type: 'rental' });
+  t.match(billed, { body: { due_date: '2026-04-19' } });
+  const far = await draft(5, { date: '9999-12-01', payment_terms_days: 30 });
+  t.match(await get(`invoices/${far}`), { due_date: '9999-12-31' });
+  t.match(await send('PATCH', `invoices/${far}`, { date: '9999-12-02' }), blames(422, '/due_date'));
+  const beyond = { account_id: accounts[0], currency_code: 'USD', date: '9999-12-31' };
+  t.match(await send('POST', 'invoices', beyond), blames(422, '/due_date'));
+  const last = { ...beyond, due_date: '9999-12-31' };
+  t.match(await send('POST', 'invoices', last), { status: 201 });
   const late = await draft(5);
   t.match(
     await send('POST', `invoices/${late}/issue`, { due_date: '2026-02-01' }),

@@ -6,6 +6,7 @@ import { sql } from 'drizzle-orm';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { openCredit } from './credit-memos.ts';
+import { firstDays, movedDueDate } from './due-date.ts';
 import { rowsOf } from './locks.ts';
 
 /** What is as it was issued. What is wrong with it is given back by a credit memo. */
@@ -43,26 +44,23 @@ export const invoiceRules: ResourceRules = {
 };
 
 /** The columns that it is given beside those that were sent. Throws 422 for what contradicts itself. */
-async function begun({ db, nowMs }: RuleContext, values: Row): Promise<Row> {
-  const { total_amount: total, ...others } = values;
-  requirePast(nowMs, values['issued_at'], '/issued_at');
-  const [found] = await rowsOf<Dates & { is_total: boolean }>(
-    db,
-    sql`select day::text as date, (day + terms)::text as due_date, (${amount(values, 'subtotal_amount')}
-        - ${amount(values, 'discount_amount')} + ${amount(values, 'tax_amount')}) = ${total ?? null}::numeric as is_total
-      from account a, lateral (select coalesce(${values['date'] ?? null}::date, app_today()) as day,
-        case when ${values['invoice_type'] ?? null}::text = 'credit_memo' then 0
-          else coalesce(${values['payment_terms_days'] ?? null}::integer, a.payment_terms_days) end as terms) d
-      where a.account_id = ${values['account_id']}`,
+async function begun(context: RuleContext, values: Row): Promise<Row> {
+  requirePast(context.nowMs, values['issued_at'], '/issued_at');
+  const total = values['total_amount'];
+  const [found] = await rowsOf<{ is_total: boolean }>(
+    context.db,
+    sql`select ${amount(values, 'subtotal_amount')} - ${amount(values, 'discount_amount')}
+      + ${amount(values, 'tax_amount')} = ${total ?? null}::numeric as is_total`,
   );
-  const { date, due_date, is_total } = found!;
-  if (total !== undefined && !is_total) throw wrongTotal();
-  return { date, due_date, ...others };
+  if (total !== undefined && !found!.is_total) throw wrongTotal();
+  return { ...(await firstDays(context, values)), ...withoutTotal(values) };
 }
 
-interface Dates {
-  readonly date: string;
-  readonly due_date: string;
+/** The total is the database's to reckon. */
+function withoutTotal(values: Row): Row {
+  const others = { ...values };
+  delete others['total_amount'];
+  return others;
 }
 
 function amount(values: Row, name: string) {
@@ -82,10 +80,8 @@ export function requirePast(nowMs: number, given: unknown, pointer: string): voi
 
 async function changed(context: RuleContext, values: Row, stored: Row, given: Row): Promise<Row> {
   if (stored['issued_at'] !== null) requireUnfrozen(values);
-  const { total_amount: total, ...others } = values;
-  void total;
   await requireAmounts(context, values, stored, given);
-  return { ...(await movedDueDate(context, values, stored)), ...others };
+  return { ...(await movedDueDate(context, values, stored)), ...withoutTotal(values) };
 }
 
 function requireUnfrozen(values: Row): void {
@@ -128,19 +124,4 @@ async function requireAmounts(
     });
   }
   if (total !== undefined && !found!.is_total) throw wrongTotal();
-}
-
-/** A due date that followed from day and terms goes with them. */
-async function movedDueDate({ db }: RuleContext, values: Row, stored: Row): Promise<Row> {
-  const moves = 'date' in values || 'payment_terms_days' in values;
-  if (!moves || 'due_date' in values) return {};
-  const whole = { ...stored, ...values };
-  const [found] = await rowsOf<{ due_date: string | null }>(
-    db,
-    sql`select case when i.due_date = i.date + coalesce(i.payment_terms_days, a.payment_terms_days)
-        then (${whole['date']}::date + coalesce(${whole['payment_terms_days']}::integer, a.payment_terms_days))::text
-        end as due_date
-      from invoice i join account a on a.account_id = i.account_id where i.id = ${stored['id']}`,
-  );
-  return found?.due_date ? { due_date: found.due_date } : {};
 }

@@ -271,6 +271,20 @@ t.test('by itself: what is due longest comes first, and what is disputed is left
   );
 });
 
+t.test('what says nothing is refused', async (t) => {
+  const applications = [{ invoice_id: await issued(10), amount: 1 }];
+  const both = { applications, account_ids: [south] };
+  const pay = `payments/${await paid(10)}/apply`;
+  t.match(await send('POST', pay, both), blames(422, '/account_ids'));
+  const credit = `accounts/${north}/apply-credit`;
+  const named = { currency_code: 'USD', ...both };
+  t.match(await send('POST', credit, named), blames(422, '/account_ids'));
+  const none = { currency_code: 'QQQ', auto: true };
+  t.match(await send('POST', credit, none), blames(422, '/currency_code'));
+  const early = await send('GET', `accounts/${north}/statement?to=0001-01-15`);
+  t.match(early, blames(400, '/to'));
+});
+
 t.test('credit of an account is used, the oldest first', async (t) => {
   const first = await paid(10, { payment_date: '2026-01-05', currency_code: 'CHF' });
   const second = await paid(20, { payment_date: '2026-02-05', currency_code: 'CHF' });
@@ -489,6 +503,11 @@ t.test('balances and statement tell the same, each currency for itself', async (
     `accounts/${account_id}/statement?from=${days(99)}&to=${today}&currency_code=USD`,
   );
   t.match(part, { opening_amount: 511, closing_amount: 376 });
+  t.equal((part['data'] as Row[]).at(-1)!['running_amount'], 376);
+  const past = await get(
+    `accounts/${account_id}/statement?from=${days(100)}&to=${days(99)}&currency_code=USD`,
+  );
+  t.match(past, { opening_amount: 0, closing_amount: 511 }, 'what came after is not in it');
   t.match(await get(`accounts/${account_id}/statement`), { to: today, currency_code: 'USD' });
   t.match(
     await send('GET', `accounts/${account_id}/statement?from=${today}&to=${days(1)}`),
@@ -523,6 +542,42 @@ t.test('balances and statement tell the same, each currency for itself', async (
   t.equal(held['closing_amount'], mine[0]!['net_amount']);
 });
 
+t.test('what a statement begins with is read from an index alone', async (t) => {
+  const { customerId } = portal.seed.mine;
+  const tenant = { customerId, accountIds: null };
+  const of = (amount: string, table: string, where: string) =>
+    `explain select sum(${amount}) from ${table} where account_id = ${north} and currency_code = 'USD'
+      and deleted_at is null and ${where}`;
+  const rows = [
+    [
+      'invoice_billed',
+      of(
+        'total_amount',
+        'invoice',
+        `issued_at is not null and
+      invoice_type <> 'credit_memo' and date < '2026-01-01'`,
+      ),
+    ],
+    [
+      'payment_come',
+      of(
+        'payment_amount',
+        'payment',
+        `status in ('settled', 'reversed') and
+      payment_date < '2026-01-01'`,
+      ),
+    ],
+  ] as const;
+  for (const [index, statement] of rows) {
+    const plan = await withTenant(portal.apiPool, tenant, async (_db, client) => {
+      await client.query('set local enable_seqscan = off; set local enable_bitmapscan = off');
+      return (await client.query<Record<string, string>>(statement)).rows;
+    });
+    const text = plan.map((row) => row['QUERY PLAN']).join('\n');
+    t.match(text, new RegExp(`Index Only Scan using ${index}`), text);
+  }
+});
+
 t.test('sums that no number of JavaScript holds are told to the last digit', async (t) => {
   const { body } = await send('POST', 'accounts', {
     account_name: 'much',
@@ -541,6 +596,7 @@ t.test('raw statements of the API’s role cannot break the sums', async (t) => 
   const payment = await paid(60);
   const applied = await apply(payment, invoice, 60);
   const other = await paid(5);
+  const memo = await issued(5, { invoice_type: 'credit_memo' });
   const { customerId } = portal.seed.mine;
   const tenant = { customerId, accountIds: null };
   const rows: [string, RegExp][] = [
@@ -579,6 +635,15 @@ t.test('raw statements of the API’s role cannot break the sums', async (t) => 
       values (${customerId}, ${north}, 'credit_memo', 100, 'USD', 'settled', ${invoice})`,
       /memo/,
     ],
+    [`update payment set payment_method = 'cash' where id = ${other}`, /stays/],
+    [`update payment set settled_at = null where id = ${other}`, /stays/],
+    [`update payment set settled_at = now() where id = ${other}`, /stays/],
+    [
+      `insert into payment_invoice (customer_id, payment_id, invoice_id, account_id, applied_amount, currency_code, deleted_at)
+      values (${customerId}, ${other}, ${invoice}, ${north}, 1, 'USD', now())`,
+      /ledger/,
+    ],
+    [`update invoice set voided_at = now() where id = ${memo}`, /credit is in force/],
   ];
   for (const [statement, message] of rows) {
     const broken = withTenant(portal.apiPool, tenant, (_db, client) => client.query(statement));

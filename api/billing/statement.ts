@@ -21,6 +21,7 @@ import { Statement, StatementEntry } from './schemas.ts';
 
 /** Days of one statement. */
 export const STATEMENT_DAYS_MAX = 1_100;
+const FIRST_DAY = '0001-01-01';
 
 interface Query {
   readonly from?: string;
@@ -80,7 +81,7 @@ export function addStatementRoute(
     const rows = await readJsonAsTenant(
       context.pool,
       principal,
-      toStatement(selectEntries(id, asked, list)),
+      toStatement(selectEntries(id, { ...asked, opening: String(sums!.aside[0]) }, list)),
     );
     const page = list.page(rows, ({ aside }) => aside);
     const { currency_code, from, to } = asked;
@@ -100,6 +101,8 @@ interface Period {
 function periodOf(query: Query, of: { currency_code: string; today: string }): Period {
   const to = query.to ?? of.today;
   const from = query.from ?? addMonths(to, -1);
+  if (from < FIRST_DAY)
+    throw fieldProblem('invalid_request', 'query', '/to', 'has no month before it: send from');
   const days = daysBetween(from, to);
   if (days < 0) throw fieldProblem('invalid_request', 'query', '/from', 'is after the last day');
   if (days >= STATEMENT_DAYS_MAX) {
@@ -109,44 +112,55 @@ function periodOf(query: Query, of: { currency_code: string; today: string }): P
   return { from, to, currency_code: query.currency_code ?? of.currency_code };
 }
 
-/** Everything that ever moved the account in the currency. */
-function moves(account: number, currency: string): SQL {
+/** What moved the account in the currency, on days of which a condition is made. */
+function moves(account: number, currency: string, when: (day: SQL) => SQL): SQL {
   const ofAccount = sql`account_id = ${account} and currency_code = ${currency} and deleted_at is null`;
   const dayOf = (at: string) => sql`(${sql.raw(at)} at time zone z.time_zone)::date`;
   const zone = sql`cross join (select coalesce((select time_zone from customer
     where customer_id = (select app_customer_id())), 'UTC') as time_zone) z`;
   const billed = sql`${ofAccount} and issued_at is not null and invoice_type <> 'credit_memo'`;
-  const come = sql`${ofAccount} and settled_at is not null and status in ('settled', 'reversed')`;
+  const come = sql`${ofAccount} and status in ('settled', 'reversed')`;
   return sql`
     select date as day, 1 as place, id, 'invoice' as kind, invoice_number as reference, id as invoice_id,
-      null::bigint as payment_id, total_amount as amount from invoice where ${billed}
+      null::bigint as payment_id, total_amount as amount from invoice where ${billed} and ${when(sql`date`)}
     union all
     select ${dayOf('voided_at')}, 2, id, 'void', invoice_number, id, null, -total_amount
-    from invoice ${zone} where ${billed} and voided_at is not null
+    from invoice ${zone} where ${billed} and voided_at is not null and ${when(dayOf('voided_at'))}
     union all
     select payment_date, 3, id, case payment_method when 'credit_memo' then 'credit_memo' else 'payment' end, payment_id,
-      credit_memo_invoice_id, id, -payment_amount from payment where ${come}
+      credit_memo_invoice_id, id, -payment_amount from payment where ${come} and ${when(sql`payment_date`)}
     union all
     select ${dayOf('reversed_at')}, 4, id, 'reversal', payment_id, credit_memo_invoice_id, id, payment_amount
-    from payment ${zone} where ${come} and status = 'reversed'
+    from payment ${zone} where ${ofAccount} and status = 'reversed' and ${when(dayOf('reversed_at'))}
     union all
     select ${dayOf('t.applied_at')}, 5, t.id, 'transfer', coalesce(p.payment_id, i.invoice_number, ''), t.invoice_id,
       t.payment_id, t.amount
     from account_transfers(${account}::bigint, ${currency}::text) t ${zone}
-    left join payment p on p.id = t.payment_id left join invoice i on i.id = t.invoice_id`;
+    left join payment p on p.id = t.payment_id left join invoice i on i.id = t.invoice_id
+    where ${when(dayOf('t.applied_at'))}`;
 }
 
-const exact = (amount: SQL) => sql`to_jsonb(trim_scale(coalesce(${amount}, 0)))`;
+const within =
+  ({ from, to }: Period) =>
+  (day: SQL) =>
+    sql`${day} between ${from}::date and ${to}::date`;
 
-function selectSums(account: number, { from, to, currency_code }: Period): SQL {
-  return sql`select ${exact(sql`sum(amount) filter (where day < ${from}::date)`)} as opening_amount,
-      ${exact(sql`sum(amount) filter (where day <= ${to}::date)`)} as closing_amount
-    from (${moves(account, currency_code)}) m`;
+const exact = (amount: SQL) => sql`to_jsonb(trim_scale(${amount}))`;
+
+/** What came before is added up, and what came after is not read. */
+function selectSums(account: number, period: Period): SQL {
+  const { from, currency_code } = period;
+  const before = moves(account, currency_code, (day) => sql`${day} < ${from}::date`);
+  return sql`select ${exact(sql`o.amount`)} as opening_amount, ${exact(sql`o.amount + p.amount`)} as closing_amount,
+      o.amount::text as ${sql.identifier(positionName(0))}
+    from (select coalesce(sum(amount), 0) as amount from (${before}) m) o,
+      (select coalesce(sum(amount), 0) as amount from (${moves(account, currency_code, within(period))}) m) p`;
 }
 
+/** `opening` is what was owed before the period, as text. */
 function selectEntries(
   account: number,
-  { from, to, currency_code }: Period,
+  period: Period & { readonly opening: string },
   { after, rowsMax }: { after: readonly (string | number | null)[] | null; rowsMax: number },
 ): SQL {
   const [day, place, id] = after ?? [null, null, null];
@@ -155,9 +169,8 @@ function selectEntries(
   );
   return sql`select day, kind, reference, invoice_id, payment_id, ${exact(sql`amount`)} as amount,
       ${exact(sql`running`)} as running_amount, ${sql.join(position, sql`, `)}
-    from (select m.*, sum(amount) over (order by day, place, id) as running
-      from (${moves(account, currency_code)}) m) r
-    where day between ${from}::date and ${to}::date
-      and (${day}::date is null or (day, place, id) > (${day}::date, ${place}::integer, ${id}::bigint))
+    from (select m.*, ${period.opening}::numeric + sum(amount) over (order by day, place, id) as running
+      from (${moves(account, period.currency_code, within(period))}) m) r
+    where ${day}::date is null or (day, place, id) > (${day}::date, ${place}::integer, ${id}::bigint)
     order by day, place, id limit ${rowsMax}`;
 }

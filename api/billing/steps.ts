@@ -11,6 +11,7 @@ import { lockRow, updateRow, type Work } from '../resources/store.ts';
 import { Day } from '../resources/fields.ts';
 import { closed, Text } from '../schemas.ts';
 import { closeCredit, creditOf, openCredit, requireCreditable } from './credit-memos.ts';
+import { movedDueDate, requireOrder } from './due-date.ts';
 import { requirePast } from './invoices.ts';
 import { lockPayments, rowsOf } from './locks.ts';
 
@@ -40,7 +41,8 @@ const IssueBody = closed(
     date: Type.Optional({ ...Day, description: 'The day of the invoice; as it is when left out.' }),
     due_date: Type.Optional({
       ...Day,
-      description: 'Left out, as it is; with a new `date`, so many days after it as the terms say.',
+      description:
+        'Left out, as it is; with a new `date`, it moves along where it is so many days after it as the terms say.',
     }),
     issued_at: Type.Optional(
       Type.String({
@@ -140,21 +142,10 @@ function notOpen({ name }: Step, stored: Row): Problem {
 async function issue(work: Work, stored: Row, body: Row): Promise<Row> {
   requirePast(work.nowMs, body['issued_at'], '/issued_at');
   await requireCreditable(work, stored);
-  const { date = stored['date'], due_date } = body;
   const issued_at = body['issued_at'] ?? new Date(work.nowMs);
-  if (due_date !== undefined || body['date'] === undefined) {
-    const due = due_date ?? stored['due_date'];
-    if ((due as string) < (date as string))
-      throw fieldProblem('unprocessable', 'body', '/due_date', 'is before the day of the invoice');
-    return { date, due_date: due, issued_at };
-  }
-  const [found] = await rowsOf<{ due_date: string }>(
-    work.db,
-    sql`select (${date}::date + case when i.invoice_type = 'credit_memo' then 0
-        else coalesce(i.payment_terms_days, a.payment_terms_days) end)::text as due_date
-      from invoice i join account a on a.account_id = i.account_id where i.id = ${stored['id']}`,
-  );
-  return { date, due_date: found!.due_date, issued_at };
+  const { date, due_date } = { ...stored, ...body, ...(await movedDueDate(work, body, stored)) };
+  await requireOrder(work, { date, due_date });
+  return { date, due_date, issued_at };
 }
 
 async function voided(work: Work, stored: Row, { reason }: Row): Promise<Row> {

@@ -25,6 +25,7 @@ const invoices: readonly ResourceDeclaration[] = [
     tag: 'billing',
     right: 'invoice',
     rules: invoiceRules,
+    hidden: ['is_overdue_noted'],
     read: { status: shownStatus },
     words: { status: statusWords },
     optional: ['due_date'],

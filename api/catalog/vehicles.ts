@@ -18,6 +18,7 @@ import {
   vehicleTypeMaster,
 } from '../../db/schema.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
+import { paperRules } from '../vehicles/papers.ts';
 import { vehicleServiceRules } from '../maintenance/service-frequency.ts';
 import { vehicleRules } from './vehicle-rules.ts';
 import { AmountFromZero, QuantityAboveZero } from './amounts.ts';
@@ -128,6 +129,10 @@ const records: readonly ResourceDeclaration[] = [
     right: 'vehicle',
     derived: ['vehicle_permit_id'],
     shown: { vehicle_permit_id: 'PRM0001' },
+    rules: paperRules(
+      vehicleSpecialPermit.vehicle_permit_unique_id,
+      vehicleSpecialPermit.vehicle_id_code_hdr,
+    ),
     fixed: ['vehicle_id_code_hdr'],
     long: ['remarks'],
     example: {
@@ -254,6 +259,7 @@ const records: readonly ResourceDeclaration[] = [
     right: 'vehicle',
     derived: ['document_id'],
     shown: { document_id: 'DOC0001' },
+    rules: paperRules(vehicleDocuments.document_unique_id, vehicleDocuments.vehicle_id_code),
     fixed: ['vehicle_id_code'],
     long: ['remarks'],
     references: { vehicle_id_code: HEADER },

@@ -519,6 +519,34 @@ t.test('of many that are entered at once, one is in force', async (t) => {
   );
 });
 
+t.test('of many that are changed at once, one is in force', async (t) => {
+  for (const kind of ['vehicle_document', 'vehicle_permit']) {
+    await clear();
+    const [table, key, values] = ONE[kind]!('2028-03-01');
+    const [path, day] =
+      kind === 'vehicle_permit'
+        ? ['vehicle-permits', 'permit_expiry_date']
+        : ['vehicle-documents', 'valid_to'];
+    const alike = kind === 'vehicle_permit' ? { permit_category: 'National' } : {};
+    const rows: Record<string, unknown>[] = [];
+    for (let n = 1; n <= 6; n++)
+      rows.push(await make(table, { ...values, ...alike, [day]: `2028-03-0${n}` }));
+    t.equal((await shown('within_days=3650')).length, 1, 'they are alike');
+    const answers = await Promise.all(
+      Array.from({ length: 48 }, (_none, n) =>
+        send({
+          method: 'PATCH',
+          url: `/v1/${path}/${String(rows[n % rows.length]![key])}`,
+          payload: { [day]: `2028-0${5 + (n % 3)}-${String(1 + (n % 28)).padStart(2, '0')}` },
+          headers: { 'if-match': '*' },
+        }),
+      ),
+    );
+    t.same([...new Set(answers.map(({ status }) => status))], [200], kind);
+    t.equal((await shown('within_days=3650')).length, 1);
+  }
+});
+
 t.test('one who enters a paper waits for another who does, and then knows of it', async (t) => {
   await clear();
   const { rows: types } = await owner.query<{ id: string }>(

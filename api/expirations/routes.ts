@@ -2,10 +2,9 @@
 import type { FastifyInstance } from 'fastify';
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox';
 import { Type } from 'typebox';
-import { customer } from '../../db/schema.ts';
 import type { Principal } from '../auth/principal.ts';
-import { dayIn } from '../calendar.ts';
 import { openList, type ApiContext } from '../context.ts';
+import { readToday } from '../customer-day.ts';
 import { principalOf, requirePermission } from '../guard.ts';
 import { fieldProblem } from '../problem.ts';
 import { inWork } from '../resources/routes.ts';
@@ -99,10 +98,9 @@ export function addExpirationRoutes(app: FastifyInstance, context: ApiContext): 
         equipmentId: query.equipment_id,
       };
       const list = openList(context, request, 'expirations');
-      const rows = await inWork(context, request, async (work) => {
-        const [own] = await work.db.select({ time_zone: customer.time_zone }).from(customer);
-        return readExpirations(work, dayIn(own!.time_zone, work.nowMs), filters, list);
-      });
+      const rows = await inWork(context, request, async (work) =>
+        readExpirations(work, await readToday(work), filters, list),
+      );
       return list.page(rows, positionOf);
     });
 }

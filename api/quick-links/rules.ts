@@ -21,12 +21,13 @@ export function requirePlain(link: string): void {
   if (why !== null) throw fieldProblem('unprocessable', 'body', '/link', why);
 }
 
+// U+2800 is a letter of Braille without a dot.
+const HIDDEN = /[\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\\]/u;
 const HOST = /^https:\/\/([^/?#]*)/i;
 
 function hiddenIn(link: string): string | null {
   // A browser drops some of these, and takes a backslash for a slash.
-  if (/[\p{C}\p{Z}\\]/u.test(link))
-    return 'has blanks, backslashes or characters that are not seen';
+  if (HIDDEN.test(link)) return 'has blanks, backslashes or characters that are not seen';
   let url: URL;
   try {
     url = new URL(link);
@@ -38,7 +39,10 @@ function hiddenIn(link: string): string | null {
   if (host.includes('@')) return 'has a user or a password before its host';
   // Letters that look like others can make one host pass for another: it is written as it is looked up (RFC 5891).
   if (/[^\u0021-\u007e]/.test(host)) return `must have its host in ASCII, which is ${url.host}`;
-  if (host.includes('%')) return `must have its host as it is, which is ${url.host}`;
+  // Numbers are read as addresses, and an encoded letter as itself: what is written is what is opened.
+  if (host.toLowerCase().replace(/:443$/, '') !== url.host)
+    return `must have its host as it is opened, which is ${url.host}`;
+  if (/^\.|\.\./.test(host)) return 'has a host with an empty part';
   return null;
 }
 

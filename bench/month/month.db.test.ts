@@ -3,12 +3,13 @@
  * what was reckoned by hand beside the act it belongs to. The acts go on from one another, in the order of the days.
  */
 import t from 'tap';
+import { noteOverdue } from '../../api/billing/overdue.ts';
 import { contracts, ending, inspection } from './contracts.ts';
 import { bodyOf, drive, makeFleet } from './fleet.ts';
 import { openHouse } from './house.ts';
 import { invoices, ledger, payments } from './money.ts';
 import { Partner } from './partner.ts';
-import type { Story } from './story.ts';
+import { setClock, type Story } from './story.ts';
 import { maintained, maintenance, roadside, schedules } from './upkeep.ts';
 
 const CHICAGO = 'America/Chicago';
@@ -74,6 +75,17 @@ t.test('days 29 and 30: what is paid', (t) => payments(t, story));
 t.test('day 30: a schedule that ends', (t) => ending(t, story));
 t.test('day 30: the ledger', (t) => ledger(t, story));
 t.test('day 30: the copies of the partners', async (t) => {
+  await partnersLook();
+  for (const partner of partners) await partner.compare(t);
+});
+t.test('day 61: what is left to pay is overdue, and the copies say so', async (t) => {
+  setClock(story, north, 61, 1);
+  const noted = await noteOverdue({
+    pool: house.runnerPool,
+    now: () => house.nowMs,
+    onError: (error) => t.fail(String(error)),
+  });
+  t.equal(noted, 1, 'the rent of Union Hardware');
   await partnersLook();
   for (const partner of partners) await partner.compare(t);
 });

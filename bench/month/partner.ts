@@ -9,6 +9,7 @@ const COPIED: Readonly<Record<string, string>> = {
   'service-requests': 'service_request_id',
   'equipment-assignments': 'equipment_assignment_id',
   'preventive-maintenance-events': 'pm_event_id',
+  invoices: 'id',
   'invoice-items': 'id',
   payments: 'id',
 };

@@ -1,6 +1,6 @@
 /** Invoices, payments, and which payment went to which invoice. */
 import { sql } from 'drizzle-orm';
-import { date, integer, numeric, pgTable, text } from 'drizzle-orm/pg-core';
+import { boolean, date, integer, numeric, pgTable, text } from 'drizzle-orm/pg-core';
 import {
   evidenceColumns,
   id,
@@ -71,6 +71,8 @@ export const invoice = pgTable('invoice', {
   void_reason: nameText(),
   notes: nameText(),
   attachment_id: id(),
+  /** Whether it was written since it is overdue. */
+  is_overdue_noted: boolean().notNull().default(false),
   ...evidenceColumns(),
 });
 
