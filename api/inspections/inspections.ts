@@ -12,7 +12,7 @@ import { addDays, type Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { allowedFrom } from '../resources/states.ts';
+import { notYet } from '../resources/states.ts';
 import { defaultDays } from './days.ts';
 import {
   backInServiceAt,
@@ -104,11 +104,12 @@ async function requireMove(
   whole: Row,
 ): Promise<void> {
   const to = values['status'];
-  const from = (stored?.['status'] ?? 'open') as string;
-  if (to === 'closed' && from === 'open') {
+  const from = (stored?.['status'] ?? null) as string | null;
+  const refused = (why: string) => notYet(inspectionStates, { from, to: to as string }, why);
+  if (to === 'closed' && (from === null || from === 'open')) {
     const found = stored ? await readViolations(context, stored) : [];
     if (whole['inspection_result'] === 'pass' && found.length === 0) return;
-    throw notYet(from, to, 'it is closed at once where it was passed and nothing was found');
+    throw refused('it is closed at once where it was passed and nothing was found');
   }
   if (to === 'certified') {
     const open = (await readViolations(context, stored!)).filter(({ status }) =>
@@ -116,21 +117,11 @@ async function requireMove(
     );
     if (open.length === 0) return;
     const ids = open.map(({ id }) => id).join(', ');
-    throw notYet(from, to, `violations are not corrected yet: ${ids}`);
+    throw refused(`violations are not corrected yet: ${ids}`);
   }
   if (to === 'no_return_required' && whole['is_return_required'] === true) {
-    throw notYet(from, to, 'is_return_required says that the authority wants it back');
+    throw refused('is_return_required says that the authority wants it back');
   }
-}
-
-/** 409 for a state that may follow, but not yet; with the others that may. */
-function notYet(from: string, to: string, why: string): Problem {
-  const allowedTransitions = allowedFrom(inspectionStates, from).filter((state) => state !== to);
-  const detail = `may not be ${to}: ${why}`;
-  return new Problem('conflict', `status ${detail}`, {
-    errors: [{ in: 'body', pointer: '/status', detail }],
-    allowedTransitions,
-  });
 }
 
 /** Held, for they decide. */
