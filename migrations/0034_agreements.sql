@@ -26,11 +26,73 @@ create index schedule_agreement_line_item_schedule
 -- Last day on which the report has to be kept. US law: 49 CFR 396.21(b) for the annual, 396.9(d) for the roadside, 396.11
 -- for the driver's report, 396.3(c) for records of maintenance, 180.417(b) for tanks, of which the longest test is due every
 -- five years. A state's own programme stands in for the annual one.
-alter table dot_inspection add column retain_until date not null generated always as
-  ((inspection_date + make_interval(months => case inspection_kind when 'annual' then 14 when 'state' then 14
-    when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date) stored;
-create index dot_inspection_annual on dot_inspection (customer_id, equipment_id, inspection_date desc)
-  where inspection_kind = 'annual' and deleted_at is null;
+create function inspection_kept_until(kind text, inspected_on date) returns date
+  language sql immutable as $$
+  select (inspected_on + make_interval(months => case kind when 'annual' then 14 when 'state' then 14
+    when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date
+$$;
+-- Reckoned by the table itself for those that are there, and by keep_inspection from then on.
+alter table dot_inspection add column retain_until date not null
+  generated always as (inspection_kept_until(inspection_kind, inspection_date)) stored;
+alter table dot_inspection alter column retain_until drop expression;
+
+-- What was signed stays as it was, a result is not made better, and no change shortens how long a report is kept.
+create function keep_inspection() returns trigger
+  language plpgsql as $$
+declare
+  ranks text[] := array['pass', 'fail', 'out_of_service'];
+  word text;
+begin
+  new.retain_until := inspection_kept_until(new.inspection_kind, new.inspection_date);
+  if tg_op = 'INSERT' then return new; end if;
+  new.retain_until := greatest(new.retain_until, old.retain_until);
+  word := case
+    when array_position(ranks, new.inspection_result) < array_position(ranks, old.inspection_result)
+      then 'inspection_result_check_worse'
+    when old.status = 'open' then null
+    when new.inspection_result <> old.inspection_result then 'inspection_result_check_signed'
+    when new.inspection_kind <> old.inspection_kind then 'inspection_kind_check_signed'
+    when new.inspection_date <> old.inspection_date then 'inspection_date_check_signed' end;
+  if word is not null then
+    raise exception 'the report of an inspection stays as it was made' using errcode = 'check_violation',
+      table = tg_table_name, constraint = tg_table_name || '_' || word;
+  end if;
+  return new;
+end
+$$;
+create trigger keep before insert or update on dot_inspection for each row execute function keep_inspection();
+
+-- What an inspection found is repaired on the same unit, and what puts it out of service is lifted by repair alone.
+create function check_violation_of_unit() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_op = 'UPDATE' and old.is_out_of_service and not new.is_out_of_service then
+    raise exception 'it is lifted by its repair alone' using errcode = 'check_violation', table = tg_table_name,
+      constraint = 'dot_inspection_violation_is_out_of_service_check_repaired';
+  end if;
+  if new.workorder_id is null
+    or tg_op = 'UPDATE' and (old.workorder_id, old.dot_inspection_id) = (new.workorder_id, new.dot_inspection_id) then
+    return new;
+  end if;
+  if exists (
+    select from workorder w, dot_inspection i
+    where w.customer_id = new.customer_id and w.workorder_id = new.workorder_id
+      and i.customer_id = new.customer_id and i.dot_inspection_id = new.dot_inspection_id
+      and w.equipment_id is distinct from i.equipment_id) then
+    raise exception 'the order is of another unit' using errcode = 'check_violation', table = tg_table_name,
+      constraint = 'dot_inspection_violation_workorder_id_check_unit';
+  end if;
+  return new;
+end
+$$;
+grant select on workorder to milepost_definer;
+call step_over_tenants('check_violation_of_unit()');
+create trigger unit before insert or update of workorder_id, dot_inspection_id, is_out_of_service
+  on dot_inspection_violation for each row execute function check_violation_of_unit();
+
+create index dot_inspection_annual_pass
+  on dot_inspection (customer_id, equipment_id, inspection_date desc, dot_inspection_id desc) include (expires_on)
+  where inspection_kind = 'annual' and inspection_result = 'pass' and deleted_at is null;
 
 grant select, update on master_agreement, schedule_agreement, schedule_agreement_line_item, equipment_type_allocation,
   equipment_assignment, dot_inspection, dot_inspection_violation, equipment to milepost_definer;
@@ -479,6 +541,11 @@ begin
   if activity not in ('over_allocated', 'unit_out_of_service', 'unit_back_in_service') then
     raise exception 'no such activity: %', activity using errcode = 'invalid_parameter_value';
   end if;
+  if not exists (select from equipment e where e.customer_id = app_customer_id() and e.equipment_id = unit)
+    or account is not null and not exists (
+      select from account a where a.customer_id = app_customer_id() and a.account_id = account) then
+    raise exception 'the unit or the account is not there' using errcode = 'invalid_parameter_value';
+  end if;
   insert into activity_feed (event_key, customer_id, account_id, equipment_id, event_type, event_time, received_at,
       subject_name, severity, cause)
     values (gen_random_uuid(), app_customer_id(), account, unit, activity, at, at, subject, gravity, 'portal');
@@ -488,21 +555,37 @@ call step_over_tenants('note_activity(text, bigint, bigint, timestamptz, text, t
 revoke execute on function note_activity(text, bigint, bigint, timestamptz, text, text) from public;
 grant execute on function note_activity(text, bigint, bigint, timestamptz, text, text) to milepost_api;
 
--- The last annual inspection of each unit that it has passed, and the last day on which that counts. Of all accounts: what
--- was found on a unit holds for whoever has it now.
-create function last_annual_passes()
+-- The last annual inspection of each unit that it has passed, and the last day on which that counts; of the units of one
+-- account where one is named. Whoever made it: what was found on a unit holds for whoever has it now.
+create function last_annual_passes(account bigint)
   returns table (equipment_id bigint, dot_inspection_id bigint, inspection_date date, expires_on date)
-  language sql stable security definer set search_path = public, pg_temp as $$
-  select distinct on (i.equipment_id) i.equipment_id, i.dot_inspection_id, i.inspection_date,
-    coalesce(i.expires_on, (i.inspection_date + interval '12 months')::date)
-  from dot_inspection i
-  where i.customer_id = app_customer_id() and i.inspection_kind = 'annual' and i.inspection_result = 'pass'
-    and i.deleted_at is null
-  order by i.equipment_id, i.inspection_date desc, i.dot_inspection_id desc
+  language plpgsql stable security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+  if account is null then
+    return query
+      select distinct on (i.equipment_id) i.equipment_id, i.dot_inspection_id, i.inspection_date,
+        coalesce(i.expires_on, (i.inspection_date + interval '12 months')::date)
+      from dot_inspection i
+      where i.customer_id = app_customer_id() and i.inspection_kind = 'annual' and i.inspection_result = 'pass'
+        and i.deleted_at is null
+      order by i.equipment_id, i.inspection_date desc, i.dot_inspection_id desc;
+    return;
+  end if;
+  return query
+    select e.equipment_id, p.dot_inspection_id, p.inspection_date,
+      coalesce(p.expires_on, (p.inspection_date + interval '12 months')::date)
+    from equipment e cross join lateral (
+      select i.dot_inspection_id, i.inspection_date, i.expires_on from dot_inspection i
+      where i.customer_id = e.customer_id and i.equipment_id = e.equipment_id and i.inspection_kind = 'annual'
+        and i.inspection_result = 'pass' and i.deleted_at is null
+      order by i.inspection_date desc, i.dot_inspection_id desc limit 1) p
+    where e.customer_id = app_customer_id() and e.account_id = last_annual_passes.account;
+end
 $$;
-call step_over_tenants('last_annual_passes()');
-revoke execute on function last_annual_passes() from public;
-grant execute on function last_annual_passes() to milepost_api;
+call step_over_tenants('last_annual_passes(bigint)');
+revoke execute on function last_annual_passes(bigint) from public;
+grant execute on function last_annual_passes(bigint) to milepost_api;
 
 -- Why a unit may not be used on that day; no rows: it may.
 create function unit_unfit(unit bigint, today date, rows_max integer)

@@ -68,6 +68,11 @@ t.test('an allocation is counted once a statement, however many units it moves',
     other.allocationId,
   ]);
   t.same(await read(other), [0, otherVersion + 2]);
+  const { rows } = await owner.query(
+    `select tgname from pg_trigger
+     where tgfoid = 'count_assigned_units()'::regprocedure and tgtype::integer & 1 = 1`,
+  );
+  t.same(rows, [], 'nor is it asked once for each of them');
 });
 
 t.test('a unit that is moved holds both schedules by their ids', async (t) => {

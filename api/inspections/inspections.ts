@@ -35,6 +35,7 @@ export const inspectionRules: ResourceRules = {
     const { db, nowMs } = context;
     const whole: Row = { ...stored, ...values };
     if (!stored) await holdUnit(db, whole['equipment_id'] as number);
+    if (stored) requireSame(values, stored);
     await requireDays(context, values, whole);
     await requireMove(context, values, stored, whole);
     const written = { ...values, ...defaultDays(values, stored) };
@@ -53,6 +54,8 @@ export const inspectionRules: ResourceRules = {
   },
   async removing(context, stored) {
     await requirePastRetention(context, stored['retain_until'] as Day);
+    const counts = await countsOf(context, stored);
+    if (isOutOfService(stored as InspectionPart, counts)) throw keepsOut();
   },
 };
 
@@ -66,6 +69,32 @@ function countsOf(context: RuleContext, stored: Row | null) {
 /** Who hands a unit out and who finds something wrong with it take turns. */
 export async function holdUnit(db: TenantDb, unitId: number): Promise<void> {
   await db.execute(sql`select hold_unit(${unitId})`);
+}
+
+/** 409 for what is not deleted while its unit is out of service. */
+export function keepsOut(): Problem {
+  return new Problem('conflict', 'it keeps its unit out of service until that is repaired');
+}
+
+/** Results from the best on. */
+const RESULTS = ['pass', 'fail', 'out_of_service'];
+
+/**
+ * Throws 409 for a report that would not stay as it was signed, and for a result that would be better than it was: what was
+ * found is lifted by its repair, and a mistake is put right by another report.
+ */
+function requireSame(values: Row, stored: Row): void {
+  const clash = (name: string, detail: string) =>
+    fieldProblem('conflict', 'body', `/${name}`, detail);
+  const result = values['inspection_result'];
+  const before = stored['inspection_result'] as string;
+  if (result !== undefined && RESULTS.indexOf(result as string) < RESULTS.indexOf(before)) {
+    throw clash('inspection_result', `is ${before}, and only gets worse: make another report`);
+  }
+  if (stored['status'] === 'open') return;
+  for (const name of ['inspection_kind', 'inspection_date', 'inspection_result']) {
+    if (name in values) throw clash(name, `is fixed: the report is ${String(stored['status'])}`);
+  }
 }
 
 /** Throws 409 naming the day until when a report is kept, which is its last. */
