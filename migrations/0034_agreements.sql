@@ -26,11 +26,73 @@ create index schedule_agreement_line_item_schedule
 -- Last day on which the report has to be kept. US law: 49 CFR 396.21(b) for the annual, 396.9(d) for the roadside, 396.11
 -- for the driver's report, 396.3(c) for records of maintenance, 180.417(b) for tanks, of which the longest test is due every
 -- five years. A state's own programme stands in for the annual one.
-alter table dot_inspection add column retain_until date not null generated always as
-  ((inspection_date + make_interval(months => case inspection_kind when 'annual' then 14 when 'state' then 14
-    when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date) stored;
-create index dot_inspection_annual on dot_inspection (customer_id, equipment_id, inspection_date desc)
-  where inspection_kind = 'annual' and deleted_at is null;
+create function inspection_kept_until(kind text, inspected_on date) returns date
+  language sql immutable as $$
+  select (inspected_on + make_interval(months => case kind when 'annual' then 14 when 'state' then 14
+    when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date
+$$;
+-- Reckoned by the table itself for those that are there, and by keep_inspection from then on.
+alter table dot_inspection add column retain_until date not null
+  generated always as (inspection_kept_until(inspection_kind, inspection_date)) stored;
+alter table dot_inspection alter column retain_until drop expression;
+
+-- What was signed stays as it was, a result is not made better, and no change shortens how long a report is kept.
+create function keep_inspection() returns trigger
+  language plpgsql as $$
+declare
+  ranks text[] := array['pass', 'fail', 'out_of_service'];
+  word text;
+begin
+  new.retain_until := inspection_kept_until(new.inspection_kind, new.inspection_date);
+  if tg_op = 'INSERT' then return new; end if;
+  new.retain_until := greatest(new.retain_until, old.retain_until);
+  word := case
+    when array_position(ranks, new.inspection_result) < array_position(ranks, old.inspection_result)
+      then 'inspection_result_check_worse'
+    when old.status = 'open' then null
+    when new.inspection_result <> old.inspection_result then 'inspection_result_check_signed'
+    when new.inspection_kind <> old.inspection_kind then 'inspection_kind_check_signed'
+    when new.inspection_date <> old.inspection_date then 'inspection_date_check_signed' end;
+  if word is not null then
+    raise exception 'the report of an inspection stays as it was made' using errcode = 'check_violation',
+      table = tg_table_name, constraint = tg_table_name || '_' || word;
+  end if;
+  return new;
+end
+$$;
+create trigger keep before insert or update on dot_inspection for each row execute function keep_inspection();
+
+-- What an inspection found is repaired on the same unit, and what puts it out of service is lifted by repair alone.
+create function check_violation_of_unit() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  if tg_op = 'UPDATE' and old.is_out_of_service and not new.is_out_of_service then
+    raise exception 'it is lifted by its repair alone' using errcode = 'check_violation', table = tg_table_name,
+      constraint = 'dot_inspection_violation_is_out_of_service_check_repaired';
+  end if;
+  if new.workorder_id is null
+    or tg_op = 'UPDATE' and (old.workorder_id, old.dot_inspection_id) = (new.workorder_id, new.dot_inspection_id) then
+    return new;
+  end if;
+  if exists (
+    select from workorder w, dot_inspection i
+    where w.customer_id = new.customer_id and w.workorder_id = new.workorder_id
+      and i.customer_id = new.customer_id and i.dot_inspection_id = new.dot_inspection_id
+      and w.equipment_id is distinct from i.equipment_id) then
+    raise exception 'the order is of another unit' using errcode = 'check_violation', table = tg_table_name,
+      constraint = 'dot_inspection_violation_workorder_id_check_unit';
+  end if;
+  return new;
+end
+$$;
+grant select on workorder to milepost_definer;
+call step_over_tenants('check_violation_of_unit()');
+create trigger unit before insert or update of workorder_id, dot_inspection_id, is_out_of_service
+  on dot_inspection_violation for each row execute function check_violation_of_unit();
+
+create index dot_inspection_annual_pass
+  on dot_inspection (customer_id, equipment_id, inspection_date desc, dot_inspection_id desc) include (expires_on)
+  where inspection_kind = 'annual' and inspection_result = 'pass' and deleted_at is null;
 
 grant select, update on master_agreement, schedule_agreement, schedule_agreement_line_item, equipment_type_allocation,
   equipment_assignment, dot_inspection, dot_inspection_violation, equipment to milepost_definer;
@@ -101,6 +163,60 @@ create function hold_allocation(allocation bigint)
 call step_over_tenants('hold_allocation(bigint)');
 revoke execute on function hold_allocation(bigint) from public;
 grant execute on function hold_allocation(bigint) to milepost_api;
+
+-- Holds the schedules of several allocations by their ids, for whoever moves a unit from one to another: all schedules
+-- before any allocation.
+create function hold_schedules_of(allocations bigint[]) returns void
+  language plpgsql security definer set search_path = public, pg_temp as $$
+begin
+  perform from schedule_agreement s
+    where s.customer_id = app_customer_id() and s.schedule_agreement_id in (
+      select l.schedule_agreement_id from equipment_type_allocation t
+      join schedule_agreement_line_item l using (customer_id, schedule_agreement_line_item_id)
+      where t.customer_id = app_customer_id() and t.equipment_type_allocation_id = any (allocations))
+    order by s.schedule_agreement_id for share of s;
+end
+$$;
+call step_over_tenants('hold_schedules_of(bigint[])');
+revoke execute on function hold_schedules_of(bigint[]) from public;
+grant execute on function hold_schedules_of(bigint[]) to milepost_api;
+
+-- How many units are out on a part of an agreement, named by one of the three. Holds its schedules, lines and allocations,
+-- in this order and by their ids, so that whoever hands a unit out has done so, or finds it gone.
+create function hold_units_out(customer bigint, master bigint, schedule bigint, line bigint) returns bigint
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  schedules bigint[];
+  lines bigint[];
+  places bigint[];
+begin
+  select array_agg(s.schedule_agreement_id) into schedules from (
+    select s.schedule_agreement_id from schedule_agreement s
+    where s.customer_id = customer and (s.master_agreement_id = master or s.schedule_agreement_id = schedule)
+    order by s.schedule_agreement_id for no key update) s;
+  select array_agg(l.schedule_agreement_line_item_id) into lines from (
+    select l.schedule_agreement_line_item_id from schedule_agreement_line_item l
+    where l.customer_id = customer
+      and (l.schedule_agreement_id = any (schedules) or l.schedule_agreement_line_item_id = line)
+    order by l.schedule_agreement_line_item_id for no key update) l;
+  select array_agg(t.equipment_type_allocation_id) into places from (
+    select t.equipment_type_allocation_id from equipment_type_allocation t
+    where t.customer_id = customer and t.schedule_agreement_line_item_id = any (lines)
+    order by t.equipment_type_allocation_id for no key update) t;
+  return (select coalesce(sum(t.units_assigned), 0) from equipment_type_allocation t
+    where t.customer_id = customer and t.equipment_type_allocation_id = any (places) and t.deleted_at is null);
+end
+$$;
+call step_over_tenants('hold_units_out(bigint, bigint, bigint, bigint)');
+revoke execute on function hold_units_out(bigint, bigint, bigint, bigint) from public;
+
+-- The same, of the tenant's own.
+create function hold_units_out(master bigint, schedule bigint, line bigint) returns bigint
+  language sql security definer set search_path = public, pg_temp
+  as $$ select hold_units_out(app_customer_id(), master, schedule, line) $$;
+call step_over_tenants('hold_units_out(bigint, bigint, bigint)');
+revoke execute on function hold_units_out(bigint, bigint, bigint) from public;
+grant execute on function hold_units_out(bigint, bigint, bigint) to milepost_api;
 
 -- The most units that the allocations of a line allow on any day.
 create function line_units_peak(customer bigint, line bigint) returns bigint
@@ -192,30 +308,47 @@ call step_over_tenants('place_assignment()');
 create trigger place before insert or update of equipment_type_allocation_id, returned_at, deleted_at
   on equipment_assignment for each row execute function place_assignment();
 
--- units_assigned is counted anew under a lock of the allocation, so no two at once count past each other.
+-- units_assigned is counted anew under a lock of the allocation, so no two at once count past each other: once a statement
+-- for each allocation that it touches, however many units it moves.
 create function count_assigned_units() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 declare
-  customer bigint := case when tg_op = 'DELETE' then old.customer_id else new.customer_id end;
-  before_change bigint := case when tg_op = 'INSERT' then null else old.equipment_type_allocation_id end;
-  after_change bigint := case when tg_op = 'DELETE' then null else new.equipment_type_allocation_id end;
-  place bigint;
+  places bigint[];
 begin
-  for place in select distinct p from unnest(array[before_change, after_change]) p where p is not null order by p loop
-    perform from equipment_type_allocation t
-      where t.customer_id = customer and t.equipment_type_allocation_id = place for no key update;
-    update equipment_type_allocation t set units_assigned = c.units from (
-      select count(*)::integer as units from equipment_assignment a
-      where a.customer_id = customer and a.equipment_type_allocation_id = place
-        and a.returned_at is null and a.deleted_at is null) c
-    where t.customer_id = customer and t.equipment_type_allocation_id = place and t.units_assigned <> c.units;
-  end loop;
+  case tg_op
+    when 'INSERT' then
+      select array_agg(distinct a.equipment_type_allocation_id) into places from added a
+        where a.equipment_type_allocation_id is not null;
+    when 'DELETE' then
+      select array_agg(distinct r.equipment_type_allocation_id) into places from removed r
+        where r.equipment_type_allocation_id is not null;
+    else
+      select array_agg(distinct p.place) into places
+        from removed r join added a using (equipment_assignment_id)
+        cross join lateral (values (r.equipment_type_allocation_id), (a.equipment_type_allocation_id)) p (place)
+        where p.place is not null
+          and (r.equipment_type_allocation_id, r.returned_at is null, r.deleted_at is null)
+            is distinct from (a.equipment_type_allocation_id, a.returned_at is null, a.deleted_at is null);
+  end case;
+  if places is null then return null; end if;
+  perform from equipment_type_allocation t where t.equipment_type_allocation_id = any (places)
+    order by t.equipment_type_allocation_id for no key update;
+  update equipment_type_allocation t set units_assigned = c.units from (
+    select p.place, (select count(*)::integer from equipment_assignment a
+      where a.customer_id = h.customer_id and a.equipment_type_allocation_id = p.place
+        and a.returned_at is null and a.deleted_at is null) as units
+    from unnest(places) p (place) join equipment_type_allocation h on h.equipment_type_allocation_id = p.place) c
+  where t.equipment_type_allocation_id = c.place and t.units_assigned <> c.units;
   return null;
 end
 $$;
 call step_over_tenants('count_assigned_units()');
-create trigger count_units after insert or delete or update of equipment_type_allocation_id, returned_at, deleted_at
-  on equipment_assignment for each row execute function count_assigned_units();
+create trigger count_made after insert on equipment_assignment
+  referencing new table as added for each statement execute function count_assigned_units();
+create trigger count_moved after update on equipment_assignment
+  referencing old table as removed new table as added for each statement execute function count_assigned_units();
+create trigger count_removed after delete on equipment_assignment
+  referencing old table as removed for each statement execute function count_assigned_units();
 
 -- Rows that are older than this rule may have more units than they allow: they may only get better.
 create function check_allocation() returns trigger
@@ -316,6 +449,65 @@ create constraint trigger released after update of status, deleted_at on schedul
   when (new.status in ('expired', 'terminated') or new.deleted_at is not null)
   execute function check_released();
 
+-- What units are out on is not deleted, nor a master with schedules in force. Held before the row is written, for at the
+-- end nothing is waited for.
+create function keep_used_agreement() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  id bigint := (to_jsonb(new) ->> tg_argv[0])::bigint;
+  units bigint;
+begin
+  units := hold_units_out(new.customer_id, case when tg_argv[0] = 'master_agreement_id' then id end,
+    case when tg_argv[0] = 'schedule_agreement_id' then id end,
+    case when tg_argv[0] = 'schedule_agreement_line_item_id' then id end);
+  if units > 0 then
+    raise exception '% units are out on it', units using errcode = 'check_violation', table = tg_table_name,
+      constraint = tg_table_name || '_deleted_at_check_released';
+  end if;
+  if tg_table_name = 'master_agreement' and exists (
+    select from schedule_agreement s where s.customer_id = new.customer_id and s.master_agreement_id = id
+      and s.status in ('active', 'suspended') and s.deleted_at is null) then
+    raise exception 'schedules under it are in force' using errcode = 'check_violation', table = tg_table_name,
+      constraint = 'master_agreement_deleted_at_check_schedules';
+  end if;
+  return new;
+end
+$$;
+call step_over_tenants('keep_used_agreement()');
+create trigger keep_used before update of deleted_at on master_agreement for each row
+  when (old.deleted_at is null and new.deleted_at is not null)
+  execute function keep_used_agreement('master_agreement_id');
+create trigger keep_used before update of deleted_at on schedule_agreement for each row
+  when (old.deleted_at is null and new.deleted_at is not null)
+  execute function keep_used_agreement('schedule_agreement_id');
+create trigger keep_used before update of deleted_at on schedule_agreement_line_item for each row
+  when (old.deleted_at is null and new.deleted_at is not null)
+  execute function keep_used_agreement('schedule_agreement_line_item_id');
+
+-- Nor does a schedule come into force under a master that is deleted.
+create function check_schedule_above() returns trigger
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  gone timestamptz;
+begin
+  select m.deleted_at into gone from master_agreement m
+    where m.customer_id = new.customer_id and m.master_agreement_id = new.master_agreement_id for share;
+  if gone is not null then
+    raise exception 'its master agreement is deleted' using errcode = 'check_violation', table = tg_table_name,
+      column = 'master_agreement_id', constraint = 'schedule_agreement_master_agreement_id_check_deleted';
+  end if;
+  return new;
+end
+$$;
+call step_over_tenants('check_schedule_above()');
+create trigger above_new before insert on schedule_agreement for each row
+  when (new.status in ('active', 'suspended') and new.deleted_at is null) execute function check_schedule_above();
+create trigger above before update of status, master_agreement_id, deleted_at on schedule_agreement for each row
+  when (new.status in ('active', 'suspended') and new.deleted_at is null
+    and (old.status in ('active', 'suspended') and old.deleted_at is null
+      and old.master_agreement_id = new.master_agreement_id) is not true)
+  execute function check_schedule_above();
+
 -- Agreements of all tenants whose last day has passed at that instant, by each customer's own days, after the one that is
 -- named; masters before schedules.
 create function agreements_ended(at timestamptz, after_kind text, after_id bigint, rows_max integer)
@@ -349,6 +541,11 @@ begin
   if activity not in ('over_allocated', 'unit_out_of_service', 'unit_back_in_service') then
     raise exception 'no such activity: %', activity using errcode = 'invalid_parameter_value';
   end if;
+  if not exists (select from equipment e where e.customer_id = app_customer_id() and e.equipment_id = unit)
+    or account is not null and not exists (
+      select from account a where a.customer_id = app_customer_id() and a.account_id = account) then
+    raise exception 'the unit or the account is not there' using errcode = 'invalid_parameter_value';
+  end if;
   insert into activity_feed (event_key, customer_id, account_id, equipment_id, event_type, event_time, received_at,
       subject_name, severity, cause)
     values (gen_random_uuid(), app_customer_id(), account, unit, activity, at, at, subject, gravity, 'portal');
@@ -358,21 +555,37 @@ call step_over_tenants('note_activity(text, bigint, bigint, timestamptz, text, t
 revoke execute on function note_activity(text, bigint, bigint, timestamptz, text, text) from public;
 grant execute on function note_activity(text, bigint, bigint, timestamptz, text, text) to milepost_api;
 
--- The last annual inspection of each unit that it has passed, and the last day on which that counts. Of all accounts: what
--- was found on a unit holds for whoever has it now.
-create function last_annual_passes()
+-- The last annual inspection of each unit that it has passed, and the last day on which that counts; of the units of one
+-- account where one is named. Whoever made it: what was found on a unit holds for whoever has it now.
+create function last_annual_passes(account bigint)
   returns table (equipment_id bigint, dot_inspection_id bigint, inspection_date date, expires_on date)
-  language sql stable security definer set search_path = public, pg_temp as $$
-  select distinct on (i.equipment_id) i.equipment_id, i.dot_inspection_id, i.inspection_date,
-    coalesce(i.expires_on, (i.inspection_date + interval '12 months')::date)
-  from dot_inspection i
-  where i.customer_id = app_customer_id() and i.inspection_kind = 'annual' and i.inspection_result = 'pass'
-    and i.deleted_at is null
-  order by i.equipment_id, i.inspection_date desc, i.dot_inspection_id desc
+  language plpgsql stable security definer set search_path = public, pg_temp as $$
+#variable_conflict use_column
+begin
+  if account is null then
+    return query
+      select distinct on (i.equipment_id) i.equipment_id, i.dot_inspection_id, i.inspection_date,
+        coalesce(i.expires_on, (i.inspection_date + interval '12 months')::date)
+      from dot_inspection i
+      where i.customer_id = app_customer_id() and i.inspection_kind = 'annual' and i.inspection_result = 'pass'
+        and i.deleted_at is null
+      order by i.equipment_id, i.inspection_date desc, i.dot_inspection_id desc;
+    return;
+  end if;
+  return query
+    select e.equipment_id, p.dot_inspection_id, p.inspection_date,
+      coalesce(p.expires_on, (p.inspection_date + interval '12 months')::date)
+    from equipment e cross join lateral (
+      select i.dot_inspection_id, i.inspection_date, i.expires_on from dot_inspection i
+      where i.customer_id = e.customer_id and i.equipment_id = e.equipment_id and i.inspection_kind = 'annual'
+        and i.inspection_result = 'pass' and i.deleted_at is null
+      order by i.inspection_date desc, i.dot_inspection_id desc limit 1) p
+    where e.customer_id = app_customer_id() and e.account_id = last_annual_passes.account;
+end
 $$;
-call step_over_tenants('last_annual_passes()');
-revoke execute on function last_annual_passes() from public;
-grant execute on function last_annual_passes() to milepost_api;
+call step_over_tenants('last_annual_passes(bigint)');
+revoke execute on function last_annual_passes(bigint) from public;
+grant execute on function last_annual_passes(bigint) to milepost_api;
 
 -- Why a unit may not be used on that day; no rows: it may.
 create function unit_unfit(unit bigint, today date, rows_max integer)

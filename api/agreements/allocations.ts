@@ -10,7 +10,7 @@ import {
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
-import { fieldProblem, type Problem } from '../problem.ts';
+import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { isWithinAccount } from './accounts.ts';
 import { requireNoneOut } from './release.ts';
@@ -60,6 +60,7 @@ export const allocationRules: ResourceRules = {
     const whole: Row = { ...stored, ...values };
     const held = await holdLine(db, whole['schedule_agreement_line_item_id'] as number);
     requireRunning(held?.scheduleStatus, '/schedule_agreement_line_item_id');
+    requireOwnSchedule(context, held!);
     const account = whole['account_id'] as number;
     if (!stored && !(await isWithinAccount(db, account, held!.scheduleAccount))) {
       const detail = 'is not the account of the schedule, nor one below it';
@@ -105,6 +106,20 @@ async function holdLine(db: TenantDb, lineId: number): Promise<HeldLine | null> 
     numberOfUnits: row.number_of_units,
     unitsPeak: Number(row.units_peak),
   };
+}
+
+/**
+ * Throws 403 where the caller is held to accounts, and the schedule is of another one or of the whole customer: units of it
+ * are given by those who see who else has some.
+ */
+function requireOwnSchedule({ principal }: RuleContext, { scheduleAccount }: HeldLine): void {
+  const { accountIds } = principal.tenant;
+  if (accountIds === null) return;
+  if (scheduleAccount !== null && accountIds.includes(scheduleAccount)) return;
+  throw new Problem(
+    'forbidden',
+    'its schedule is not of your accounts alone: its units are given by others',
+  );
 }
 
 function requireRunning(status: string | undefined, pointer: string): void {

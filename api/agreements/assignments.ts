@@ -9,6 +9,7 @@ import type { TenantDb } from '../../db/tenancy.ts';
 import { dayIn } from '../calendar.ts';
 import { readZone } from '../customer-day.ts';
 import { requireFitForService } from '../inspections/fitness.ts';
+import { holdUnit } from '../inspections/inspections.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { odometerAt } from './meters.ts';
@@ -50,7 +51,10 @@ export const assignmentRules: ResourceRules = {
   },
 };
 
-/** Holds what stands above an assignment: its allocation and that which it is moved to, by their ids, and its unit. */
+/**
+ * Holds what stands above an assignment: the schedules of its allocation and of that which it is moved to, by their ids,
+ * these allocations by theirs, and its unit.
+ */
 export async function holdAround(
   db: TenantDb,
   id: number,
@@ -65,12 +69,10 @@ export async function holdAround(
     .where(eq(assignment.equipment_assignment_id, id));
   if (!row) return;
   const places = [row.allocationId, movedTo].filter((place) => place !== null);
+  // All schedules before any allocation: whoever ends a master takes them in their order.
+  await db.execute(sql`select hold_schedules_of(${sql.param(places)}::bigint[])`);
   for (const place of places.sort((a, b) => a - b)) await holdAllocation(db, place);
   await holdUnit(db, row.unitId);
-}
-
-async function holdUnit(db: TenantDb, unitId: number): Promise<void> {
-  await db.execute(sql`select hold_unit(${unitId})`);
 }
 
 const refuse = (pointer: string, detail: string) =>

@@ -86,7 +86,7 @@ async function endMaster(clock: Clock, id: number): Promise<boolean> {
     .select()
     .from(master)
     .where(eq(master.master_agreement_id, id))
-    .for('update');
+    .for('no key update');
   if (!row || row.deleted_at !== null) return false;
   const today = await readToday(clock);
   const set = endOfMaster(row, today);
@@ -139,7 +139,7 @@ async function endOverdueSchedule(clock: Clock, id: number): Promise<boolean> {
     .select()
     .from(schedule)
     .where(eq(schedule.schedule_agreement_id, id))
-    .for('update');
+    .for('no key update');
   const today = await readToday(clock);
   if (!row || row.deleted_at !== null || row.termination_date === null) return false;
   if (row.termination_date >= today) return false;

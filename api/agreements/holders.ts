@@ -21,6 +21,10 @@ import { readInstant } from '../telematics/window.ts';
 /** Assignments that are shown of one day; a unit changes hands a few times at most. */
 export const HOLDERS_OF_DAY_MAX = 500;
 
+/** In some zone these begin or end in a year that an instant is not written with. */
+const FIRST_DAY = '0001-01-01';
+const LAST_DAY = '9999-12-31';
+
 /** Adds the route. */
 export function addHolderRoute(
   app: FastifyInstance,
@@ -58,6 +62,10 @@ export function addHolderRoute(
         const { at, on } = request.query;
         if (at !== undefined && on !== undefined) {
           throw fieldProblem('invalid_request', 'query', '/on', 'leave out one of `at` and `on`');
+        }
+        if (on !== undefined && (on <= FIRST_DAY || on >= LAST_DAY)) {
+          const detail = `is not after ${FIRST_DAY} and before ${LAST_DAY}`;
+          throw fieldProblem('invalid_request', 'query', '/on', detail);
         }
         const atMs = readInstant(at, '/at') ?? context.now();
         return inTenant(context, request, async (db) => {

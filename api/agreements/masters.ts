@@ -2,21 +2,22 @@
  * Master agreements: how long they run, and how they end. One that ends takes its schedules with it. A day on which it is
  * to be terminated may be named ahead: it holds until then, and the round of `ends.ts` does the rest.
  */
-import { and, eq, isNull, ne, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNull, lt, ne, notInArray, sql, type SQL } from 'drizzle-orm';
 import { scheduleAgreement as schedule } from '../../db/schema.ts';
 import type { Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
-import { fieldProblem } from '../problem.ts';
+import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { endSchedulesOf, requireNoneOut } from './release.ts';
 import { isEnded } from './states.ts';
-import { contractEnd } from './terms.ts';
+import { contractEnd, endsInTime } from './terms.ts';
 
 export const masterRules: ResourceRules = {
   async prepare(context, values, stored) {
     const today = await readToday(context);
     const written = atItsEnd(values, stored, today);
     requireTerm(written, stored, today);
+    if (stored && 'contract_effective_date' in values) await requireBefore(context, values, stored);
     if (stored && 'account_id' in values) await requireAround(context, values, stored);
     return written;
   },
@@ -27,8 +28,13 @@ export const masterRules: ResourceRules = {
     const ending = { status: status as 'expired' | 'terminated', lastDay };
     await endSchedulesOf(context, row['master_agreement_id'] as number, ending);
   },
-  removing: (context, stored) =>
-    requireNoneOut(context, { masterId: stored['master_agreement_id'] as number }),
+  async removing(context, stored) {
+    await requireNoneOut(context, { masterId: stored['master_agreement_id'] as number });
+    const inForce = inArray(schedule.status, ['active', 'suspended']);
+    const number = await findSchedule(context, stored, inForce);
+    if (number === null) return;
+    throw new Problem('conflict', `schedule ${number} is in force under it: end it first`);
+  },
 };
 
 const refuse = (pointer: string, detail: string) =>
@@ -62,10 +68,12 @@ function withoutStatus(values: Row): Row {
 /** Throws 422 for one that is in force beyond its last day, or runs out before it. */
 function requireTerm(values: Row, stored: Row | null, today: Day): void {
   const whole: Row = { ...stored, ...values };
-  const end = contractEnd(
-    whole['contract_effective_date'] as Day,
-    whole['contract_term'] as number,
-  );
+  const effective = whole['contract_effective_date'] as Day;
+  const months = whole['contract_term'] as number;
+  if (!endsInTime(effective, months)) {
+    throw refuse('/contract_term', 'would have it end after the year 9999');
+  }
+  const end = contractEnd(effective, months);
   const status = (whole['status'] ?? 'draft') as string;
   const isTermNew = ['status', 'contract_effective_date', 'contract_term'].some(
     (name) => name in values,
@@ -82,23 +90,49 @@ function requireTerm(values: Row, stored: Row | null, today: Day): void {
   }
 }
 
+/** Throws 409 where a schedule that has not ended would begin before it. */
+async function requireBefore(context: RuleContext, values: Row, stored: Row): Promise<void> {
+  const first = values['contract_effective_date'] as Day;
+  const isEarlier = and(
+    notInArray(schedule.status, ['expired', 'terminated']),
+    lt(schedule.effective_date, first),
+  );
+  const number = await findSchedule(context, stored, isEarlier);
+  if (number === null) return;
+  const detail = `schedule ${number} begins before that day`;
+  throw fieldProblem('conflict', 'body', '/contract_effective_date', detail);
+}
+
 /** Throws 409 while a schedule belongs to an account that is not within the new one. */
-async function requireAround({ db }: RuleContext, values: Row, stored: Row): Promise<void> {
+async function requireAround(context: RuleContext, values: Row, stored: Row): Promise<void> {
   const account = values['account_id'] as number | null;
   if (account === null) return;
-  const [outside] = await db
+  const isOutside = and(
+    ne(schedule.status, 'terminated'),
+    sql`not coalesce(account_is_within(${schedule.account_id}, ${account}), false)`,
+  );
+  const number = await findSchedule(context, stored, isOutside);
+  if (number === null) return;
+  throw fieldProblem('conflict', 'body', '/account_id', `schedule ${number} is of another account`);
+}
+
+/** The number of a schedule under it for which that holds; null: there is none. */
+async function findSchedule(
+  { db }: RuleContext,
+  stored: Row,
+  where: SQL | undefined,
+): Promise<string | null> {
+  const [found] = await db
     .select({ number: schedule.schedule_number })
     .from(schedule)
     .where(
       and(
         eq(schedule.master_agreement_id, stored['master_agreement_id'] as number),
         isNull(schedule.deleted_at),
-        ne(schedule.status, 'terminated'),
-        sql`not coalesce(account_is_within(${schedule.account_id}, ${account}), false)`,
+        where,
       ),
     )
+    .orderBy(asc(schedule.schedule_agreement_id))
     .limit(1);
-  if (!outside) return;
-  const detail = `schedule ${outside.number} is of another account`;
-  throw fieldProblem('conflict', 'body', '/account_id', detail);
+  return found?.number ?? null;
 }

@@ -3,7 +3,7 @@
  * reserved is let go. Whoever calls this holds the schedule; allocations and assignments are held from here, in this order
  * and each by their ids, as everyone does.
  */
-import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
+import { and, asc, eq, inArray, isNull, sql, type SQL } from 'drizzle-orm';
 import {
   equipmentAssignment as assignment,
   equipmentTypeAllocation as allocation,
@@ -13,6 +13,9 @@ import {
 import { addDays, startOfDayMs, type Day } from '../calendar.ts';
 import { readZone, type Clock } from '../customer-day.ts';
 import { Problem } from '../problem.ts';
+
+/** Units that are taken back by one statement: each of them ends well within its time limit. */
+const RELEASE_ROWS_MAX = 2_000;
 
 /** How an agreement ends, and the last day on which it holds. */
 export interface Ending {
@@ -37,7 +40,7 @@ export async function endSchedulesOf(
       ),
     )
     .orderBy(asc(schedule.schedule_agreement_id))
-    .for('update');
+    .for('no key update');
   for (const { id, status } of open) {
     // What never was in force does not run out.
     await endSchedule(clock, id, status === 'draft' ? { ...ending, status: 'terminated' } : ending);
@@ -72,7 +75,7 @@ export async function releaseSchedule(clock: Clock, id: number, lastDay: Day): P
     .for('no key update', { of: allocation });
   const ids = held.map((row) => row.id);
   if (ids.length === 0) return;
-  const places = inArray(allocation.equipment_type_allocation_id, ids);
+  const places = sql`${allocation.equipment_type_allocation_id} = any(${idsIn(ids)})`;
   await db
     .update(allocation)
     .set({
@@ -95,64 +98,55 @@ async function takeBack(
     .from(assignment)
     .where(
       and(
-        inArray(assignment.equipment_type_allocation_id, [...allocationIds]),
+        sql`${assignment.equipment_type_allocation_id} = any(${idsIn(allocationIds)})`,
         isNull(assignment.returned_at),
         isNull(assignment.deleted_at),
       ),
     )
     .orderBy(asc(assignment.equipment_assignment_id))
-    .for('update');
-  const idsOf = (rows: typeof out) => rows.map((row) => row.id);
+    .for('no key update');
   const now = new Date(nowMs);
   const reserved = out.filter((row) => row.assigned_at.getTime() >= nowMs);
   const begun = out.filter((row) => row.assigned_at.getTime() < nowMs);
   const late = begun.filter((row) => row.assigned_at.getTime() >= endMs);
   const others = begun.filter((row) => row.assigned_at.getTime() < endMs);
-  // Nobody had what was only reserved.
-  if (reserved.length > 0) {
-    await db
-      .update(assignment)
-      .set({ deleted_at: now, deleted_by: sql`app_user_id()` })
-      .where(inArray(assignment.equipment_assignment_id, idsOf(reserved)));
-  }
-  for (const [rows, returned_at] of [
-    [others, new Date(endMs)],
+  const back = {
+    return_reason: 'agreement_ended' as const,
+    deactivation_date: sql`greatest(${assignment.activation_date}, least(${assignment.deactivation_date}, ${lastDay}::date))`,
+  };
+  for (const [rows, set] of [
+    // Nobody had what was only reserved.
+    [reserved, { deleted_at: now, deleted_by: sql`app_user_id()` }],
+    [others, { ...back, returned_at: new Date(endMs) }],
     // Handed over after the day that it was said to have ended on.
-    [late, now],
+    [late, { ...back, returned_at: now }],
   ] as const) {
-    if (rows.length === 0) continue;
-    await db
-      .update(assignment)
-      .set({
-        returned_at,
-        return_reason: 'agreement_ended',
-        deactivation_date: sql`greatest(${assignment.activation_date}, least(${assignment.deactivation_date}, ${lastDay}::date))`,
-      })
-      .where(inArray(assignment.equipment_assignment_id, idsOf(rows)));
+    for (let from = 0; from < rows.length; from += RELEASE_ROWS_MAX) {
+      const ids = rows.slice(from, from + RELEASE_ROWS_MAX).map(({ id }) => id);
+      await db
+        .update(assignment)
+        .set(set)
+        .where(sql`${assignment.equipment_assignment_id} = any(${idsIn(ids)})`);
+    }
   }
 }
 
-/** Throws 409 while units are out on a part of an agreement: `where` names it. */
+/** One parameter, however many they are. */
+const idsIn = (ids: readonly number[]): SQL => sql`${sql.param([...ids])}::bigint[]`;
+
+/**
+ * Throws 409 while units are out on a part of an agreement: `where` names it. Holds what is below it, so that whoever is
+ * about to hand a unit out comes before, or finds it gone.
+ */
 export async function requireNoneOut(
   { db }: Pick<Clock, 'db'>,
   where: { masterId: number } | { scheduleId: number } | { lineId: number },
 ): Promise<void> {
-  const isPart =
-    'masterId' in where
-      ? eq(schedule.master_agreement_id, where.masterId)
-      : 'scheduleId' in where
-        ? eq(line.schedule_agreement_id, where.scheduleId)
-        : eq(line.schedule_agreement_line_item_id, where.lineId);
-  const [sum] = await db
-    .select({ units: sql<number>`coalesce(sum(${allocation.units_assigned}), 0)::integer` })
-    .from(allocation)
-    .innerJoin(
-      line,
-      eq(line.schedule_agreement_line_item_id, allocation.schedule_agreement_line_item_id),
-    )
-    .innerJoin(schedule, eq(schedule.schedule_agreement_id, line.schedule_agreement_id))
-    .where(and(isPart, isNull(allocation.deleted_at)));
-  if (sum!.units === 0) return;
-  const detail = `${sum!.units} units are out on it: end it, or take them back first`;
-  throw new Problem('conflict', detail);
+  const { masterId = null, scheduleId = null, lineId = null } = where as Record<string, number>;
+  const { rows } = await db.execute<{ units: number | string }>(
+    sql`select hold_units_out(${masterId}, ${scheduleId}, ${lineId}) as units`,
+  );
+  const units = Number(rows[0]!.units);
+  if (units === 0) return;
+  throw new Problem('conflict', `${units} units are out on it: end it, or take them back first`);
 }

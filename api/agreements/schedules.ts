@@ -13,8 +13,9 @@ import type { Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
+import { notYet } from '../resources/states.ts';
 import { releaseSchedule, requireNoneOut } from './release.ts';
-import { isEnded } from './states.ts';
+import { isEnded, scheduleStates } from './states.ts';
 import { isWithinAccount } from './accounts.ts';
 
 export const scheduleRules: ResourceRules = {
@@ -33,7 +34,8 @@ export const scheduleRules: ResourceRules = {
     if (!stored) requireOpen(above, today);
     await requireWithin(context, above, values, whole);
     if (stored && 'account_id' in values) await requireAround(context, values, stored);
-    if (values['status'] === 'active') requireInForce(above, whole, today);
+    if (values['status'] === 'active') requireMasterInForce(above, stored);
+    requireDays(values, stored, whole, today);
     return atItsEnd(context, values, stored, today);
   },
   async written(context, row, stored) {
@@ -61,7 +63,7 @@ const refuse = (pointer: string, detail: string) =>
 const clash = (pointer: string, detail: string) =>
   fieldProblem('conflict', 'body', pointer, detail);
 
-/** Undefined where the caller does not see it. */
+/** Undefined where the caller does not see it, and where it is deleted by now. */
 async function holdMaster({ db }: RuleContext, id: number): Promise<Master | undefined> {
   const [row] = await db
     .select({
@@ -73,7 +75,7 @@ async function holdMaster({ db }: RuleContext, id: number): Promise<Master | und
       terminated_on: master.terminated_on,
     })
     .from(master)
-    .where(eq(master.master_agreement_id, id))
+    .where(and(eq(master.master_agreement_id, id), isNull(master.deleted_at)))
     .for('share');
   return row;
 }
@@ -108,16 +110,26 @@ async function requireWithin(
   }
 }
 
-function requireInForce(above: Master | undefined, whole: Row, today: Day): void {
-  if (above?.status !== 'active') {
-    const detail = `is ${above?.status ?? 'not there'}, and a schedule is active under an active one alone`;
-    throw clash('/master_agreement_id', detail);
-  }
-  if ((whole['effective_date'] as Day) > today) {
+/** Throws 409 for one that is to be active under a master that is not. */
+function requireMasterInForce(above: Master | undefined, stored: Row | null): void {
+  if (above?.status === 'active') return;
+  const from = (stored?.['status'] ?? null) as string | null;
+  const why = `its master agreement is ${above?.status ?? 'not there'}, and it is active under an active one alone`;
+  const pointer = '/master_agreement_id';
+  throw notYet(scheduleStates, { from, to: 'active', pointer }, why);
+}
+
+/** Throws 422 for one that comes into force, or stays in force, on a day that is not one of its own. */
+function requireDays(values: Row, stored: Row | null, whole: Row, today: Day): void {
+  const status = (whole['status'] ?? 'draft') as string;
+  if (status !== 'active' && status !== 'suspended') return;
+  const isNew = !stored || values['status'] === 'active' || 'effective_date' in values;
+  if (isNew && (whole['effective_date'] as Day) > today) {
     throw refuse('/effective_date', `lies ahead: until then it is a draft`);
   }
   const last = (whole['termination_date'] ?? null) as Day | null;
-  if (last !== null && last < today) {
+  // What is in force already is ended by taking it to terminated.
+  if (values['status'] === 'active' && last !== null && last < today) {
     throw refuse('/termination_date', 'has passed: it takes a later one to be active');
   }
 }

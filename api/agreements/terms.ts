@@ -4,6 +4,13 @@ import { addDays, addMonths, type Day } from '../calendar.ts';
 /** Months that a contract may run, renewals included (migrations/0015). */
 export const TERM_MONTHS_MAX = 600;
 
+/** Whether a contract ends on a day that can be written: by 31 December 9999. */
+export function endsInTime(effective: Day, months: number): boolean {
+  const [year, month, day] = effective.split('-').map(Number) as [number, number, number];
+  const monthsLeft = (10_000 - year) * 12 - (month - 1) - months;
+  return monthsLeft > 0 || (monthsLeft === 0 && day === 1);
+}
+
 /** The last day of a contract that begins on a day and runs for so many months; as the database reckons it. */
 export function contractEnd(effective: Day, months: number): Day {
   return addDays(addMonths(effective, months), -1);

@@ -23,13 +23,17 @@ const inspections: ResourceDeclaration = {
     'returned_at',
     'closed_at',
     'back_in_service_at',
+    'retain_until',
   ],
   notes: {
     create:
       'An annual inspection that was passed counts for twelve months, and a roadside report that is wanted back is due ' +
       'after fifteen days, unless the days are given.',
-    change: 'Its violations go with it once it is certified.',
-    remove: 'It is marked as deleted and kept. Refused with 409 up to `retain_until`.',
+    change:
+      'Its violations go with it once it is certified; its kind, day and result are fixed then (409). A result only gets ' +
+      'worse, for a unit is back in service by its repair.',
+    remove:
+      'It is marked as deleted and kept. Refused with 409 up to `retain_until`, and while it keeps its unit out of service.',
   },
   fixed: ['equipment_id'],
   long: ['location_description', 'notes'],
@@ -82,7 +86,9 @@ const violations: ResourceDeclaration = {
   derived: ['corrected_at', 'certified_at', 'returned_at', 'closed_at'],
   notes: {
     create: '`due_on` is the `return_due_on` of its inspection, unless it is given.',
-    change: 'When the last that put the unit out of service is corrected, it is back in service.',
+    change:
+      'When the last that put the unit out of service is corrected, it is back in service; `is_out_of_service` is not ' +
+      'taken back (409). `workorder_id` names an order of the same unit.',
     remove: 'It is marked as deleted and kept. Refused with 409 as long as its inspection is kept.',
   },
   fixed: ['dot_inspection_id'],

@@ -3,7 +3,8 @@
  * annual inspection was not passed or counts no longer. What was found on a unit holds whoever has it, so inspections of
  * all accounts are asked.
  */
-import { sql } from 'drizzle-orm';
+import { inArray, sql } from 'drizzle-orm';
+import { dotInspection as inspection } from '../../db/schema.ts';
 import { readToday, type Clock } from '../customer-day.ts';
 import { Problem } from '../problem.ts';
 
@@ -15,7 +16,8 @@ export const UNFIT_REASONS = ['out_of_service', 'annual_failed', 'annual_expired
 /** One reason why a unit may not be used, and the inspection that it follows from. */
 export interface UnfitReason {
   readonly reason: (typeof UNFIT_REASONS)[number];
-  readonly dot_inspection_id: number;
+  /** It and the number are null where the caller does not see the inspection. */
+  readonly dot_inspection_id: number | null;
   readonly inspection_kind: string;
   readonly report_number: string | null;
   /** Days; the second is the last on which the inspection counted, where it has run out. */
@@ -29,7 +31,23 @@ export async function readUnfit(clock: Clock, equipmentId: number): Promise<Unfi
   const { rows } = await clock.db.execute<UnfitReason & Record<string, unknown>>(
     sql`select * from unit_unfit(${equipmentId}, ${today}::date, ${UNFIT_REASONS_MAX})`,
   );
-  return rows.map((row) => ({ ...row, dot_inspection_id: Number(row.dot_inspection_id) }));
+  if (rows.length === 0) return [];
+  const seen = await clock.db
+    .select({ id: inspection.dot_inspection_id })
+    .from(inspection)
+    .where(
+      inArray(
+        inspection.dot_inspection_id,
+        rows.map((row) => Number(row.dot_inspection_id)),
+      ),
+    );
+  const ids = new Set(seen.map(({ id }) => id));
+  return rows.map((row) => {
+    const dot_inspection_id = Number(row.dot_inspection_id);
+    return ids.has(dot_inspection_id)
+      ? { ...row, dot_inspection_id }
+      : { ...row, dot_inspection_id: null, report_number: null };
+  });
 }
 
 /** Throws 409 telling each reason why the unit may not be handed out. */
@@ -48,7 +66,8 @@ export async function requireFitForService(clock: Clock, equipmentId: number): P
 function wordsOf(reason: UnfitReason): string {
   const { dot_inspection_id, report_number, inspection_kind, inspection_date } = reason;
   const number = report_number === null ? '' : ` (report ${report_number})`;
-  const what = `${inspection_kind} inspection ${dot_inspection_id}${number} of ${inspection_date}`;
+  const id = dot_inspection_id === null ? '' : ` ${dot_inspection_id}`;
+  const what = `${inspection_kind} inspection${id}${number} of ${inspection_date}`;
   switch (reason.reason) {
     case 'out_of_service':
       return `is out of service since ${what}, and its repair is not done`;

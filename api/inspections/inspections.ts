@@ -12,7 +12,7 @@ import { addDays, type Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { allowedFrom } from '../resources/states.ts';
+import { notYet } from '../resources/states.ts';
 import { defaultDays } from './days.ts';
 import {
   backInServiceAt,
@@ -35,6 +35,7 @@ export const inspectionRules: ResourceRules = {
     const { db, nowMs } = context;
     const whole: Row = { ...stored, ...values };
     if (!stored) await holdUnit(db, whole['equipment_id'] as number);
+    if (stored) requireSame(values, stored);
     await requireDays(context, values, whole);
     await requireMove(context, values, stored, whole);
     const written = { ...values, ...defaultDays(values, stored) };
@@ -53,6 +54,8 @@ export const inspectionRules: ResourceRules = {
   },
   async removing(context, stored) {
     await requirePastRetention(context, stored['retain_until'] as Day);
+    const counts = await countsOf(context, stored);
+    if (isOutOfService(stored as InspectionPart, counts)) throw keepsOut();
   },
 };
 
@@ -66,6 +69,32 @@ function countsOf(context: RuleContext, stored: Row | null) {
 /** Who hands a unit out and who finds something wrong with it take turns. */
 export async function holdUnit(db: TenantDb, unitId: number): Promise<void> {
   await db.execute(sql`select hold_unit(${unitId})`);
+}
+
+/** 409 for what is not deleted while its unit is out of service. */
+export function keepsOut(): Problem {
+  return new Problem('conflict', 'it keeps its unit out of service until that is repaired');
+}
+
+/** Results from the best on. */
+const RESULTS = ['pass', 'fail', 'out_of_service'];
+
+/**
+ * Throws 409 for a report that would not stay as it was signed, and for a result that would be better than it was: what was
+ * found is lifted by its repair, and a mistake is put right by another report.
+ */
+function requireSame(values: Row, stored: Row): void {
+  const clash = (name: string, detail: string) =>
+    fieldProblem('conflict', 'body', `/${name}`, detail);
+  const result = values['inspection_result'];
+  const before = stored['inspection_result'] as string;
+  if (result !== undefined && RESULTS.indexOf(result as string) < RESULTS.indexOf(before)) {
+    throw clash('inspection_result', `is ${before}, and only gets worse: make another report`);
+  }
+  if (stored['status'] === 'open') return;
+  for (const name of ['inspection_kind', 'inspection_date', 'inspection_result']) {
+    if (name in values) throw clash(name, `is fixed: the report is ${String(stored['status'])}`);
+  }
 }
 
 /** Throws 409 naming the day until when a report is kept, which is its last. */
@@ -104,11 +133,12 @@ async function requireMove(
   whole: Row,
 ): Promise<void> {
   const to = values['status'];
-  const from = (stored?.['status'] ?? 'open') as string;
-  if (to === 'closed' && from === 'open') {
+  const from = (stored?.['status'] ?? null) as string | null;
+  const refused = (why: string) => notYet(inspectionStates, { from, to: to as string }, why);
+  if (to === 'closed' && (from === null || from === 'open')) {
     const found = stored ? await readViolations(context, stored) : [];
     if (whole['inspection_result'] === 'pass' && found.length === 0) return;
-    throw notYet(from, to, 'it is closed at once where it was passed and nothing was found');
+    throw refused('it is closed at once where it was passed and nothing was found');
   }
   if (to === 'certified') {
     const open = (await readViolations(context, stored!)).filter(({ status }) =>
@@ -116,21 +146,11 @@ async function requireMove(
     );
     if (open.length === 0) return;
     const ids = open.map(({ id }) => id).join(', ');
-    throw notYet(from, to, `violations are not corrected yet: ${ids}`);
+    throw refused(`violations are not corrected yet: ${ids}`);
   }
   if (to === 'no_return_required' && whole['is_return_required'] === true) {
-    throw notYet(from, to, 'is_return_required says that the authority wants it back');
+    throw refused('is_return_required says that the authority wants it back');
   }
-}
-
-/** 409 for a state that may follow, but not yet; with the others that may. */
-function notYet(from: string, to: string, why: string): Problem {
-  const allowedTransitions = allowedFrom(inspectionStates, from).filter((state) => state !== to);
-  const detail = `may not be ${to}: ${why}`;
-  return new Problem('conflict', `status ${detail}`, {
-    errors: [{ in: 'body', pointer: '/status', detail }],
-    allowedTransitions,
-  });
 }
 
 /** Held, for they decide. */

@@ -46,7 +46,12 @@ const Fitness = Type.Object({
           '`out_of_service`: what an inspection found is not repaired; `annual_failed`: the last annual inspection was not ' +
           'passed; `annual_expired`: the last that was passed has run out.',
       }),
-      dot_inspection_id: Id,
+      dot_inspection_id: nullable(
+        described(
+          Id,
+          'Null of an inspection that the caller does not see; so is its report number.',
+        ),
+      ),
       inspection_kind: storedWord(dotInspection.inspection_kind.enumValues),
       report_number: nullable(Type.String()),
       inspection_date: Day,
@@ -139,7 +144,7 @@ function addDue(app: FastifyInstance, context: ApiContext): void {
         const { rows } = await db.execute<DueRow>(sql`
           select e.equipment_id, e.unit_number, e.account_id, p.dot_inspection_id, p.inspection_date, p.expires_on,
             p.expires_on - ${today}::date as days_left
-          from equipment e left join last_annual_passes() p using (equipment_id)
+          from equipment e left join last_annual_passes(${account_id ?? null}) p using (equipment_id)
           where e.status <> 'retired' and (p.expires_on is null or p.expires_on <= ${last}::date)
             ${account_id === undefined ? sql`` : sql`and e.account_id = ${account_id}`}
             ${

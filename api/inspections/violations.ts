@@ -6,12 +6,14 @@ import { eq } from 'drizzle-orm';
 import {
   dotInspection as inspection,
   dotInspectionViolation as violation,
+  workorder,
 } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row } from '../resources/define.ts';
-import { holdUnit, requirePastRetention } from './inspections.ts';
+import { holdUnit, keepsOut, requirePastRetention } from './inspections.ts';
 import { countViolations, settleService } from './service.ts';
+import { UNREPAIRED } from './states.ts';
 
 export const violationRules: ResourceRules = {
   async holding({ db }, key) {
@@ -28,6 +30,12 @@ export const violationRules: ResourceRules = {
       const detail = `is ${above!.status}, and nothing more is found by it`;
       throw fieldProblem('conflict', 'body', '/dot_inspection_id', detail);
     }
+    if (stored?.['is_out_of_service'] === true && values['is_out_of_service'] === false) {
+      const detail =
+        'put the unit out of service, and is lifted by its repair: take it to corrected';
+      throw fieldProblem('conflict', 'body', '/is_out_of_service', detail);
+    }
+    await requireSameUnit(context.db, values, above!.equipment_id);
     const isPlanned = (whole['workorder_id'] ?? whole['due_on'] ?? null) !== null;
     if (values['status'] === 'repair_scheduled' && !isPlanned) {
       const detail = 'is required to be repair_scheduled, or due_on';
@@ -46,11 +54,25 @@ export const violationRules: ResourceRules = {
     const id = stored['dot_inspection_id'] as number;
     const above = await holdInspection(context.db, id);
     await requirePastRetention(context, above!.retain_until);
+    const isUnrepaired = UNREPAIRED.some((status) => status === stored['status']);
+    if (stored['is_out_of_service'] === true && isUnrepaired) throw keepsOut();
     const own = stored['dot_inspection_violation_id'] as number;
     const counts = await countViolations(context, id, own);
     await settleService(context, id, counts, counts.outOfService + countOf(stored));
   },
 };
+
+/** Throws 422 for a work order of another unit: what it repairs is not what was found. */
+async function requireSameUnit(db: TenantDb, values: Row, unitId: number): Promise<void> {
+  const id = (values['workorder_id'] ?? null) as number | null;
+  if (id === null) return;
+  const [order] = await db
+    .select({ unitId: workorder.equipment_id })
+    .from(workorder)
+    .where(eq(workorder.workorder_id, id));
+  if (order?.unitId === unitId) return;
+  throw fieldProblem('unprocessable', 'body', '/workorder_id', 'is of another unit');
+}
 
 const countOf = (row: Row | null): number => (row?.['is_out_of_service'] === true ? 1 : 0);
 

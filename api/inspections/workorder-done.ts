@@ -1,6 +1,9 @@
 /** What the end of a work order means for inspections: the violations that it was made for are corrected. */
 import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
-import { dotInspectionViolation as violation } from '../../db/schema.ts';
+import {
+  dotInspection as inspection,
+  dotInspectionViolation as violation,
+} from '../../db/schema.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
 import { countViolations, settleService } from './service.ts';
 import { UNREPAIRED } from './states.ts';
@@ -25,7 +28,9 @@ export async function correctViolationsOfWorkorder(
   const found = await db
     .selectDistinct({ id: violation.dot_inspection_id })
     .from(violation)
-    .where(ofOrder)
+    .innerJoin(inspection, eq(inspection.dot_inspection_id, violation.dot_inspection_id))
+    // Rows from before this was asked for may name an order of another unit, which repairs nothing of this one.
+    .where(and(ofOrder, eq(inspection.equipment_id, workorder['equipment_id'] as number)))
     .orderBy(asc(violation.dot_inspection_id));
   for (const { id } of found) {
     if (!(await holdInspection(db, id))) continue;

@@ -98,6 +98,27 @@ export function stays(machine: StateMachine, from: string, words: string): Probl
   return new Problem('conflict', detail, { errors, allowedTransitions });
 }
 
+/**
+ * 409 for a state that may follow, but not yet, with the others that may; `from` is null for a new row. `pointer` names the
+ * field that stands in the way.
+ */
+export function notYet(
+  machine: StateMachine,
+  {
+    from,
+    to,
+    pointer = `/${machine.column}`,
+  }: { from: string | null; to: string; pointer?: string },
+  why: string,
+): Problem {
+  const others = from === null ? machine.first : allowedFrom(machine, from);
+  const detail = `may not be ${to}: ${why}`;
+  return new Problem('conflict', `${machine.column} ${detail}`, {
+    errors: [{ in: 'body', pointer, detail }],
+    allowedTransitions: others.filter((state) => state !== to),
+  });
+}
+
 function enterState(
   { enter = {} }: StateMachine,
   state: string,

@@ -1,5 +1,4 @@
 /** Inspections that the law asks for. */
-import { sql } from 'drizzle-orm';
 import { boolean, date, doublePrecision, integer, pgTable, text } from 'drizzle-orm/pg-core';
 import { evidenceColumns, id, identity, instant, nameText } from './columns.ts';
 
@@ -43,12 +42,7 @@ export const dotInspection = pgTable('dot_inspection', {
   closed_at: instant(),
   back_in_service_at: instant(),
   notes: nameText(),
-  retain_until: date()
-    .notNull()
-    .generatedAlwaysAs(
-      sql`(inspection_date + make_interval(months => case inspection_kind when 'annual' then 14 when 'state' then 14
-        when 'roadside' then 12 when 'brake' then 12 when 'dvir' then 3 when 'tank' then 60 end))::date`,
-    ),
+  retain_until: date().notNull(),
   ...evidenceColumns(),
   is_superseded: boolean().notNull().default(false),
 });
