@@ -3,7 +3,8 @@
  * due. Everything runs in the transaction of its caller, as one tenant. Which schedules those are is for the caller to
  * say: those that a write concerns, or those of a round.
  *
- * Order of locks: a unit, an event, then schedules by their id.
+ * Order of locks: units by their id, an order, an event, then schedules by their id (see `api/equipment/hold.ts`). Rounds
+ * hold schedules alone, and leave those that somebody else holds.
  */
 import { sql } from 'drizzle-orm';
 import type { TenantDb } from '../../db/tenancy.ts';
@@ -99,11 +100,15 @@ function countsHours({ frequency_type: type, interval_engine_hours: hours }: Due
   return type === 'engine_hours' || hours !== null;
 }
 
-/** Those of a unit that are active. */
-export async function evaluateUnit(db: TenantDb, nowMs: number, unitId: number): Promise<void> {
+/** Those of units that are active. */
+export async function evaluateUnits(
+  db: TenantDb,
+  nowMs: number,
+  unitIds: readonly number[],
+): Promise<void> {
   const { rows } = await db.execute<{ id: number }>(sql`
     select pm_schedule_id::float8 as id from preventive_maintenance_schedule
-    where customer_id = (select app_customer_id()) and equipment_id = ${unitId} and status = 'active'
+    where customer_id = (select app_customer_id()) and equipment_id = any(${sql.param(unitIds)}::bigint[]) and status = 'active'
       and deleted_at is null`);
   await evaluateSchedules(
     db,

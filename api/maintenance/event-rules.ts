@@ -3,6 +3,8 @@
  * that are completed or skipped move their schedule on; those that are cancelled or deleted have it looked at anew.
  */
 import { sql } from 'drizzle-orm';
+import { preventiveMaintenanceEvent } from '../../db/schema.ts';
+import { holdUnitOf, holdUnits } from '../equipment/hold.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import type { StateMachine } from '../resources/states.ts';
@@ -24,13 +26,22 @@ export const eventStates: StateMachine = {
   settled: ['skipped', 'cancelled'],
 };
 
+const OF_UNIT = {
+  table: preventiveMaintenanceEvent,
+  key: preventiveMaintenanceEvent.pm_event_id,
+  unit: preventiveMaintenanceEvent.equipment_id,
+};
 /** What may still be told of a maintenance that is done: what it cost, and what was found. */
 const TOLD_AFTERWARDS = new Set(['cost', 'currency_code', 'work_performed', 'performed_by']);
 
 export const eventRules: ResourceRules = {
+  async holding({ db }, id) {
+    await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     if (stored?.['status'] === 'completed') requireAfterwards(values);
     const whole: Row = { status: 'open', ...stored, ...values };
+    if (!stored) await holdUnits(context.db, [whole['equipment_id'] as number]);
     await requireOwnWorkorder(context, values, whole);
     await requireCurrency(context, values, stored);
     const scheduleId = whole['pm_schedule_id'] as number;

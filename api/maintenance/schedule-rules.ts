@@ -3,7 +3,9 @@
  * says; what follows from that is never theirs to write.
  */
 import { sql } from 'drizzle-orm';
+import { preventiveMaintenanceSchedule } from '../../db/schema.ts';
 import { daysBetween } from '../calendar.ts';
+import { holdUnitOf } from '../equipment/hold.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { dayIn } from '../calendar.ts';
@@ -23,7 +25,17 @@ export const FREQUENCY_DAYS_MAX = 36_525;
 /** Days of one of them, the longest that it may be. */
 const DAYS_OF: Readonly<Record<string, number>> = { days: 1, weeks: 7, months: 31, years: 366 };
 
+const OF_UNIT = {
+  table: preventiveMaintenanceSchedule,
+  key: preventiveMaintenanceSchedule.pm_schedule_id,
+  unit: preventiveMaintenanceSchedule.equipment_id,
+};
+
 export const scheduleRules: ResourceRules = {
+  // Its events are locked after it, and before it by those who change one: the unit is what they take turns for.
+  async holding({ db }, id) {
+    await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     const { db, nowMs } = context;
     const zone = await customerTimeZone(db);

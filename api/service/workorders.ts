@@ -2,7 +2,9 @@
  * What work orders ask for: somebody who does the work, limits of cost, meters that do not run backwards. That costs are
  * the sum of the lines, and that a cost beyond its limit waits for approval, the database sees to (migrations/0033).
  */
+import { workorder } from '../../db/schema.ts';
 import type { Permission } from '../auth/permissions.ts';
+import { holdUnitOf } from '../equipment/hold.ts';
 import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
@@ -12,6 +14,11 @@ import { accountLimit, accountOf, currencyOf, guardLimit, isHigher, refused } fr
 import { closeRequestWhenDone, convertRequest, holdRequest } from './requests.ts';
 import { WORKORDER_STATES } from './states.ts';
 
+const OF_UNIT = {
+  table: workorder,
+  key: workorder.workorder_id,
+  unit: workorder.equipment_id,
+};
 const APPROVE: Permission = 'workorder:approve';
 const WHO = ['assigned_user_id', 'vendor_name', 'technician_name'] as const;
 const METERS = [
@@ -34,6 +41,10 @@ const OF_TRANSITION = new Set(['workorder_status', 'status_reason', 'closed_at',
 const DELETABLE = new Set(['open', 'assigned', 'cancelled']);
 
 export const workorderRules: ResourceRules = {
+  // What follows on a completion concerns the unit.
+  async holding({ db }, id, patch) {
+    if (patch !== null && 'workorder_status' in patch) await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     const prepared = stored
       ? await prepareChange(context, values, stored)
