@@ -9,6 +9,7 @@
 import { sql } from 'drizzle-orm';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { dayIn, type Day } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import {
   dueState,
   withStart,
@@ -45,19 +46,6 @@ export interface Evaluated {
   readonly eventsOpened: number;
 }
 
-/** The day that it is for the customer. */
-export async function customerToday(db: TenantDb, nowMs: number): Promise<Day> {
-  return dayIn(await customerTimeZone(db), nowMs);
-}
-
-/** The time zone of the customer, by its IANA name. */
-export async function customerTimeZone(db: TenantDb): Promise<string> {
-  const { rows } = await db.execute<{ time_zone: string }>(
-    sql`select time_zone from customer where customer_id = app_customer_id()`,
-  );
-  return rows[0]!.time_zone;
-}
-
 /**
  * Holds schedules until the transaction ends, in the order of their ids, and gives the ids of those that are there and not
  * deleted. `isPatient` false leaves out those that somebody else holds.
@@ -83,7 +71,7 @@ export async function evaluateSchedules(
 ): Promise<Evaluated> {
   const locked = ids.length === 0 ? [] : await lockSchedules(db, ids, isPatient);
   if (locked.length === 0) return { schedules: 0, eventsOpened: 0 };
-  const zone = await customerTimeZone(db);
+  const zone = await readZone(db);
   const schedules = await readSchedules(db, locked);
   const units = [...new Set(schedules.map((one) => one.equipment_id))];
   const running = new Set(schedules.filter(countsHours).map((one) => one.equipment_id));

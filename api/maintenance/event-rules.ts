@@ -47,10 +47,11 @@ export const eventRules: ResourceRules = {
     const scheduleId = whole['pm_schedule_id'] as number;
     // A schedule of another unit is refused by the key that holds both.
     const [held] = await lockSchedules(context.db, [scheduleId]);
+    const owner = held === undefined ? {} : await ownerOf(context, values, stored, scheduleId);
     const opening = stored || held === undefined ? {} : await openingOf(context, scheduleId);
     const isDone = whole['status'] === 'completed' && stored?.['status'] !== 'completed';
-    const done = isDone && held !== undefined ? await completionOf(context, whole) : {};
-    return { ...values, ...opening, ...done };
+    const done = isDone && (stored || held !== undefined) ? await completionOf(context, whole) : {};
+    return { ...values, ...owner, ...opening, ...done };
   },
   async written(context, row, stored) {
     const status = row['status'] as string;
@@ -75,6 +76,26 @@ function requireAfterwards(values: Row): void {
   const detail = `is completed, and changes in nothing but ${[...TOLD_AFTERWARDS].join(', ')}`;
   const errors = names.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail }));
   throw new Problem('conflict', `the event ${detail}`, { errors, allowedTransitions: [] });
+}
+
+/**
+ * An event is of the account of its schedule, so that whoever sees one sees the other; of a schedule of the whole customer,
+ * which everybody sees, of any. Throws 422 for another one.
+ */
+async function ownerOf(
+  { db }: RuleContext,
+  values: Row,
+  stored: Row | null,
+  scheduleId: number,
+): Promise<Row> {
+  if (stored && !('account_id' in values)) return {};
+  const { rows } = await db.execute<{ account_id: number | null }>(sql`
+    select account_id::float8 as account_id from preventive_maintenance_schedule where pm_schedule_id = ${scheduleId}`);
+  const { account_id } = rows[0]!;
+  const given = (values['account_id'] ?? null) as number | null;
+  if (account_id === null || given === account_id) return {};
+  if (given === null && !stored) return { account_id };
+  throw fieldProblem('unprocessable', 'body', '/account_id', 'is not that of its schedule');
 }
 
 /** What a new event takes from its schedule. Throws 409 where one is open already. */
