@@ -183,6 +183,51 @@ end
 $$;
 create trigger costs before update of cost, currency_code on ers for each row execute function check_ers_cost();
 
+-- What came of a request, in all accounts: an order may be of another one than its request. Resolution: of what was done
+-- last; NULL: nothing was. Towed: a unit was, and there is no order for what comes after.
+grant select on service_request, workorder, ers to milepost_definer;
+grant update (status, status_reason, closed_at, resolution) on service_request to milepost_definer;
+create function work_of_request(id bigint, out is_open boolean, out is_towed boolean, out resolution text)
+  language sql stable security definer set search_path = public, pg_temp as $$
+  with work as (
+    select workorder_status not in ('completed', 'closed', 'cancelled') as is_open,
+      workorder_status in ('completed', 'closed') as is_done, false as is_towed, resolution, completed_at as done_at
+    from workorder where customer_id = app_customer_id() and service_request_id = id and deleted_at is null
+    union all
+    select ers_status not in ('resolved', 'closed', 'cancelled'), ers_status in ('resolved', 'closed'),
+      ers_status in ('resolved', 'closed') and outcome = 'towed' and workorder_id is null, resolution, resolved_at
+    from ers where customer_id = app_customer_id() and service_request_id = id and deleted_at is null
+  )
+  select coalesce(bool_or(w.is_open), false), coalesce(bool_or(w.is_towed), false),
+    (select d.resolution from work d where d.is_done order by d.done_at desc nulls last limit 1)
+  from work w
+$$;
+revoke execute on function work_of_request from public;
+grant execute on function work_of_request to milepost_api;
+call step_over_tenants('work_of_request(bigint)');
+
+-- Who ends the last of the work may be held to another account than that of the request: it closes all the same. Of those
+-- that end at once, each waits here, and the last one sees that nothing is open.
+create function close_request_when_done(id bigint, at timestamptz) returns void
+  language plpgsql security definer set search_path = public, pg_temp as $$
+declare
+  request record;
+  work record;
+begin
+  select r.status, r.resolution into request from service_request r
+    where r.customer_id = app_customer_id() and r.service_request_id = id and r.deleted_at is null for no key update;
+  if request.status is distinct from 'converted' then return; end if;
+  select * into work from work_of_request(id);
+  if work.is_open or work.is_towed or work.resolution is null then return; end if;
+  update service_request r set status = 'closed', status_reason = '', closed_at = at,
+      resolution = coalesce(nullif(request.resolution, ''), work.resolution)
+    where r.service_request_id = id;
+end
+$$;
+revoke execute on function close_request_when_done from public;
+grant execute on function close_request_when_done to milepost_api;
+call step_over_tenants('close_request_when_done(bigint, timestamptz)');
+
 update simple_field_lookup set long_description = 'Waiting; the hold reason says for what.'
   where field_name = 'workorder.workorder_status' and field_code = 'on_hold';
 

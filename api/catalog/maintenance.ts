@@ -108,7 +108,7 @@ const events: ResourceDeclaration = {
   notes: {
     create:
       'An event is opened by itself when its schedule comes due. One that is made before that is open, in progress, or ' +
-      'completed: recorded after the fact. Refused with 409 while the schedule has an open one.',
+      'completed: recorded after the fact. Its account is that of its schedule. Refused with 409 while the schedule has an open one.',
     change:
       'To be completed it takes today, the unit’s meters of that day, and the sum of its parts, where `performed_date`, ' +
       '`odometer_m`, `engine_hours_h` and `cost` are not given. One that is completed changes in its cost and in what was ' +

@@ -19,7 +19,8 @@ const calls: ResourceDeclaration = {
     create:
       'Without a position it has that of the newest fix of the unit. A request that it names and that is approved is ' +
       'converted; one that is neither approved nor converted is a 409.',
-    change: 'Each state and each new `eta_at` is noted in the communication log.',
+    change:
+      'Each state and each new `eta_at` is noted in the communication log. `workorder_id` stays once it is set.',
   },
   fixed: ['equipment_id', 'service_request_id'],
   derived: [

@@ -64,7 +64,8 @@ const requests: ResourceDeclaration = {
     create:
       'Address, position and contact of a saved place that it names are taken over where the request has none. ' +
       '`requested_by_user_id` is the caller unless it is given.',
-    change: 'To approve and to reject asks for `service_request:approve` as well.',
+    change:
+      'To approve and to reject asks for `service_request:approve` as well, and so does another unit of one that is approved.',
   },
   derived: [
     'service_request_number',
@@ -127,7 +128,8 @@ const workorders: ResourceDeclaration = {
   rules: workorderRules,
   notes: {
     create:
-      'Currency and limit are those of the request that it names, or of the account, unless they are given. A request ' +
+      'Currency and limit are those of the request that it names, or of the account, unless they are given; more than that, ' +
+      'or another currency than that of the limit, asks for `workorder:approve`. A request ' +
       'that is approved is converted; one that is neither approved nor converted is a 409.',
     change:
       'Parts and labour follow from the lines once there are some. To raise the limit asks for `workorder:approve`.',

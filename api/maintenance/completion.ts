@@ -1,9 +1,9 @@
 /** What it takes for a maintenance to be done: on which day, at which meters, and for how much. */
 import { sql } from 'drizzle-orm';
 import { addDays, dayIn, startOfDayMs, type Day } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
-import { customerTimeZone } from './evaluate.ts';
 import { metersAt, newestMeters, NO_METERS, type UnitMeters } from '../equipment/meters.ts';
 
 /** When a schedule was done last. */
@@ -20,10 +20,11 @@ interface LastDone {
  */
 export async function completionOf(context: RuleContext, whole: Row): Promise<Row> {
   const { db, nowMs } = context;
-  const zone = await customerTimeZone(db);
+  const zone = await readZone(db);
   const today = dayIn(zone, nowMs);
   const day = (whole['performed_date'] ?? today) as Day;
-  const last = await lastDone(context, whole['pm_schedule_id'] as number);
+  const last = await lastDone(context, whole['pm_schedule_id'] as number, today);
+  if (last === null) throw unseen();
   requireDay(day, today, last.last_done_on);
   const unitId = whole['equipment_id'] as number;
   const newest = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
@@ -37,13 +38,30 @@ export async function completionOf(context: RuleContext, whole: Row): Promise<Ro
   };
 }
 
-/** When a schedule was done last. */
-export async function lastDone({ db }: RuleContext, scheduleId: number): Promise<LastDone> {
+/**
+ * When a schedule was done last; null for one that is not the caller's to see. A day that is yet to come, because the zone of
+ * the customer is another one by now, is today.
+ */
+export async function lastDone(
+  { db }: RuleContext,
+  scheduleId: number,
+  today: Day,
+): Promise<LastDone | null> {
   const { rows } = await db.execute<{ last: LastDone }>(sql`
-    select json_build_object('last_done_on', last_done_on, 'last_done_odometer_m', last_done_odometer_m,
-      'last_done_engine_hours_h', last_done_engine_hours_h) as last
+    select json_build_object('last_done_on', case when last_done_on > ${today}::date then ${today}::date else last_done_on end,
+      'last_done_odometer_m', last_done_odometer_m, 'last_done_engine_hours_h', last_done_engine_hours_h) as last
     from preventive_maintenance_schedule where pm_schedule_id = ${scheduleId}`);
-  return rows[0]!.last;
+  return rows[0]?.last ?? null;
+}
+
+/** 409 for an event that cannot be done without its schedule. */
+function unseen() {
+  return fieldProblem(
+    'conflict',
+    'body',
+    '/pm_schedule_id',
+    'is not a schedule that you may change',
+  );
 }
 
 function endOf(day: Day, zone: string): number {

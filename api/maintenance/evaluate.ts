@@ -3,11 +3,13 @@
  * due. Everything runs in the transaction of its caller, as one tenant. Which schedules those are is for the caller to
  * say: those that a write concerns, or those of a round.
  *
- * Order of locks: a unit, an event, then schedules by their id.
+ * Order of locks: units by their id, an order, an event, then schedules by their id (see `api/equipment/hold.ts`). Rounds
+ * hold schedules alone, and leave those that somebody else holds.
  */
 import { sql } from 'drizzle-orm';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { dayIn, type Day } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import {
   dueState,
   withStart,
@@ -44,19 +46,6 @@ export interface Evaluated {
   readonly eventsOpened: number;
 }
 
-/** The day that it is for the customer. */
-export async function customerToday(db: TenantDb, nowMs: number): Promise<Day> {
-  return dayIn(await customerTimeZone(db), nowMs);
-}
-
-/** The time zone of the customer, by its IANA name. */
-export async function customerTimeZone(db: TenantDb): Promise<string> {
-  const { rows } = await db.execute<{ time_zone: string }>(
-    sql`select time_zone from customer where customer_id = app_customer_id()`,
-  );
-  return rows[0]!.time_zone;
-}
-
 /**
  * Holds schedules until the transaction ends, in the order of their ids, and gives the ids of those that are there and not
  * deleted. `isPatient` false leaves out those that somebody else holds.
@@ -82,7 +71,7 @@ export async function evaluateSchedules(
 ): Promise<Evaluated> {
   const locked = ids.length === 0 ? [] : await lockSchedules(db, ids, isPatient);
   if (locked.length === 0) return { schedules: 0, eventsOpened: 0 };
-  const zone = await customerTimeZone(db);
+  const zone = await readZone(db);
   const schedules = await readSchedules(db, locked);
   const units = [...new Set(schedules.map((one) => one.equipment_id))];
   const running = new Set(schedules.filter(countsHours).map((one) => one.equipment_id));
@@ -99,11 +88,15 @@ function countsHours({ frequency_type: type, interval_engine_hours: hours }: Due
   return type === 'engine_hours' || hours !== null;
 }
 
-/** Those of a unit that are active. */
-export async function evaluateUnit(db: TenantDb, nowMs: number, unitId: number): Promise<void> {
+/** Those of units that are active. */
+export async function evaluateUnits(
+  db: TenantDb,
+  nowMs: number,
+  unitIds: readonly number[],
+): Promise<void> {
   const { rows } = await db.execute<{ id: number }>(sql`
     select pm_schedule_id::float8 as id from preventive_maintenance_schedule
-    where customer_id = (select app_customer_id()) and equipment_id = ${unitId} and status = 'active'
+    where customer_id = (select app_customer_id()) and equipment_id = any(${sql.param(unitIds)}::bigint[]) and status = 'active'
       and deleted_at is null`);
   await evaluateSchedules(
     db,

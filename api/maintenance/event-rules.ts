@@ -3,6 +3,8 @@
  * that are completed or skipped move their schedule on; those that are cancelled or deleted have it looked at anew.
  */
 import { sql } from 'drizzle-orm';
+import { preventiveMaintenanceEvent } from '../../db/schema.ts';
+import { holdUnitOf, holdUnits } from '../equipment/hold.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import type { StateMachine } from '../resources/states.ts';
@@ -24,22 +26,32 @@ export const eventStates: StateMachine = {
   settled: ['skipped', 'cancelled'],
 };
 
+const OF_UNIT = {
+  table: preventiveMaintenanceEvent,
+  key: preventiveMaintenanceEvent.pm_event_id,
+  unit: preventiveMaintenanceEvent.equipment_id,
+};
 /** What may still be told of a maintenance that is done: what it cost, and what was found. */
 const TOLD_AFTERWARDS = new Set(['cost', 'currency_code', 'work_performed', 'performed_by']);
 
 export const eventRules: ResourceRules = {
+  async holding({ db }, id) {
+    await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     if (stored?.['status'] === 'completed') requireAfterwards(values);
     const whole: Row = { status: 'open', ...stored, ...values };
+    if (!stored) await holdUnits(context.db, [whole['equipment_id'] as number]);
     await requireOwnWorkorder(context, values, whole);
     await requireCurrency(context, values, stored);
     const scheduleId = whole['pm_schedule_id'] as number;
     // A schedule of another unit is refused by the key that holds both.
     const [held] = await lockSchedules(context.db, [scheduleId]);
+    const owner = held === undefined ? {} : await ownerOf(context, values, stored, scheduleId);
     const opening = stored || held === undefined ? {} : await openingOf(context, scheduleId);
     const isDone = whole['status'] === 'completed' && stored?.['status'] !== 'completed';
-    const done = isDone && held !== undefined ? await completionOf(context, whole) : {};
-    return { ...values, ...opening, ...done };
+    const done = isDone && (stored || held !== undefined) ? await completionOf(context, whole) : {};
+    return { ...values, ...owner, ...opening, ...done };
   },
   async written(context, row, stored) {
     const status = row['status'] as string;
@@ -64,6 +76,26 @@ function requireAfterwards(values: Row): void {
   const detail = `is completed, and changes in nothing but ${[...TOLD_AFTERWARDS].join(', ')}`;
   const errors = names.map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail }));
   throw new Problem('conflict', `the event ${detail}`, { errors, allowedTransitions: [] });
+}
+
+/**
+ * An event is of the account of its schedule, so that whoever sees one sees the other; of a schedule of the whole customer,
+ * which everybody sees, of any. Throws 422 for another one.
+ */
+async function ownerOf(
+  { db }: RuleContext,
+  values: Row,
+  stored: Row | null,
+  scheduleId: number,
+): Promise<Row> {
+  if (stored && !('account_id' in values)) return {};
+  const { rows } = await db.execute<{ account_id: number | null }>(sql`
+    select account_id::float8 as account_id from preventive_maintenance_schedule where pm_schedule_id = ${scheduleId}`);
+  const { account_id } = rows[0]!;
+  const given = (values['account_id'] ?? null) as number | null;
+  if (account_id === null || given === account_id) return {};
+  if (given === null && !stored) return { account_id };
+  throw fieldProblem('unprocessable', 'body', '/account_id', 'is not that of its schedule');
 }
 
 /** What a new event takes from its schedule. Throws 409 where one is open already. */

@@ -4,18 +4,48 @@
  * anew in the same transaction.
  */
 import { sql } from 'drizzle-orm';
+import { equipmentReading } from '../../db/schema.ts';
+import { holdUnitOf, holdUnits } from '../equipment/hold.ts';
+import { METER_AHEAD_MS } from '../equipment/meters.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { evaluateUnit } from './evaluate.ts';
-import { METER_AHEAD_MS } from '../equipment/meters.ts';
+import { evaluateUnits } from './evaluate.ts';
 
 /** Tanks are filled and emptied. */
 const NOT_RISING = new Set(['fuel_level']);
 /** What makes a reading another one, in the order in which it is to blame. */
 const TOLD = ['equipment_reading', 'reading_at', 'uom_lookup_id', 'is_void'] as const;
 
+const OF_UNIT = {
+  table: equipmentReading,
+  key: equipmentReading.equipment_reading_id,
+  unit: equipmentReading.equipment_id,
+};
+
+/** Units whose readings are made together: they are looked at when all of them are there. */
+const together = new WeakMap<RuleContext, Set<number>>();
+
 export const readingRules: ResourceRules = {
+  async holding({ db }, id) {
+    await holdUnitOf(db, OF_UNIT, id);
+  },
+  async many(context, bodies) {
+    const { db, nowMs } = context;
+    await holdUnits(
+      db,
+      bodies.map((body) => body['equipment_id'] as number),
+    );
+    const units = new Set<number>();
+    together.set(context, units);
+    return async () => {
+      together.delete(context);
+      await evaluateUnits(db, nowMs, [...units]);
+    };
+  },
   async prepare(context, values, stored) {
+    if (!stored && !together.has(context)) {
+      await holdUnits(context.db, [values['equipment_id'] as number]);
+    }
     const given = stored ? values : { reading_at: new Date(context.nowMs), ...values };
     const whole: Row = { is_void: false, ...stored, ...given };
     const changed = TOLD.filter((name) => name in given);
@@ -30,21 +60,23 @@ export const readingRules: ResourceRules = {
     return given;
   },
   async written(context, row) {
-    await evaluateUnit(context.db, context.nowMs, row['equipment_id'] as number);
+    const unitId = row['equipment_id'] as number;
+    const waiting = together.get(context);
+    if (waiting) waiting.add(unitId);
+    else await evaluateUnits(context.db, context.nowMs, [unitId]);
   },
-  async removed(context, row) {
-    await evaluateUnit(context.db, context.nowMs, row['equipment_id'] as number);
+  async removed({ db, nowMs }, row) {
+    await evaluateUnits(db, nowMs, [row['equipment_id'] as number]);
   },
 };
 
-/** Throws 422 for a reading below the one before it, or above the one after it. Until the end, nobody enters another. */
+/** Throws 422 for a reading below the one before it, or above the one after it. The caller holds the unit. */
 async function requireRising(
   { db }: RuleContext,
   reading: Row,
   { atMs, blamed }: { atMs: number; blamed: string },
 ): Promise<void> {
   const unitId = reading['equipment_id'];
-  await db.execute(sql`select from equipment where equipment_id = ${unitId} for no key update`);
   const at = sql`${new Date(atMs).toISOString()}::timestamptz`;
   const others = sql`from equipment_reading r join uom_lookup o using (uom_lookup_id)
     where r.customer_id = app_customer_id() and r.equipment_id = ${unitId}

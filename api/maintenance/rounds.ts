@@ -6,8 +6,9 @@ import { sql } from 'drizzle-orm';
 import type pg from 'pg';
 import { withTenant, type TenantDb } from '../../db/tenancy.ts';
 import { dayIn } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import { startRounds } from '../rounds.ts';
-import { customerTimeZone, evaluateSchedules } from './evaluate.ts';
+import { evaluateSchedules } from './evaluate.ts';
 import { ENGINE_HOURS_CODE, METER_AHEAD_MS } from '../equipment/meters.ts';
 
 export interface MaintenanceOptions {
@@ -36,6 +37,12 @@ export const MAINTENANCE_LIMITS: MaintenanceLimits = {
   watchedRowsMax: 20_000,
   batchRowsMax: 1_000,
 };
+
+/**
+ * Engine hours older than this were looked at long ago. Of a unit that reports none, every day of the span is looked into,
+ * each round.
+ */
+const HOURS_WINDOW_MS = 90 * 86_400_000;
 
 /** What a round has done. */
 export interface Round {
@@ -119,7 +126,8 @@ async function findChanging(
   after: number,
   { watchedRowsMax, batchRowsMax }: MaintenanceLimits,
 ): Promise<Stretch> {
-  const today = dayIn(await customerTimeZone(db), nowMs);
+  const today = dayIn(await readZone(db), nowMs);
+  const from = new Date(nowMs - HOURS_WINDOW_MS).toISOString();
   const until = new Date(nowMs + METER_AHEAD_MS).toISOString();
   const { rows } = await db.execute<{ ids: number[]; last: number | null; seen: number }>(sql`
     with watched as materialized (
@@ -132,7 +140,7 @@ async function findChanging(
     ), running as materialized (
       select equipment_id, metric_value / 3600 as hours_h
       from unit_metrics((select array_agg(distinct equipment_id) from watched where engine_hours_h is not null),
-        ${ENGINE_HOURS_CODE}, '-infinity', ${until}::timestamptz, true)
+        ${ENGINE_HOURS_CODE}, ${from}::timestamptz, ${until}::timestamptz, true)
     ), changing as (
       select w.pm_schedule_id from watched w
       left join telematics t on t.equipment_id = w.equipment_id

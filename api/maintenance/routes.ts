@@ -3,9 +3,10 @@ import { sql, type SQL } from 'drizzle-orm';
 import type { FastifyInstance } from 'fastify';
 import { Type } from 'typebox';
 import type { TenantDb } from '../../db/tenancy.ts';
-import { addDays, dayIn } from '../calendar.ts';
+import { addDays, dayIn, type Day } from '../calendar.ts';
 import { CATALOG } from '../catalog/catalog.ts';
 import { inTenant, openList, type ApiContext } from '../context.ts';
+import { readZone } from '../customer-day.ts';
 import type { Position } from '../pagination.ts';
 import { inWork } from '../resources/routes.ts';
 import { getRow } from '../resources/store.ts';
@@ -19,7 +20,7 @@ import {
   pageQuery,
   problems,
 } from '../schemas.ts';
-import { customerTimeZone, metersNow, readSchedules, stateOf } from './evaluate.ts';
+import { metersNow, readSchedules, stateOf } from './evaluate.ts';
 import { averageUse, newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 import { startMaintenance } from './rounds.ts';
 import { DUE_STATUSES, MaintenanceDue, ServiceFrequencyDue, shownStanding } from './schemas.ts';
@@ -81,7 +82,8 @@ function addDueList(app: FastifyInstance, context: ApiContext): void {
     const query = request.query as DueQuery;
     const list = openList(context, request, 'maintenance-due');
     return inTenant(context, request, async (db) => {
-      const found = await findSchedules(db, query, list.after, list.rowsMax);
+      const until = await lastDayOf(db, context.now(), query);
+      const found = await findSchedules(db, { ...query, until }, list.after, list.rowsMax);
       const page = list.page(found, ({ rank, due, id }) => [rank, due, id]);
       const ids = page.data.map(({ id }) => id);
       const data = await standingsOf(db, context.now(), ids, query.within_days ?? null);
@@ -150,7 +152,7 @@ interface Found {
 /** Ids of schedules, the most urgent first: by their status, and then by the day on which they are due. */
 async function findSchedules(
   db: TenantDb,
-  query: DueQuery,
+  query: DueQuery & { readonly until: Day | null },
   after: Position | null,
   rowsMax: number,
 ): Promise<Found[]> {
@@ -161,6 +163,13 @@ async function findSchedules(
     sql`s.customer_id = (select app_customer_id()) and s.status = 'active' and s.deleted_at is null`,
     sql`s.due_status = any(${sql.param(statuses)}::text[])`,
   ];
+  if (query.until !== null) {
+    // What counts by a meter may be due by its forecast, which is worked out for each.
+    conditions.push(
+      sql`(s.next_due_on <= ${query.until}::date or s.due_status in ('due', 'overdue')
+        or s.next_due_odometer_m is not null or s.next_due_engine_hours_h is not null)`,
+    );
+  }
   if (query.account_id !== undefined) conditions.push(sql`s.account_id = ${query.account_id}`);
   if (query.equipment_id !== undefined)
     conditions.push(sql`s.equipment_id = ${query.equipment_id}`);
@@ -174,6 +183,12 @@ async function findSchedules(
     from preventive_maintenance_schedule s where ${sql.join(conditions, sql` and `)}
     order by ${rank}, ${due}, s.pm_schedule_id limit ${rowsMax}`);
   return rows.map(({ found }) => found);
+}
+
+/** The day by which schedules are to be due; null where that was not asked. */
+async function lastDayOf(db: TenantDb, nowMs: number, query: DueQuery): Promise<Day | null> {
+  if (query.within_days === undefined) return null;
+  return addDays(dayIn(await readZone(db), nowMs), query.within_days);
 }
 
 function statusesOf({ status, within_days }: DueQuery): string[] {
@@ -198,7 +213,7 @@ async function standingsOf(
   withinDays: number | null,
 ) {
   if (ids.length === 0) return [];
-  const zone = await customerTimeZone(db);
+  const zone = await readZone(db);
   const today = dayIn(zone, nowMs);
   const names = await readNames(db, ids);
   const schedules = new Map((await readSchedules(db, ids)).map((one) => [one.pm_schedule_id, one]));

@@ -3,19 +3,14 @@
  * says; what follows from that is never theirs to write.
  */
 import { sql } from 'drizzle-orm';
-import { daysBetween } from '../calendar.ts';
+import { preventiveMaintenanceSchedule } from '../../db/schema.ts';
+import { dayIn, daysBetween } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
+import { holdUnitOf } from '../equipment/hold.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { dayIn } from '../calendar.ts';
 import type { DueHistory, DuePlan } from './due.ts';
-import {
-  customerTimeZone,
-  derivedOf,
-  metersNow,
-  openEvents,
-  readSchedules,
-  stateOf,
-} from './evaluate.ts';
+import { derivedOf, metersNow, openEvents, readSchedules, stateOf } from './evaluate.ts';
 import { newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 
 /** Days of the longest frequency: a hundred years. */
@@ -23,10 +18,20 @@ export const FREQUENCY_DAYS_MAX = 36_525;
 /** Days of one of them, the longest that it may be. */
 const DAYS_OF: Readonly<Record<string, number>> = { days: 1, weeks: 7, months: 31, years: 366 };
 
+const OF_UNIT = {
+  table: preventiveMaintenanceSchedule,
+  key: preventiveMaintenanceSchedule.pm_schedule_id,
+  unit: preventiveMaintenanceSchedule.equipment_id,
+};
+
 export const scheduleRules: ResourceRules = {
+  // Its events are locked after it, and before it by those who change one: the unit is what they take turns for.
+  async holding({ db }, id) {
+    await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     const { db, nowMs } = context;
-    const zone = await customerTimeZone(db);
+    const zone = await readZone(db);
     const today = dayIn(zone, nowMs);
     const whole: Row = {
       ...DEFAULTS,
@@ -51,8 +56,16 @@ export const scheduleRules: ResourceRules = {
       ...derivedOf(state),
     };
   },
-  async written({ db }, row) {
-    await openEvents(db, [row['pm_schedule_id'] as number]);
+  async written({ db }, row, stored) {
+    const id = row['pm_schedule_id'] as number;
+    // What was done stays with the account that it was done for.
+    if (stored && stored['account_id'] !== row['account_id']) {
+      await db.execute(sql`
+        update preventive_maintenance_event set account_id = ${row['account_id']}
+        where customer_id = app_customer_id() and pm_schedule_id = ${id}
+          and status in ('open', 'in_progress') and deleted_at is null`);
+    }
+    await openEvents(db, [id]);
   },
   async removing(context, stored) {
     await endEvents(context, stored['pm_schedule_id'] as number);

@@ -5,10 +5,11 @@
  */
 import { sql, type SQL } from 'drizzle-orm';
 import { dayIn, type Day } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { dueState, type DuePlan, type DueState, type FrequencyType } from './due.ts';
-import { customerTimeZone, metersNow } from './evaluate.ts';
+import { metersNow } from './evaluate.ts';
 import { averageUse, newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 
 /** A service is due soon when it is so near. */
@@ -72,7 +73,7 @@ export async function serviceDue(
   { db, nowMs }: RuleContext,
   vehicleId: string,
 ): Promise<ServiceDue[]> {
-  const zone = await customerTimeZone(db);
+  const zone = await readZone(db);
   const today = dayIn(zone, nowMs);
   const frequencies = await readFrequencies(db, sql`f.vehicle_id = ${vehicleId}`);
   const unitIds = frequencies.flatMap(({ equipment_id: id }) => (id === null ? [] : [id]));

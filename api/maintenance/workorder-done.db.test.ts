@@ -96,3 +96,50 @@ t.test('one that is not linked stays open', async (t) => {
   await complete({ ...workorder, ...done(0) });
   t.match(await fleet.events(other['pm_schedule_id']), [{ status: 'open' }]);
 });
+
+t.test('an event is of the account of its schedule, and moves with that', async (t) => {
+  const [north, south] = mine.accountIds;
+  const schedule = await fleet.makeSchedule({ frequency_interval: 30, frequency_type: 'days' });
+  const about = { equipment_id: fleet.unitId, pm_schedule_id: schedule['pm_schedule_id'] };
+  const other = await fleet.post('preventive-maintenance-events', { ...about, account_id: south });
+  t.match(other, { status: 422, body: { errors: [{ pointer: '/account_id' }] } });
+  const event = await fleet.make('preventive-maintenance-events', about);
+  t.equal(event['account_id'], north);
+  const url = `preventive-maintenance-events/${String(event['pm_event_id'])}`;
+  t.equal((await fleet.patch(url, { account_id: south })).status, 422);
+  const path = `preventive-maintenance-schedules/${String(schedule['pm_schedule_id'])}`;
+  await fleet.patch(path, { account_id: south });
+  t.equal((await fleet.get(url)).body['account_id'], south);
+});
+
+t.test('an event whose schedule the caller does not see stays as it is', async (t) => {
+  const [north, south] = mine.accountIds;
+  const { scheduleId, workorder } = await linked({ account_id: south });
+  const [event] = await fleet.events(scheduleId);
+  const eventId = String(event!['pm_event_id']);
+  // From before events were held to the account of their schedule.
+  await fleet.portal.owner.query(
+    'update preventive_maintenance_event set account_id = $1 where pm_event_id = $2',
+    [north, eventId],
+  );
+  const change = (path: string, payload: Row) =>
+    fleet.as('held', { method: 'POST', url: `/v1/${path}/transitions`, payload });
+  const url = `preventive-maintenance-events/${eventId}`;
+  const refused = { status: 409, body: { errors: [{ pointer: '/pm_schedule_id' }] } };
+  t.match(await change(url, { status: 'completed' }), refused);
+  const path = `workorders/${String(workorder['workorder_id'])}`;
+  await change(path, { workorder_status: 'in_progress' });
+  const completed = { workorder_status: 'completed', resolution: 'Done.' };
+  t.equal((await change(path, completed)).status, 200);
+  t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+});
+
+t.test('a last time that is yet to come, since the zone has moved, is today', async (t) => {
+  const { scheduleId, workorder } = await linked();
+  await fleet.portal.owner.query(
+    'update preventive_maintenance_schedule set last_done_on = $1 where pm_schedule_id = $2',
+    [addDays(today, 1), scheduleId],
+  );
+  await complete({ ...workorder, ...done(0) });
+  t.match(await fleet.events(scheduleId), [{ status: 'completed', performed_date: today }]);
+});

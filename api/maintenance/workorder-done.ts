@@ -4,16 +4,17 @@
  */
 import { sql } from 'drizzle-orm';
 import { dayIn } from '../calendar.ts';
+import { readZone } from '../customer-day.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
 import { completionOf, lastDone } from './completion.ts';
-import { customerTimeZone, evaluateSchedules, lockSchedules } from './evaluate.ts';
+import { evaluateSchedules, lockSchedules } from './evaluate.ts';
 import { keepBrought } from './event-rules.ts';
 
 /**
  * Completes the open events that are linked to a work order which has just been completed: on the day of its completion in
  * the customer's zone, at the meters of its completion (or else those of the unit), with its resolution as the work that
  * was performed where the event says nothing itself. Gives up nothing: an order that was done before the schedule's last
- * time counts as done at that time. To be called in the transaction that completes the order, which holds it.
+ * time counts as done at that time. An event whose schedule the caller does not see stays as it is. To be called in the transaction that completes the order, which holds it.
  */
 export async function completeEventsOfWorkorder(
   context: RuleContext,
@@ -28,10 +29,9 @@ export async function completeEventsOfWorkorder(
   for (const { event } of rows) {
     const scheduleId = event['pm_schedule_id'] as number;
     await lockSchedules(db, [scheduleId]);
-    const done = await completionOf(context, {
-      ...event,
-      ...(await doneBy(context, event, workorder)),
-    });
+    const said = await doneBy(context, event, workorder);
+    if (said === null) continue;
+    const done = await completionOf(context, { ...event, ...said });
     await keepBrought(context, event);
     await db.execute(sql`
       update preventive_maintenance_event set status = 'completed', status_reason = '',
@@ -45,10 +45,15 @@ export async function completeEventsOfWorkorder(
   }
 }
 
-/** Day and meters by the order; those that lie before the last time are that of the last time, and the unit's own. */
-async function doneBy(context: RuleContext, event: Row, workorder: Row): Promise<Row> {
-  const zone = await customerTimeZone(context.db);
-  const last = await lastDone(context, event['pm_schedule_id'] as number);
+/**
+ * Day and meters by the order; those that lie before the last time are that of the last time, and the unit's own. Null where
+ * the caller does not see the schedule.
+ */
+async function doneBy(context: RuleContext, event: Row, workorder: Row): Promise<Row | null> {
+  const zone = await readZone(context.db);
+  const today = dayIn(zone, context.nowMs);
+  const last = await lastDone(context, event['pm_schedule_id'] as number, today);
+  if (last === null) return null;
   const completedAt = workorder['completed_at'] as Date | string | null;
   const atMs = completedAt === null ? context.nowMs : new Date(completedAt).getTime();
   const day = dayIn(zone, Math.min(atMs, context.nowMs));

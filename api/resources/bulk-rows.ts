@@ -51,12 +51,17 @@ export async function createRows(
     resource,
     bodies.map(({ body }) => body),
   );
+  const finish = await resource.rules.many?.(
+    work,
+    bodies.map(({ body }) => body),
+  );
   for (const { isPlain, run: together } of runsOf(bodies, plain)) {
     const answers = isPlain
       ? await insertAll(work, resource, together, STATEMENT_ROWS_MAX)
       : await createAlone(work, resource, together, secrets);
     for (const answer of answers) results[answer.index] = answer;
   }
+  await finish?.();
   return answerOf(results as ItemResult[]);
 }
 

@@ -106,3 +106,30 @@ t.test('its columns', (t) => {
   t.same(columnsOf(MACHINE).sort(), ['done_at', 'done_by', 'resolution', 'status', 'why', 'why']);
   t.end();
 });
+
+t.test('what a state asks for is not emptied while a row is in it', (t) => {
+  const stored = { status: 'held', why: 'parts' };
+  const emptied = refused(() => move(stored, { why: '' }));
+  t.match(emptied, { code: 'unprocessable', errors: [{ pointer: '/why' }] });
+  t.same(move(stored, { name: 'b' }), { name: 'b' });
+  t.same(
+    move({ status: 'open', why: 'x' }, { why: '' }),
+    { why: '' },
+    'another state asks nothing',
+  );
+  t.end();
+});
+
+t.test('what rules enter by themselves is neither listed nor taken', (t) => {
+  const machine = { ...MACHINE, inner: ['off'] };
+  t.same(allowedFrom(machine, 'open'), ['held', 'done']);
+  const problem = refused(() =>
+    moveState(machine, MOVER, {
+      stored: { status: 'open' },
+      given: { status: 'off' },
+      changes: { status: 'off' },
+    }),
+  );
+  t.match(problem, { code: 'conflict', allowedTransitions: ['held', 'done'] });
+  t.end();
+});

@@ -17,6 +17,8 @@ export interface StateMachine {
   readonly enter?: Readonly<Record<string, Entry>>;
   /** The column that says why the row is where it is: it belongs to one transition, and is emptied by the next. */
   readonly reason?: string;
+  /** States that rules enter by themselves, and that nobody asks for: they are not among those that are allowed. */
+  readonly inner?: readonly string[];
   /** States in which nothing of a row is changed but the state. */
   readonly settled?: readonly string[];
 }
@@ -36,9 +38,9 @@ export interface Mover {
   readonly userId: number;
 }
 
-/** The states that may follow the one a row is in. */
-export function allowedFrom({ next }: StateMachine, state: string): readonly string[] {
-  return next[state] ?? [];
+/** The states that may be asked for from the one a row is in. */
+export function allowedFrom({ next, inner = [] }: StateMachine, state: string): readonly string[] {
+  return (next[state] ?? []).filter((to) => !inner.includes(to));
 }
 
 /** Every column that the machine names; for looking that they are there. */
@@ -67,7 +69,7 @@ export function beginState(machine: StateMachine, mover: Mover, values: Row): Ro
 
 /**
  * Holds a change to the transitions that are allowed, and notes an entry. `given` is the patch as it was sent, `changes`
- * what of it is new. Throws 409 with the transitions that are allowed, or 422 naming what is missing.
+ * what of it is new. What a state asks for is not emptied while a row is in it. Throws 409 with the transitions that are allowed, or 422 naming what is missing.
  */
 export function moveState(
   machine: StateMachine,
@@ -79,12 +81,25 @@ export function moveState(
   const to = changes[column] as string | undefined;
   if (to === undefined) {
     if (settled.includes(from)) throw stays(machine, from, 'changes nothing else of it');
+    const kept = needsOf(machine, from).filter((name) => name in changes);
+    requireThere(from, kept, changes);
     return changes;
   }
   if (!allowedFrom(machine, from).includes(to)) throw stays(machine, from, `and not ${to}`);
   const moved =
     reason === undefined || given[reason] !== undefined ? changes : { ...changes, [reason]: '' };
   return enterState(machine, to, mover, { ...stored, ...moved }, moved);
+}
+
+/** 409 for a state that is not entered yet because of a field, with those that are allowed instead. */
+export function waits(
+  machine: StateMachine,
+  [from, to]: readonly [string, string],
+  { pointer, detail }: Pick<FieldError, 'pointer' | 'detail'>,
+): Problem {
+  const allowedTransitions = allowedFrom(machine, from).filter((state) => state !== to);
+  const errors: FieldError[] = [{ in: 'body', pointer, detail }];
+  return new Problem('conflict', `${pointer.slice(1)} ${detail}`, { errors, allowedTransitions });
 }
 
 /** 409 for a state that does not allow what was asked, with those that it allows. */
@@ -120,28 +135,35 @@ export function notYet(
 }
 
 function enterState(
-  { enter = {} }: StateMachine,
+  machine: StateMachine,
   state: string,
   mover: Mover,
   whole: Row,
   values: Row,
 ): Row {
-  const { stamp, by, needs = [] } = enter[state] ?? {};
-  const missing = needs.filter((name) => isEmpty(whole[name]));
-  if (missing.length > 0) {
-    throw refusal(
-      missing.map((name) => ({
-        in: 'body',
-        pointer: `/${name}`,
-        detail: `is required to be ${state}`,
-      })),
-    );
-  }
+  const { stamp, by } = machine.enter?.[state] ?? {};
+  requireThere(state, needsOf(machine, state), whole);
   return {
     ...values,
     ...(stamp !== undefined && { [stamp]: new Date(mover.nowMs) }),
     ...(by !== undefined && { [by]: mover.userId }),
   };
+}
+
+function needsOf({ enter = {} }: StateMachine, state: string): readonly string[] {
+  return enter[state]?.needs ?? [];
+}
+
+function requireThere(state: string, names: readonly string[], whole: Row): void {
+  const missing = names.filter((name) => isEmpty(whole[name]));
+  if (missing.length === 0) return;
+  throw refusal(
+    missing.map((name) => ({
+      in: 'body',
+      pointer: `/${name}`,
+      detail: `is required to be ${state}`,
+    })),
+  );
 }
 
 function isEmpty(value: unknown): boolean {

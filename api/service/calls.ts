@@ -3,7 +3,7 @@
  * and each time that was promised, goes into the communication log in the transaction that writes it.
  */
 import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm';
-import { communicationLog, ers, telematics } from '../../db/schema.ts';
+import { communicationLog, ers, telematics, workorder } from '../../db/schema.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { accountOf, currencyOf } from './limits.ts';
@@ -11,13 +11,18 @@ import { closeRequestWhenDone, convertRequest, holdRequest } from './requests.ts
 
 /** In these a call may yet be deleted: nobody has come. */
 const DELETABLE = new Set(['reported', 'dispatched', 'cancelled']);
+/** In these somebody is on the way or at work. */
+const SENT = new Set(['dispatched', 'accepted', 'en_route', 'on_site', 'repairing']);
+const WHO = ['vendor_name', 'assigned_to_user_id'] as const;
 /** After these a request may be done. */
 const OVER = new Set(['resolved', 'closed', 'cancelled']);
 
 export const callRules: ResourceRules = {
   async prepare(context, values, stored) {
+    if (stored) await requireSameOrder(context, values, stored);
     const placed = stored ? whereReported(values) : await prepareNew(context, values);
-    const prepared = stored ? prepareStep(placed, stored) : placed;
+    const moved = stored ? prepareStep(placed, stored) : placed;
+    const prepared = await withCurrency(context, moved, stored);
     requireSent(prepared, stored);
     requireOutcome(prepared, stored);
     return prepared;
@@ -42,10 +47,19 @@ export const callRules: ResourceRules = {
       `it is ${String(at)}: somebody is on it, and its history is kept`,
     );
   },
+  removed: (context, { service_request_id: id }) =>
+    closeRequestWhenDone(context, id as number | null),
 };
 
 /** What is said at the roadside of a time of arrival holds from then on. */
 export const communicationRules: ResourceRules = {
+  prepare({ nowMs }, values) {
+    const at = values['occurred_at'] as string | undefined;
+    if (at !== undefined && Date.parse(at) > nowMs + AHEAD_MS_MAX) {
+      throw fieldProblem('unprocessable', 'body', '/occurred_at', 'is in the future');
+    }
+    return values;
+  },
   async written({ db }, row) {
     const { eta_at, ers_id, occurred_at, communication_id } = row;
     if (eta_at === null) return;
@@ -68,6 +82,8 @@ export const communicationRules: ResourceRules = {
       .where(and(eq(ers.ers_id, ers_id as number), notInArray(ers.ers_status, [...ENDED])));
   },
 };
+/** People's clocks may be ahead by this much. */
+const AHEAD_MS_MAX = 10 * 60_000;
 const ENDED = ['on_site', 'repairing', 'resolved', 'closed', 'cancelled'] as const;
 
 /** Parts are added to a call as long as it is neither closed nor cancelled, in its currency. */
@@ -93,14 +109,32 @@ async function holdCall({ db }: RuleContext, id: number): Promise<string> {
 }
 
 async function prepareNew(context: RuleContext, values: Row): Promise<Row> {
-  const { db } = context;
   const requestId = (values['service_request_id'] ?? null) as number | null;
   const unit = values['equipment_id'] as number;
   if (requestId !== null) await holdRequest(context, requestId, unit);
-  const placed = await whereItStands(context, values);
+  return whereItStands(context, values);
+}
+
+/** An amount is in the currency of the account, unless the call has one. */
+async function withCurrency({ db }: RuleContext, values: Row, stored: Row | null): Promise<Row> {
+  const whole = { ...stored, ...values };
   const hasAmount = ['cost', 'cost_limit'].some((name) => (values[name] ?? null) !== null);
-  if (!hasAmount || (values['currency_code'] ?? null) !== null) return placed;
-  return { ...placed, currency_code: await currencyOf(db, await accountOf(db, values)) };
+  if (!hasAmount || (whole['currency_code'] ?? null) !== null) return values;
+  return { ...values, currency_code: await currencyOf(db, await accountOf(db, whole)) };
+}
+
+/** Throws 409 where another order is to take the place of one that is there: what the call cost is in that. */
+async function requireSameOrder({ db }: RuleContext, values: Row, stored: Row): Promise<void> {
+  const id = stored['workorder_id'] as number | null;
+  if (id === null || !('workorder_id' in values)) return;
+  const { workorder_id, deleted_at } = workorder;
+  const gone = await db
+    .select({ workorder_id })
+    .from(workorder)
+    .where(and(eq(workorder_id, id), isNotNull(deleted_at)));
+  if (gone.length > 0) return;
+  const detail = 'stays, for what the call cost went over to that order';
+  throw fieldProblem('conflict', 'body', '/workorder_id', detail);
 }
 
 /** The position that was reported, or that of the unit's newest fix where there is one. */
@@ -144,10 +178,11 @@ function prepareStep(values: Row, stored: Row): Row {
 
 function requireSent(values: Row, stored: Row | null): void {
   const whole = { ...stored, ...values };
-  if (values['ers_status'] !== 'dispatched') return;
-  const isSent = ['vendor_name', 'assigned_to_user_id'].some((name) => (whole[name] ?? '') !== '');
+  const isTouched = ['ers_status', ...WHO].some((name) => name in values);
+  if (!isTouched || !SENT.has(whole['ers_status'] as string)) return;
+  const isSent = WHO.some((name) => (whole[name] ?? '') !== '');
   if (isSent) return;
-  const detail = 'is required to be dispatched, or assigned_to_user_id';
+  const detail = `is required to be ${String(whole['ers_status'])}, or assigned_to_user_id`;
   throw fieldProblem('unprocessable', 'body', '/vendor_name', detail);
 }
 

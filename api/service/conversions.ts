@@ -6,7 +6,7 @@
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import type { FastifyInstance, FastifyReply } from 'fastify';
 import { Type, type TObject, type TSchema } from 'typebox';
-import { ers, serviceRequest, serviceUrgencyLookup } from '../../db/schema.ts';
+import { ers, serviceRequest, serviceUrgencyLookup, vmrsLookup } from '../../db/schema.ts';
 import type { Permission } from '../auth/permissions.ts';
 import type { ApiContext } from '../context.ts';
 import { requirePermission } from '../guard.ts';
@@ -26,6 +26,7 @@ import {
   versionHeaders,
   withHeaders,
 } from '../schemas.ts';
+import { isHigher, limitsFor, lowestIn } from './limits.ts';
 import { REQUEST_STATES } from './states.ts';
 
 export interface ServiceResources {
@@ -95,7 +96,7 @@ function conversionsOf({ requests, workorders, calls }: ServiceResources): Conve
       operationId: 'makeWorkOrderOfRoadsideCall',
       summary: 'Make a work order of a roadside call',
       description:
-        'Account, unit, request, description, vendor, currency and cost are taken over; the body says what is to ' +
+        'Account, unit, request, description, vendor, limit, currency and cost are taken over; the body says what is to ' +
         'be otherwise. Parts are the part cost, and what the call cost beyond them is labour; with `vmrs_id` they become ' +
         'lines under that code. A call that has an order already, or is closed or cancelled, is a 409.',
       right: 'ers:write',
@@ -219,11 +220,13 @@ async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): P
   if (of['workorder_id'] !== null) throw new Problem('conflict', 'it has a work order already');
   const callId = of['ers_id'] as number;
   const { vmrs_id: code, ...asked } = given;
+  if (code !== undefined) await requireCode(work, code as number);
   const costs = await costsOf(work, callId);
   if (costs) requireCarried(costs, given);
+  const request = await openRequestOf(work, of);
   const taken = known({
     account_id: of['account_id'],
-    service_request_id: await openRequestOf(work, of),
+    service_request_id: request?.service_request_id,
     equipment_id: of['equipment_id'],
     workorder_description: of['issue_description'],
     priority: 'urgent',
@@ -231,6 +234,7 @@ async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): P
     vendor_name: of['vendor_name'],
     technician_name: of['technician_name'],
     currency_code: of['currency_code'],
+    ...(given['currency_code'] === undefined && { cost_limit: await limitOf(work, of, request) }),
     ...(code === undefined && { part_cost: costs?.part, labour_cost: costs?.labour }),
   });
   const order = await createRow(work, orders, { ...taken, ...asked });
@@ -273,15 +277,35 @@ function requireCarried({ currency }: Costs, given: Row): void {
   throw fieldProblem('unprocessable', 'body', `/${stated}`, detail);
 }
 
+type Request = typeof serviceRequest.$inferSelect;
+
 /** The request of a call, while work may be made of it. */
-async function openRequestOf({ db }: Work, of: Row): Promise<number | null> {
+async function openRequestOf({ db }: Work, of: Row): Promise<Request | null> {
   const id = of['service_request_id'] as number | null;
   if (id === null) return null;
   const [request] = await db
-    .select({ status: serviceRequest.status })
+    .select()
     .from(serviceRequest)
     .where(and(eq(serviceRequest.service_request_id, id), isNull(serviceRequest.deleted_at)));
-  return request?.status === 'approved' || request?.status === 'converted' ? id : null;
+  return request?.status === 'approved' || request?.status === 'converted' ? request : null;
+}
+
+/** The limit of a call, where it is not above the one that its order has without it: to say it took no right. */
+async function limitOf(
+  { db }: Work,
+  of: Row,
+  request: Request | null,
+): Promise<number | undefined> {
+  const limit = of['cost_limit'] as number | null;
+  if (limit === null) return undefined;
+  const allowed = lowestIn(await limitsFor(db, of, request), of['currency_code'] as string);
+  return isHigher(limit, allowed) ? undefined : limit;
+}
+
+async function requireCode({ db }: Work, code: number): Promise<void> {
+  const found = await db.select().from(vmrsLookup).where(eq(vmrsLookup.vmrs_id, code));
+  if (found.length > 0) return;
+  throw fieldProblem('unprocessable', 'body', '/vmrs_id', 'refers to nothing that exists');
 }
 
 /** Each part becomes a line, and what is left of the cost one more. */

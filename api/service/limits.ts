@@ -1,6 +1,6 @@
 /** Accounts and currencies of new records, and what may be spent on a repair without asking again. */
 import { eq, sql } from 'drizzle-orm';
-import { account, equipment } from '../../db/schema.ts';
+import { equipment } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Permission } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
@@ -26,19 +26,36 @@ export async function currencyOf(db: TenantDb, accountId: number | null): Promis
   return rows[0]!.currency_code;
 }
 
-/** What an account lets be spent on one repair, where that is said in this currency; null: nothing is said. */
-export async function accountLimit(
+/** What may be spent on one repair, and in which currency that is said. */
+export interface Limit {
+  readonly limit: number;
+  readonly currency: string;
+}
+
+/**
+ * The limits that hold for a new order about a unit: that of its request, where it has one; else those of the account that
+ * is named and of the unit's own.
+ */
+export async function limitsFor(
   db: TenantDb,
-  accountId: number | null,
-  currency: string,
-): Promise<number | null> {
-  if (accountId === null) return null;
-  const [found] = await db
-    .select({ limit: account.repair_approval_limit })
-    .from(account)
-    .where(eq(account.account_id, accountId));
-  const limit = found?.limit ?? null;
-  return limit !== null && (await currencyOf(db, accountId)) === currency ? limit : null;
+  values: Row,
+  request: { cost_limit: number | null; currency_code: string | null } | null,
+): Promise<readonly Limit[]> {
+  const { cost_limit: limit = null, currency_code: currency = null } = request ?? {};
+  if (limit !== null && currency !== null) return [{ limit, currency }];
+  const { rows } = await db.execute<{ found: Limit }>(sql`
+    select json_build_object('limit', a.repair_approval_limit,
+      'currency', coalesce(a.currency_code, c.currency_code)) as found
+    from account a join customer c using (customer_id)
+    where a.repair_approval_limit is not null and (a.account_id = ${values['account_id'] ?? null}::bigint
+      or a.account_id = (select e.account_id from equipment e where e.equipment_id = ${values['equipment_id']}))`);
+  return rows.map(({ found }) => found);
+}
+
+/** The lowest of the limits that are in a currency; null: there is none. */
+export function lowestIn(limits: readonly Limit[], currency: string): number | null {
+  const same = limits.filter((one) => one.currency === currency).map(({ limit }) => limit);
+  return same.length === 0 ? null : Math.min(...same);
 }
 
 /** Whether a limit lets more be spent than another one; null is no limit. */

@@ -30,8 +30,8 @@ const MACHINES: readonly Machine[] = [
       draft: ['submitted', 'cancelled'],
       submitted: ['triaged', 'approved', 'rejected', 'cancelled'],
       triaged: ['approved', 'rejected', 'cancelled'],
-      // Converted is entered where there is work already, as there is here.
-      approved: ['converted', 'cancelled'],
+      // Converted is entered by what is made of it, and not by hand.
+      approved: ['cancelled'],
       converted: ['closed', 'cancelled'],
       closed: [],
       rejected: [],

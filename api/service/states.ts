@@ -21,10 +21,11 @@ export const REQUEST_STATES: StateMachine = {
     cancelled: { stamp: 'cancelled_at', needs: ['status_reason'] },
   },
   reason: 'status_reason',
+  inner: ['converted'],
   settled: ['closed', 'rejected', 'cancelled'],
 };
 
-/** What `completed` asks for besides, and what is yet changed of an order in it, is in `workorder-rules.ts`. */
+/** What `completed` asks for besides, and what is yet changed of an order in it, is in `workorders.ts`. */
 export const WORKORDER_STATES: StateMachine = {
   column: 'workorder_status',
   first: ['open', 'assigned'],

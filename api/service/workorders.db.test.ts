@@ -141,7 +141,7 @@ t.test('a cost beyond its limit waits for somebody who may allow it', async (t) 
   t.match(await post(`${url}/transitions`, done), refused(409, 'approval_status'));
   t.match(
     await post(`${url}/transitions`, { ...done, tax_cost: 1 }),
-    refused(422, 'approval_status'),
+    refused(409, 'approval_status'),
     'nor with a cost in the same breath',
   );
 

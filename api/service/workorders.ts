@@ -2,16 +2,32 @@
  * What work orders ask for: somebody who does the work, limits of cost, meters that do not run backwards. That costs are
  * the sum of the lines, and that a cost beyond its limit waits for approval, the database sees to (migrations/0033).
  */
+import { sql } from 'drizzle-orm';
+import { workorder } from '../../db/schema.ts';
 import type { Permission } from '../auth/permissions.ts';
+import { holdUnitOf } from '../equipment/hold.ts';
 import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { stays } from '../resources/states.ts';
+import { stays, waits } from '../resources/states.ts';
 import { FOLLOWERS } from './followers.ts';
-import { accountLimit, accountOf, currencyOf, guardLimit, isHigher, refused } from './limits.ts';
+import {
+  accountOf,
+  currencyOf,
+  guardLimit,
+  isHigher,
+  limitsFor,
+  lowestIn,
+  refused,
+} from './limits.ts';
 import { closeRequestWhenDone, convertRequest, holdRequest } from './requests.ts';
 import { WORKORDER_STATES } from './states.ts';
 
+const OF_UNIT = {
+  table: workorder,
+  key: workorder.workorder_id,
+  unit: workorder.equipment_id,
+};
 const APPROVE: Permission = 'workorder:approve';
 const WHO = ['assigned_user_id', 'vendor_name', 'technician_name'] as const;
 const METERS = [
@@ -34,6 +50,10 @@ const OF_TRANSITION = new Set(['workorder_status', 'status_reason', 'closed_at',
 const DELETABLE = new Set(['open', 'assigned', 'cancelled']);
 
 export const workorderRules: ResourceRules = {
+  // What follows on a completion concerns the unit.
+  async holding({ db }, id, patch) {
+    if (patch !== null && 'workorder_status' in patch) await holdUnitOf(db, OF_UNIT, id);
+  },
   async prepare(context, values, stored) {
     const prepared = stored
       ? await prepareChange(context, values, stored)
@@ -63,6 +83,8 @@ export const workorderRules: ResourceRules = {
     if (DELETABLE.has(at as string)) return;
     throw new Problem('conflict', `it is ${String(at)}: work was begun, and its history is kept`);
   },
+  removed: (context, { service_request_id: id }) =>
+    closeRequestWhenDone(context, id as number | null),
 };
 
 async function prepareNew(context: RuleContext, values: Row): Promise<Row> {
@@ -72,16 +94,19 @@ async function prepareNew(context: RuleContext, values: Row): Promise<Row> {
     requestId === null
       ? null
       : await holdRequest(context, requestId, values['equipment_id'] as number);
-  const accountId = await accountOf(db, values);
   const currency = (values['currency_code'] ??
     request?.currency_code ??
-    (await currencyOf(db, accountId))) as string;
-  const ofRequest = request?.currency_code === currency ? request.cost_limit : null;
-  const allowed = ofRequest ?? (await accountLimit(db, accountId, currency));
+    (await currencyOf(db, await accountOf(db, values)))) as string;
+  const mayApprove = principal.permissions.has(APPROVE);
+  const limits = await limitsFor(db, values, request);
+  // A cost in another currency cannot be held against a limit.
+  const isApart = limits.some((one) => one.currency !== currency);
+  if (isApart && !mayApprove) throw refused('/currency_code', APPROVE);
+  const allowed =
+    lowestIn(limits, currency) ??
+    (request === null ? null : lowestIn(await limitsFor(db, values, null), currency));
   const limit = (values['cost_limit'] ?? allowed) as number | null;
-  if (isHigher(limit, allowed) && !principal.permissions.has(APPROVE)) {
-    throw refused('/cost_limit', APPROVE);
-  }
+  if (isHigher(limit, allowed) && !mayApprove) throw refused('/cost_limit', APPROVE);
   return { ...values, currency_code: currency, cost_limit: limit };
 }
 
@@ -100,7 +125,7 @@ async function prepareChange(context: RuleContext, values: Row, stored: Row): Pr
   if (to === 'open') return { ...Object.fromEntries(WHO.map((name) => [name, null])), ...left };
   if (to === 'in_progress') return begin(context, left, stored);
   if (to === 'completed') return complete(context, left, stored);
-  if (to === 'closed') requireApproved(left, stored);
+  if (to === 'closed') await requireApproved(context, left, stored);
   return left;
 }
 
@@ -121,7 +146,7 @@ async function begin(context: RuleContext, values: Row, stored: Row): Promise<Ro
 }
 
 async function complete(context: RuleContext, values: Row, stored: Row): Promise<Row> {
-  requireApproved(values, stored);
+  await requireApproved(context, values, stored);
   return withMeters(context, values, stored, 'completion');
 }
 
@@ -147,13 +172,25 @@ async function withMeters(
   return filled;
 }
 
-/** A change of cost in the same breath is judged by the database. */
-function requireApproved(values: Row, { approval_status: approval }: Row): void {
-  const costs = ['part_cost', 'labour_cost', 'tax_cost', 'cost_limit'];
-  if (costs.some((name) => name in values)) return;
+const COSTS = ['part_cost', 'labour_cost', 'tax_cost', 'cost_limit'];
+
+/** Throws 409 where the cost, as it is to be, is not allowed yet: by the measure of the database (migrations/0033). */
+async function requireApproved({ db }: RuleContext, values: Row, stored: Row): Promise<void> {
+  const whole = { ...stored, ...values };
+  let approval = stored['approval_status'] as string;
+  if (COSTS.some((name) => name in values)) {
+    const amount = (name: string) => sql`${whole[name] ?? null}::numeric`;
+    const { rows } = await db.execute<{ is_over: boolean | null; is_more: boolean }>(sql`
+      select total > ${amount('cost_limit')} as is_over, total > ${stored['total_cost']}::numeric as is_more
+      from (select ${amount('part_cost')} + ${amount('labour_cost')} + ${amount('tax_cost')} as total) t`);
+    const { is_over, is_more } = rows[0]!;
+    const isAllowed = approval === 'approved' && !is_more && !('cost_limit' in values);
+    approval = is_over === true && !isAllowed ? 'pending' : 'not_required';
+  }
   if (approval !== 'pending' && approval !== 'rejected') return;
   const detail = `is ${approval}: the cost is beyond the limit and must be approved first`;
-  throw fieldProblem('conflict', 'body', '/approval_status', detail);
+  const moves = [stored['workorder_status'], whole['workorder_status']] as [string, string];
+  throw waits(WORKORDER_STATES, moves, { pointer: '/approval_status', detail });
 }
 
 function requireSomebody(values: Row, stored: Row | null): void {

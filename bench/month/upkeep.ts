@@ -4,7 +4,7 @@ import { evaluateMaintenance } from '../../api/maintenance/rounds.ts';
 import { atMs, bodyOf, dateOf, make, odometerM } from './fleet.ts';
 import { driveTo, move, read, setClock, unitOf, type Story } from './story.ts';
 
-/** What the background does every few minutes, by the story's clock. */
+/** A round of the background, by the story's clock. */
 async function lookRound({ house }: Story): Promise<void> {
   const onError = (error: unknown) => {
     throw error;
