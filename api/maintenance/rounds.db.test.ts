@@ -226,3 +226,19 @@ t.test('the forecast of a unit that runs, and that of one without data', async (
   );
   t.same(later.body['data'], []);
 });
+
+t.test('what is due by date alone, and later than asked for, takes up no page', async (t) => {
+  const equipment_id = seed.mine.equipmentIds[2];
+  const later = { equipment_id, account_id: null, frequency_interval: 100 };
+  await fleet.makeSchedule({ ...later, frequency_type: 'days' });
+  await fleet.makeSchedule({ ...later, frequency_type: 'days' });
+  const none = await fleet.get(
+    `maintenance-due?within_days=99&limit=1&equipment_id=${equipment_id}`,
+  );
+  t.match(none.body, { data: [], page: { has_more: false } });
+  const one = await fleet.get(
+    `maintenance-due?within_days=100&limit=1&equipment_id=${equipment_id}`,
+  );
+  t.match(one.body, { page: { has_more: true } });
+  t.equal((one.body['data'] as Row[]).length, 1);
+});
