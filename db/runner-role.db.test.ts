@@ -11,6 +11,7 @@ const FOR_THE_API = new Map([
     'of one account that the caller sees: amounts, and no row of another account',
   ],
   ['auth_user_by_subject', 'one user, by the subject of a token that was verified'],
+  ['close_request_when_done', 'one request whose work is over, of the tenant at work'],
   ['count_for_quota', 'a number of rows, of the tenant at work'],
   ['find_knock', 'one device, by its exact name, and nothing that it said'],
   ['global_search', 'of the tenant and the accounts at work'],
