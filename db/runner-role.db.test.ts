@@ -33,6 +33,7 @@ const FOR_THE_API = new Map([
   ['sync_identity_role', 'of the tenant at work'],
   ['unit_metrics', 'of the tenant and the accounts at work'],
   ['unit_odometers', 'of the tenant and the accounts at work'],
+  ['work_of_request', 'how the work of a request stands, of the tenant at work'],
 ]);
 const FOR_THE_RUNNER = [
   'agreements_ended',
