@@ -33,7 +33,8 @@ const masterAgreements: ResourceDeclaration = {
     change:
       '`terminated_on` ahead, with `termination_reason`, is a notice: the agreement holds until the end of that day. Its ' +
       'schedules end with it.',
-    remove: 'It is marked as deleted and kept. Refused with 409 while units are out on it.',
+    remove:
+      'It is marked as deleted and kept. Refused with 409 while units are out on it, or schedules are in force under it.',
   },
   long: ['description', 'termination_reason'],
   fields: {

@@ -44,6 +44,8 @@ async function makeNew(resource: Resource, given: Row = {}): Promise<Row> {
   if (resource.name === 'preventive_maintenance_event') {
     Object.assign(values, { status: 'completed', performed_date: '2026-01-15' });
   }
+  // A master with a schedule in force is not deleted.
+  if (resource.name === 'schedule_agreement') values['status'] = 'draft';
   return maker.make(resource.name, owner, values);
 }
 
