@@ -90,10 +90,14 @@ t.test('what the lessor or a warranty pays is not billed, nor the tax of it all'
 });
 
 t.test('an order without lines is billed by its sums', async (t) => {
-  const { body } = await bill(await draft(), await order({ part_cost: 10, labour_cost: 20 }));
+  const { body } = await bill(
+    await draft(),
+    await order({ part_cost: 10, labour_cost: 20, tax_cost: 3 }),
+  );
   t.match(body['items'], [
     { item_type: 'part', amount: 10 },
     { item_type: 'labor', amount: 20 },
+    { item_type: 'tax', amount: 3 },
   ]);
 });
 

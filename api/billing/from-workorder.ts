@@ -113,8 +113,8 @@ async function copyLines({ db }: Work, invoiceId: number, workorderId: number): 
     db,
     sql`with ordered as (
         select w.*, exists (select from workorder_vmrs v where v.workorder_id = w.workorder_id
-          and v.deleted_at is null) as has_lines, coalesce((select case when bool_and(coalesce(v.payer, w.payer, 'lessee')
-            = 'lessee') then 'lessee' else 'several' end from workorder_vmrs v where v.workorder_id = w.workorder_id
+          and v.deleted_at is null) as has_lines, coalesce((select case bool_and(coalesce(v.payer, w.payer, 'lessee')
+            = 'lessee') when true then 'lessee' when false then 'several' end from workorder_vmrs v where v.workorder_id = w.workorder_id
             and v.deleted_at is null and v.workorder_part_cost + v.workorder_labour_cost > 0), w.payer) as tax_payer
         from workorder w where w.workorder_id = ${workorderId}
       ), cost as (
