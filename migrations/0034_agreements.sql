@@ -406,7 +406,7 @@ end
 $$;
 call step_over_tenants('check_line_units()');
 -- Two at once for one line come one after the other. Held before the row is written, for at the end nothing is waited for.
-create function hold_line() returns trigger
+create function hold_line_of_allocation() returns trigger
   language plpgsql security definer set search_path = public, pg_temp as $$
 begin
   perform from schedule_agreement_line_item l
@@ -416,9 +416,9 @@ begin
   return new;
 end
 $$;
-call step_over_tenants('hold_line()');
+call step_over_tenants('hold_line_of_allocation()');
 create trigger hold_line before insert or update of units_allowed, effective_date, termination_date, deleted_at
-  on equipment_type_allocation for each row execute function hold_line();
+  on equipment_type_allocation for each row execute function hold_line_of_allocation();
 create constraint trigger line_units after insert or update of units_allowed, effective_date, termination_date, deleted_at
   on equipment_type_allocation deferrable initially deferred for each row execute function check_line_units();
 create constraint trigger line_units after update of number_of_units on schedule_agreement_line_item

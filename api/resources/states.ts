@@ -69,7 +69,8 @@ export function beginState(machine: StateMachine, mover: Mover, values: Row): Ro
 
 /**
  * Holds a change to the transitions that are allowed, and notes an entry. `given` is the patch as it was sent, `changes`
- * what of it is new. What a state asks for is not emptied while a row is in it. Throws 409 with the transitions that are allowed, or 422 naming what is missing.
+ * what of it is new. What a state asks for is not emptied while a row is in it. Throws 409 with the transitions that are
+ * allowed, or 422 naming what is missing.
  */
 export function moveState(
   machine: StateMachine,
@@ -89,17 +90,6 @@ export function moveState(
   const moved =
     reason === undefined || given[reason] !== undefined ? changes : { ...changes, [reason]: '' };
   return enterState(machine, to, mover, { ...stored, ...moved }, moved);
-}
-
-/** 409 for a state that is not entered yet because of a field, with those that are allowed instead. */
-export function waits(
-  machine: StateMachine,
-  [from, to]: readonly [string, string],
-  { pointer, detail }: Pick<FieldError, 'pointer' | 'detail'>,
-): Problem {
-  const allowedTransitions = allowedFrom(machine, from).filter((state) => state !== to);
-  const errors: FieldError[] = [{ in: 'body', pointer, detail }];
-  return new Problem('conflict', `${pointer.slice(1)} ${detail}`, { errors, allowedTransitions });
 }
 
 /** 409 for a state that does not allow what was asked, with those that it allows. */

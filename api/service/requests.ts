@@ -9,7 +9,7 @@ import { requirePermission } from '../guard.ts';
 import { requireOwnRow } from '../ownership.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { stays, waits } from '../resources/states.ts';
+import { stays, notYet } from '../resources/states.ts';
 import { accountOf, currencyOf, guardLimit } from './limits.ts';
 import { fillPlace } from './places.ts';
 import { REQUEST_STATES } from './states.ts';
@@ -60,8 +60,7 @@ async function guardChange(context: RuleContext, values: Row, stored: Row): Prom
   }
   const to = values['status'] as string | undefined;
   if (from === 'converted' && to !== undefined && (await isWorkOpen(db, id))) {
-    const detail = 'stays while work on it is open';
-    throw waits(REQUEST_STATES, [from, to], { pointer: '/status', detail });
+    throw notYet(REQUEST_STATES, { from, to }, 'work on it is open');
   }
 }
 
@@ -110,7 +109,7 @@ export async function convertRequest({ db, nowMs }: RuleContext, requestId: numb
 }
 
 /**
- * Closes a request whose work is over: some of it was done, none is open, and no towed unit waits for an order. It takes
+ * Closes a request whose work is over: some of it was done, none is open, and no towed unit notYet for an order. It takes
  * over the resolution of what was done last, unless it has one. Requests in other states stay as they are. What is looked
  * at, and closed, is so for all accounts: work may be of another one than its request (migrations/0033).
  */

@@ -1,6 +1,6 @@
 /**
  * What work orders ask for: somebody who does the work, limits of cost, meters that do not run backwards. That costs are
- * the sum of the lines, and that a cost beyond its limit waits for approval, the database sees to (migrations/0033).
+ * the sum of the lines, and that a cost beyond its limit notYet for approval, the database sees to (migrations/0033).
  */
 import { sql } from 'drizzle-orm';
 import { workorder } from '../../db/schema.ts';
@@ -9,7 +9,7 @@ import { holdUnitOf } from '../equipment/hold.ts';
 import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { stays, waits } from '../resources/states.ts';
+import { stays, notYet } from '../resources/states.ts';
 import { FOLLOWERS } from './followers.ts';
 import {
   accountOf,
@@ -188,9 +188,9 @@ async function requireApproved({ db }: RuleContext, values: Row, stored: Row): P
     approval = is_over === true && !isAllowed ? 'pending' : 'not_required';
   }
   if (approval !== 'pending' && approval !== 'rejected') return;
-  const detail = `is ${approval}: the cost is beyond the limit and must be approved first`;
-  const moves = [stored['workorder_status'], whole['workorder_status']] as [string, string];
-  throw waits(WORKORDER_STATES, moves, { pointer: '/approval_status', detail });
+  const [from, to] = [stored['workorder_status'], whole['workorder_status']] as [string, string];
+  const why = `approval_status is ${approval}, for the cost is beyond the limit`;
+  throw notYet(WORKORDER_STATES, { from, to, pointer: '/approval_status' }, why);
 }
 
 function requireSomebody(values: Row, stored: Row | null): void {
