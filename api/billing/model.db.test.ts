@@ -430,6 +430,7 @@ const SUMS = `
       from payment_invoice r where r.reversed_payment_invoice_id = l.id) < 0 and l.applied_amount > 0
   ) found`;
 
+const STATUSES = ['disputed', 'draft', 'open', 'overdue', 'paid', 'partial', 'void'];
 const TABLES = ['payment_invoice', 'invoice_items', 'payment', 'invoice'];
 
 t.test('whatever is done, all sums are exact', async (t) => {
@@ -454,27 +455,29 @@ t.test('whatever is done, all sums are exact', async (t) => {
   );
   let steps = 0;
   const taken = new Set<string>();
-  await fc.assert(
-    fc.asyncProperty(
-      fc.array(command, { minLength: 40, maxLength: 70, size: 'max' }),
-      async (commands: Command[]) => {
-        for (const table of TABLES) await portal.owner.query(`delete from ${table}`);
-        nowMs = START_MS;
-        const run = new Run();
-        for (const [name, a, b, c] of commands) {
-          steps += 1;
-          await DO[name](run, a, b, c);
-          await compare(run);
-          for (const one of run.model.invoices) taken.add(run.model.statusOf(one));
-        }
-        const { rows } = await portal.owner.query<{ wrong: number }>(SUMS);
-        if (rows[0]!.wrong > 0) throw new Error('the ledger is not the sum of its rows');
-      },
-    ),
-    { numRuns: 8, endOnFailure: true },
-  );
+  // Until every status has been there: a few scripts may by chance leave one out.
+  for (let round = 0; round < 8 && taken.size < STATUSES.length; round++)
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(command, { minLength: 40, maxLength: 70, size: 'max' }),
+        async (commands: Command[]) => {
+          for (const table of TABLES) await portal.owner.query(`delete from ${table}`);
+          nowMs = START_MS;
+          const run = new Run();
+          for (const [name, a, b, c] of commands) {
+            steps += 1;
+            await DO[name](run, a, b, c);
+            await compare(run);
+            for (const one of run.model.invoices) taken.add(run.model.statusOf(one));
+          }
+          const { rows } = await portal.owner.query<{ wrong: number }>(SUMS);
+          if (rows[0]!.wrong > 0) throw new Error('the ledger is not the sum of its rows');
+        },
+      ),
+      { numRuns: 8, endOnFailure: true },
+    );
   t.ok(steps >= 300, `${steps} steps`);
-  t.same([...taken].sort(), ['disputed', 'draft', 'open', 'overdue', 'paid', 'partial', 'void']);
+  t.same([...taken].sort(), STATUSES);
 });
 
 t.test('a line is quantity times rate, rounded half away from zero, for any of them', async (t) => {
