@@ -38,9 +38,17 @@ async function openHouse(t: Test): Promise<House> {
   });
   t.teardown(async () => void (await Promise.all([owner.end(), api.end()])));
   const NONE = {
-    altitudeM: NaN, speedMps: NaN, headingDeg: NaN, accuracyM: NaN, odometerM: NaN, satellites: NaN, ignition: NaN,
-    motion: NaN, seq: NaN, event: null,
-  }; // prettier-ignore
+    altitudeM: NaN,
+    speedMps: NaN,
+    headingDeg: NaN,
+    accuracyM: NaN,
+    odometerM: NaN,
+    satellites: NaN,
+    ignition: NaN,
+    motion: NaN,
+    seq: NaN,
+    event: null,
+  };
   return {
     pipeline,
     owner,

@@ -284,8 +284,11 @@ t.test('a user who sees other accounts begins anew', async (t) => {
   const { body } = await get({ resources: 'equipment', start: 'now' }, 'held');
   const since = body.page.next_cursor!;
   const child = await make('accounts', {
-    account_name: 'below', account_number: 'below', account_type: 'REGIONAL', parent_account_id: north,
-  }); // prettier-ignore
+    account_name: 'below',
+    account_number: 'below',
+    account_type: 'REGIONAL',
+    parent_account_id: north,
+  });
   portal.principals.invalidate();
   const answer = await get({ resources: 'equipment', since }, 'held');
   t.match(answer, {

@@ -197,7 +197,11 @@ t.test('whichever comes first', (t) => {
   for (const [name, now, today, status, each] of rows) {
     const state = dueState(both, NEVER, now, today);
     t.equal(state.status, status, name);
-    t.same(state.reasons.map((one) => one.status), each, name); // prettier-ignore
+    t.same(
+      state.reasons.map((one) => one.status),
+      each,
+      name,
+    );
   }
   const state = dueState(both, NEVER, meters(null, null), '2026-05-01');
   t.same(
@@ -243,10 +247,14 @@ t.test('fixed values of a meter', (t) => {
   const next = (done: number | null, due: number | null, given: Partial<DuePlan> = {}) =>
     dueState(
       { ...every, ...given },
-      { done: done === null ? null : mark(null, done * 1_000), due: due === null ? null : mark(null, due * 1_000), isSkipped: false },
+      {
+        done: done === null ? null : mark(null, done * 1_000),
+        due: due === null ? null : mark(null, due * 1_000),
+        isSkipped: false,
+      },
       NO_METERS,
       '2026-05-01',
-    ).next_due_odometer_m; // prettier-ignore
+    ).next_due_odometer_m;
   t.equal(next(null, null), 15_000_000);
   t.equal(next(14_200, 15_000), 25_000_000, 'done early');
   t.equal(next(16_000, 15_000), 25_000_000, 'done late');
@@ -270,16 +278,28 @@ t.test('the forecast by average use', (t) => {
   t.equal(state.next_due_odometer_m, 27_450_000);
   t.equal(state.forecast_due_on, addDays(today, 43));
   t.equal(state.reasons[0]!.forecast_due_soon_on, addDays(today, 39));
-  t.equal(of(km(22_450, '2026-04-21', 115)).forecast_due_on, addDays(today, 33), 'a reading of ten days ago');
+  t.equal(
+    of(km(22_450, '2026-04-21', 115)).forecast_due_on,
+    addDays(today, 33),
+    'a reading of ten days ago',
+  );
   t.equal(of(km(22_450, '2025-04-21', 115)).forecast_due_on, today, 'it will have come due');
   t.equal(of(km(28_000, today, 115)).forecast_due_on, today, 'it is due');
   t.equal(of(km(22_450, today)).forecast_due_on, null, 'nothing is known of its use');
   t.equal(of(km(22_450, today, 0)).forecast_due_on, null, 'it stands still');
-  t.equal(of(km(22_450, today, 5_000 / (FORECAST_DAYS_MAX + 2))).forecast_due_on, null, 'too far ahead');
+  t.equal(
+    of(km(22_450, today, 5_000 / (FORECAST_DAYS_MAX + 2))).forecast_due_on,
+    null,
+    'too far ahead',
+  );
   const dated = { ...every, interval_days: 20, starts_on: '2026-04-20' };
-  t.equal(dueState(dated, NEVER, km(22_450, today, 115), today).forecast_due_on, '2026-05-10', 'the date is first');
+  t.equal(
+    dueState(dated, NEVER, km(22_450, today, 115), today).forecast_due_on,
+    '2026-05-10',
+    'the date is first',
+  );
   t.end();
-}); // prettier-ignore
+});
 
 t.test('what is paused or ended is not called due', (t) => {
   for (const status of ['paused', 'ended'] as const) {
@@ -394,18 +414,31 @@ t.test('days, against a reference that goes day by day', (t) => {
     fc.property(dayPlan, fc.option(day), fc.option(day), day, (given, done, due, today) => {
       const whole = plan(given);
       const isFixed = whole.anchor === 'from_schedule';
-      const history = { done: done === null ? null : mark(done), due: due === null ? null : mark(due), isSkipped: false };
+      const history = {
+        done: done === null ? null : mark(done),
+        due: due === null ? null : mark(due),
+        isSkipped: false,
+      };
       const known = [done, isFixed ? due : null].filter((one) => one !== null).sort();
       const base = known.at(-1) ?? whole.starts_on;
       const state = dueState(whole, history, NO_METERS, today);
       const next = slowNext(whole, base);
       const left = daysBetween(today, next);
       const soon = whole.due_soon_days;
-      const status = left < 0 ? 'overdue' : left === 0 ? 'due' : soon !== null && left <= soon ? 'due_soon' : 'ok';
-      return state.next_due_on === next && state.status === status && state.reasons[0]!.left === left;
+      const status =
+        left < 0
+          ? 'overdue'
+          : left === 0
+            ? 'due'
+            : soon !== null && left <= soon
+              ? 'due_soon'
+              : 'ok';
+      return (
+        state.next_due_on === next && state.status === status && state.reasons[0]!.left === left
+      );
     }),
     { numRuns: 120 },
-  ); // prettier-ignore
+  );
   t.pass();
   t.end();
 });
@@ -421,7 +454,9 @@ t.test('distances, against a reference that goes kilometre by kilometre', (t) =>
         anchor: fc.constantFrom('from_completion' as const, 'from_schedule' as const),
         start: distance,
       }),
-      fc.option(distance), fc.option(distance), distance,
+      fc.option(distance),
+      fc.option(distance),
+      distance,
       ({ start, ...given }, done, due, now) => {
         const whole = plan({ ...given, frequency_type: 'km', start_odometer_m: start * 1_000 });
         const isFixed = given.anchor === 'from_schedule';
@@ -435,7 +470,11 @@ t.test('distances, against a reference that goes kilometre by kilometre', (t) =>
           next = value;
           break;
         }
-        const history = { done: done === null ? null : mark(null, done * 1_000), due: due === null ? null : mark(null, due * 1_000), isSkipped: false };
+        const history = {
+          done: done === null ? null : mark(null, done * 1_000),
+          due: due === null ? null : mark(null, due * 1_000),
+          isSkipped: false,
+        };
         const state = dueState(whole, history, km(now), '2026-05-01');
         const late = (now - next) * 100 >= interval;
         const soon = given.due_soon_km !== null && next - now <= given.due_soon_km;
@@ -444,7 +483,7 @@ t.test('distances, against a reference that goes kilometre by kilometre', (t) =>
       },
     ),
     { numRuns: 1_000 },
-  ); // prettier-ignore
+  );
   t.pass();
   t.end();
 });

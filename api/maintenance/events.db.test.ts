@@ -48,12 +48,20 @@ t.test('what follows from the rest is not written by callers', async (t) => {
     [{ frequency_interval: 101, frequency_type: 'years' }, '/frequency_interval'],
   ];
   for (const [given, pointer] of bad) {
-    const body = { account_id: 1, equipment_id: fleet.unitId, schedule_name: 'x', frequency_interval: 1 };
+    const body = {
+      account_id: 1,
+      equipment_id: fleet.unitId,
+      schedule_name: 'x',
+      frequency_interval: 1,
+    };
     const payload = { ...body, frequency_type: 'days', ...given };
     t.match(await fleet.post('preventive-maintenance-schedules', payload), refusal(422, pointer));
   }
-  t.match(await fleet.patch(url, { frequency_type: 'years', frequency_interval: 500 }), refusal(422, '/frequency_interval'));
-}); // prettier-ignore
+  t.match(
+    await fleet.patch(url, { frequency_type: 'years', frequency_interval: 500 }),
+    refusal(422, '/frequency_interval'),
+  );
+});
 
 t.test('completed today: it counts from today', async (t) => {
   await fleet.drive(100_000);
@@ -199,17 +207,25 @@ t.test('recorded after the fact, and undone', async (t) => {
 t.test('a schedule has one open event', async (t) => {
   const { schedule, event } = await dueSchedule();
   for (const status of ['open', 'in_progress', 'completed']) {
-    const payload = { equipment_id: fleet.unitId, pm_schedule_id: schedule['pm_schedule_id'], status };
+    const payload = {
+      equipment_id: fleet.unitId,
+      pm_schedule_id: schedule['pm_schedule_id'],
+      status,
+    };
     const answer = await fleet.post('preventive-maintenance-events', payload);
     t.match(answer, refusal(409, '/pm_schedule_id'), answer.text);
   }
-  const payload = { equipment_id: fleet.unitId, pm_schedule_id: schedule['pm_schedule_id'], status: 'skipped' };
+  const payload = {
+    equipment_id: fleet.unitId,
+    pm_schedule_id: schedule['pm_schedule_id'],
+    status: 'skipped',
+  };
   t.match(await fleet.post('preventive-maintenance-events', payload), refusal(422, '/status'));
   const url = `preventive-maintenance-events/${String(event['pm_event_id'])}`;
   t.match(await fleet.get(`${url}/transitions`), {
     body: { allowed_transitions: ['in_progress', 'completed', 'skipped', 'cancelled'] },
   });
-}); // prettier-ignore
+});
 
 t.test('what is settled stays', async (t) => {
   const { event } = await dueSchedule();
@@ -228,9 +244,18 @@ t.test('what is settled stays', async (t) => {
 t.test('parts: their currency, their event, and what they come to', async (t) => {
   const { event } = await dueSchedule();
   const pm_event_id = event['pm_event_id'];
-  const part = { pm_event_id, part_name: 'Filter', part_quantity: 3, part_cost: 0.1, currency_code: 'EUR' };
+  const part = {
+    pm_event_id,
+    part_name: 'Filter',
+    part_quantity: 3,
+    part_cost: 0.1,
+    currency_code: 'EUR',
+  };
   const made = await fleet.make('pm-parts-used', part);
-  t.match(await fleet.post('pm-parts-used', { ...part, currency_code: 'USD' }), refusal(422, '/currency_code'));
+  t.match(
+    await fleet.post('pm-parts-used', { ...part, currency_code: 'USD' }),
+    refusal(422, '/currency_code'),
+  );
   await fleet.make('pm-parts-used', { ...part, part_quantity: 1, part_cost: 0.2 });
   const gone = await fleet.make('pm-parts-used', { ...part, part_cost: 700 });
   await fleet.remove(`pm-parts-used/${String(gone['pm_parts_id'])}`);
@@ -245,7 +270,7 @@ t.test('parts: their currency, their event, and what they come to', async (t) =>
   await fleet.moveEvent(other.event['pm_event_id'], { status: 'cancelled', status_reason: 'x' });
   const late = { ...part, pm_event_id: other.event['pm_event_id'] };
   t.match(await fleet.post('pm-parts-used', late), refusal(409, '/pm_event_id'));
-}); // prettier-ignore
+});
 
 t.test('a work order is one of the same unit', async (t) => {
   const order = (index: 0 | 1) =>

@@ -30,11 +30,15 @@ const read = (value: number, ms: number, given: Row = {}) =>
   });
 
 const meters = (index: 0 | 1 | 2) =>
-  withTenant(fleet.portal.runnerPool, { customerId: mine.customerId, accountIds: null }, async (db) => {
-    const id = mine.equipmentIds[index];
-    const found = (await newestMeters(db, [id], fleet.clock.nowMs)).get(id)!;
-    return { odometer: found.odometer?.value ?? null, hours: found.engineHours?.value ?? null };
-  }); // prettier-ignore
+  withTenant(
+    fleet.portal.runnerPool,
+    { customerId: mine.customerId, accountIds: null },
+    async (db) => {
+      const id = mine.equipmentIds[index];
+      const found = (await newestMeters(db, [id], fleet.clock.nowMs)).get(id)!;
+      return { odometer: found.odometer?.value ?? null, hours: found.engineHours?.value ?? null };
+    },
+  );
 
 t.test('readings follow one another', async (t) => {
   const first = await read(1_000, -10 * DAY_MS);
@@ -54,12 +58,19 @@ t.test('readings follow one another', async (t) => {
   t.equal((await read(1_600, 9 * 60_000)).status, 201, 'by a clock that is ahead');
   const hours = { reading_type: 'engine_hours', uom_lookup_id: uom.h };
   t.equal((await read(5, -DAY_MS, hours)).status, 201, 'every meter by itself');
-  t.match(await read(299, -HOUR_MS, { ...hours, uom_lookup_id: uom.min }), refusal('/equipment_reading'));
+  t.match(
+    await read(299, -HOUR_MS, { ...hours, uom_lookup_id: uom.min }),
+    refusal('/equipment_reading'),
+  );
   const fuel = { reading_type: 'fuel_level', uom_lookup_id: uom.percent };
   t.equal((await read(90, -DAY_MS, fuel)).status, 201);
   t.equal((await read(20, -HOUR_MS, fuel)).status, 201, 'tanks are emptied');
-  t.equal((await read(7, -DAY_MS, { equipment_id: mine.equipmentIds[1] })).status, 201, 'every unit');
-}); // prettier-ignore
+  t.equal(
+    (await read(7, -DAY_MS, { equipment_id: mine.equipmentIds[1] })).status,
+    201,
+    'every unit',
+  );
+});
 
 t.test('a wrong one is voided, and one that is changed is looked at again', async (t) => {
   const wrong = await read(160_000, 9 * 60_000);
@@ -89,7 +100,11 @@ t.test('of fifty who enter another at once those stay that follow one another', 
     `equipment-readings?filter[equipment_id]=${mine.equipmentIds[1]}&sort=reading_at,equipment_reading_id&limit=100`,
   );
   const kept = (list.body['data'] as Row[]).map((row) => row['equipment_reading'] as number);
-  t.same(kept, [...kept].sort((a, b) => a - b), 'they rise'); // prettier-ignore
+  t.same(
+    kept,
+    [...kept].sort((a, b) => a - b),
+    'they rise',
+  );
   t.ok(kept.length > 1);
 });
 

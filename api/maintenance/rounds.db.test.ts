@@ -100,7 +100,14 @@ t.test('days that pass in the zone of the customer', async (t) => {
   const id = schedule['pm_schedule_id'];
   const start = today();
   const looked: unknown[] = [];
-  for (const [day, offsetMs] of [[7, -1], [7, 0], [10, -1], [10, 0], [11, -1], [11, 0]] as const) {
+  for (const [day, offsetMs] of [
+    [7, -1],
+    [7, 0],
+    [10, -1],
+    [10, 0],
+    [11, -1],
+    [11, 0],
+  ] as const) {
     fleet.clock.nowMs = startOfDayMs('Europe/Berlin', addDays(start, day)) + offsetMs;
     await fleet.round();
     looked.push((await fleet.schedule(id))['due_status']);
@@ -109,7 +116,7 @@ t.test('days that pass in the zone of the customer', async (t) => {
   const { version } = await fleet.schedule(id);
   await fleet.round();
   t.equal((await fleet.schedule(id))['version'], version, 'what is as it was is not written');
-}); // prettier-ignore
+});
 
 t.test('of fifty rounds at once one opens the event', async (t) => {
   const schedule = await fleet.makeSchedule({ frequency_type: 'days', frequency_interval: 5 });

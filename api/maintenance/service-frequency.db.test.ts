@@ -62,13 +62,20 @@ t.test('from the registration, from the last service, whichever comes first', as
   const registered = addDays(addMonths(today, -6), SERVICE_SOON_DAYS + 30);
   const id = await makeVehicle({
     equipment_id: fleet.unitId,
-    ownerships: [{ ownership_name: 'We', registration_number: 'MH12QX4821', registration_date: registered, valid_from: registered }],
+    ownerships: [
+      {
+        ownership_name: 'We',
+        registration_number: 'MH12QX4821',
+        registration_date: registered,
+        valid_from: registered,
+      },
+    ],
     service_frequencies: [
       { type_of_service: 'Oil change', time_period: '6 months', km_drove: 10_000 },
       { type_of_service: 'Brakes', km_drove: 40_000 },
       { type_of_service: 'Paint', time_period: '1 year', status: 'paused' },
     ],
-  }); // prettier-ignore
+  });
   t.match(await due(id), [
     {
       sequence_number: 1,
