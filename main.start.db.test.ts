@@ -5,9 +5,9 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
-import { projectDir } from './bench/proof/built.ts';
 import { openIssuer } from './bench/proof/issuer.ts';
 import { QUIET_SETTINGS, runProgram, startProgram } from './bench/proof/program.ts';
+import { projectDir } from './db/project-dir.ts';
 import { createTestDatabase } from './db/test-database.ts';
 
 const { ownerUrl } = await createTestDatabase(t);

@@ -6,7 +6,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import type { AddressInfo } from 'node:net';
 import type { FastifyInstance } from 'fastify';
@@ -28,6 +28,7 @@ import { portalOf } from './api/live/portal.ts';
 import { readConfig, type Config } from './config.ts';
 import { createChangeFeed, type ChangeFeed } from './db/change-feed.ts';
 import { createPortalPools, type PortalPools } from './db/pools.ts';
+import { projectDir } from './db/project-dir.ts';
 import {
   createIngest,
   DoorError,
@@ -231,7 +232,7 @@ interface AppParts extends PortalPools {
 
 async function buildApp(parts: AppParts): Promise<FastifyInstance> {
   const { config, extras, ingest, liveUrl, prometheus } = parts;
-  const webRoot = join(projectDir(), 'dist', 'web');
+  const webRoot = join(projectDir, 'dist', 'web');
   return buildServer({
     pool: parts.pool,
     runnerPool: parts.runnerPool,
@@ -323,12 +324,6 @@ function cursorKey(secret: string): Uint8Array {
 
 function named(host: string): string {
   return host === '0.0.0.0' || host === '::' || host === '127.0.0.1' ? 'localhost' : host;
-}
-
-/** Where package.json lies: beside this file, or above dist/. */
-function projectDir(): string {
-  const here = import.meta.dirname;
-  return existsSync(join(here, 'package.json')) ? here : dirname(here);
 }
 
 /** Beyond `STOP_MS_MAX`, for everything but the flush. */

@@ -13,13 +13,14 @@ import { QUOTAS } from './api/context.ts';
 import { liveLimits } from './api/live/limits.ts';
 import { closeCode } from './api/live/wire.ts';
 import { readConfig, readDemoConfig } from './config.ts';
+import { projectDir } from './db/project-dir.ts';
 import { HTTP_FORMATS } from './ingest/decode/formats.ts';
 import { decodeNative } from './ingest/decode/native.ts';
 import { toKeptUnit } from './ingest/decode/units.ts';
 import { MQTT_LIMITS_DEFAULT } from './ingest/mqtt/limits.ts';
 import { TELTONIKA_LIMITS_DEFAULT } from './ingest/teltonika/limits.ts';
 
-const root = import.meta.dirname;
+const root = projectDir;
 const NOT_OURS = /^(node_modules|dist|coverage|\.(git|tap|cache|milepost))(\/|$)/;
 const FILES: readonly string[] = listFiles('');
 const DOCUMENTS = FILES.filter((file) => file.endsWith('.md'));
@@ -60,7 +61,7 @@ const REFUSED_PACKAGES: Readonly<Record<string, RegExp>> = {
 const ENVIRONMENT_READERS: Readonly<Record<string, string>> = {
   'config.ts': 'all settings',
   'db/test-database.ts': 'TEST_DATABASE_URL, handed over by scripts/test.ts',
-  'scripts/test.ts': 'hands the environment on to tap',
+  'scripts/test.ts': 'hands the environment on to the tests',
   'scripts/timescale.ts':
     'where the rootfs lies and which mirror is used; hands the environment on',
   'scripts/migrate.ts':

@@ -57,13 +57,13 @@ async function ask<Row extends pg.QueryResultRow>(
 
 // A Milepost of its own, in a process group of its own, as a terminal makes them.
 async function startElsewhere(dataDir: string, durable: boolean) {
-  const module = new URL('embedded.ts', import.meta.url).href;
+  const module = new URL('embedded.js', import.meta.url).href;
   const program = `
     import { startEmbeddedPostgres } from ${JSON.stringify(module)};
     const server = await startEmbeddedPostgres({ dataDir: ${JSON.stringify(dataDir)}, port: 0, durable: ${durable} });
     console.log(JSON.stringify(server));
     setInterval(() => undefined, 60_000);`;
-  const args = ['--import=tsx', '--input-type=module', '--eval', program];
+  const args = ['--input-type=module', '--eval', program];
   const child = spawn(process.execPath, args, {
     detached: true,
     stdio: ['ignore', 'pipe', 'inherit'],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import t from 'tap';
 import { describeDatabase, type Relation } from './describe.ts';
+import { projectDir } from './project-dir.ts';
 import { createTestDatabase } from './test-database.ts';
 
 interface Specified {
@@ -11,7 +12,7 @@ interface Specified {
   readonly columns: readonly { name: string; flags?: readonly string[] }[];
 }
 
-const LIST = join(import.meta.dirname, '../../shared/spec/tables.json');
+const LIST = join(projectDir, '../shared/spec/tables.json');
 const VIEWS = new Set(['global_search_view']);
 
 /** Columns that are keys in the specification and have none here: one costs 4.6 µs a row where every fix goes in. */

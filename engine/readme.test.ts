@@ -5,7 +5,7 @@ import { createEngine } from './engine.ts';
 import { applyEdits, createWorld, fencesAt } from './world.ts';
 
 t.test('the example says what it says', async (t) => {
-  const text = await readFile(new URL('README.md', import.meta.url), 'utf8');
+  const text = await readFile('engine/README.md', 'utf8');
   const code = /```ts\n(.*?)```/s.exec(text)?.[1] ?? '';
   const body = code.replace(/^import .*$/gm, '');
   // Nothing of types is in it, so it is JavaScript as well.

@@ -4,13 +4,13 @@
  * or a database newer than this code, stops it. It knows nothing of what the files say.
  */
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { readFile, readdir } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import pg from 'pg';
+import { projectDir } from '../db/project-dir.ts';
 
 /** The folder of the SQL files, the same from source and from `dist/`. */
-export const migrationsDir = join(projectDir(import.meta.dirname), 'migrations');
+export const migrationsDir = join(projectDir, 'migrations');
 
 /** Held while migrating, so that two starters take turns. Any number will do as long as it never changes. */
 export const MIGRATION_LOCK = 7_461_982_305;
@@ -151,15 +151,6 @@ async function readMigrations(dir: string): Promise<MigrationFile[]> {
       return { version, name, sql, checksum: createHash('sha256').update(sql).digest('hex') };
     }),
   );
-}
-
-function projectDir(start: string): string {
-  let dir = start;
-  while (!existsSync(join(dir, 'package.json'))) {
-    if (dirname(dir) === dir) throw new Error(`no package.json above ${start}`);
-    dir = dirname(dir);
-  }
-  return dir;
 }
 
 function coded(code: string, message: string, cause?: unknown): Error {

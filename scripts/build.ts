@@ -1,17 +1,31 @@
 /**
- * `npm run build`: compiles the server into `dist/`, the browser's part into `dist/web/` when it is there, and copies what
- * the browser loads as it is. SQL files stay where they are: the migration runner finds them in the source tree.
+ * `npm run build`: compiles the server, its tests and benches into `dist/`, the browser's part into `dist/web/`, and copies
+ * what the browser loads as it is. What has not changed is not written again, so that a build disturbs nobody who runs
+ * from `dist/`. SQL files stay where they are: the migration runner finds them in the source tree.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { cp, readdir } from 'node:fs/promises';
-import { basename, join, resolve } from 'node:path';
+import { copyFile, mkdir, readdir, readFile } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { projectDir } from '../db/project-dir.ts';
 
-const projectDir = resolve(import.meta.dirname, '..');
 const webDir = join(projectDir, 'web');
 
 /** Copied as they are; everything else in `web/` is source. */
 const ASSET = /\.(html|css|svg|png|ico|webmanifest|woff2)$/;
+
+/** Rejects when it does not compile; the compiler has said why. */
+export async function build(): Promise<void> {
+  await compile(projectDir);
+  await compile(join(webDir, 'tsconfig.build.json'));
+  await copyAssets();
+}
+
+/** Compiles the tests of the browser's part, which the build leaves out. Rejects as `build` does. */
+export function buildWebTests(): Promise<void> {
+  return compile(join(webDir, 'tsconfig.test.json'));
+}
 
 async function compile(project: string): Promise<void> {
   const tsc = join(projectDir, 'node_modules/typescript/bin/tsc');
@@ -24,19 +38,21 @@ async function compile(project: string): Promise<void> {
 }
 
 async function copyAssets(): Promise<void> {
-  const names = await readdir(webDir, { recursive: true });
-  const assets = names.filter((name) => ASSET.test(name) && !name.includes('node_modules'));
-  await Promise.all(
-    assets.map((name) => cp(join(webDir, name), join(projectDir, 'dist/web', name))),
-  );
+  const names = (await readdir(webDir, { recursive: true })).filter((name) => ASSET.test(name));
+  for (const name of names) {
+    const [from, to] = [join(webDir, name), join(projectDir, 'dist/web', name)];
+    const [source, copy] = await Promise.all([readFile(from), readFile(to).catch(() => null)]);
+    if (copy?.equals(source) === true) continue;
+    await mkdir(dirname(to), { recursive: true });
+    await copyFile(from, to);
+  }
 }
 
-try {
-  await compile(projectDir);
-  const web: string[] = await readdir(webDir).catch(() => []);
-  if (web.length > 0) await compile(join(webDir, 'tsconfig.build.json'));
-  if (web.length > 0) await copyAssets();
-} catch (error) {
-  console.error((error as Error).message);
-  process.exitCode = 1;
+if (import.meta.url === pathToFileURL(process.argv[1]!).href) {
+  try {
+    await build();
+  } catch (error) {
+    console.error((error as Error).message);
+    process.exitCode = 1;
+  }
 }

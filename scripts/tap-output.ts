@@ -1,17 +1,17 @@
-/** Reads the output of `tap --reporter=tap`, TAP version 14: counts the results, and picks the lines worth showing. */
+/** Reads what a test file prints, TAP version 14: counts the results, and picks the lines worth showing. */
 
 export interface TapCount {
-  readonly passed: number;
-  readonly failed: number;
+  passed: number;
+  failed: number;
   /** Skipped and todo together. */
-  readonly skipped: number;
+  skipped: number;
   /** Name and reason of each of those. */
-  readonly skips: readonly string[];
+  skips: string[];
 }
 
 /**
  * Takes the counts from tap's closing comment (`# { total: 9, pass: 5, fail: 2, todo: 1, skip: 1 }`), which counts single
- * assertions, and files that failed as a whole. All zero when the run was cut off before that comment.
+ * assertions. All zero when the file was cut off before that comment.
  */
 export function countTap(text: string): TapCount {
   const totals = [...text.matchAll(/^# \{ (total: .*) \}$/gm)].at(-1)?.[1] ?? '';
@@ -25,26 +25,22 @@ export function countTap(text: string): TapCount {
   };
 }
 
-/**
- * Shows one line for each test file, and every failure with its diagnostics; passes within a file are left out. The
- * function that is given back takes the lines one by one.
- */
-export function createTapView(print: (line: string) => void): (line: string) => void {
+/** Every failure with its diagnostics, and what a file says as a comment of its own; passes are left out. */
+export function tellingLines(text: string): string[] {
+  const telling: string[] = [];
   let isDiagnosing = false;
-  return (line) => {
-    const point = /^( *)(not )?ok \d+/.exec(line);
-    if (point !== null) {
-      const isFile = point[1] === '';
-      const isFailure = point[2] !== undefined;
-      isDiagnosing = isFailure && !isFile;
-      if (isFile || isFailure) print(line);
+  for (const line of text.split('\n')) {
+    if (/^ *(not )?ok \d+/.test(line)) {
+      isDiagnosing = /^ *not /.test(line);
+      if (isDiagnosing) telling.push(line);
     } else if (/^ *(# Subtest|\d+\.\.\d+)/.test(line)) {
       isDiagnosing = false;
-    } else if (/^Bail out!/.test(line) || /^# (?!Subtest|No coverage|\{|time=)/.test(line)) {
-      print(line);
+    } else if (/^Bail out!|^# (?!Subtest|\{|time=)/.test(line)) {
+      telling.push(line);
     } else if (isDiagnosing && line.trim() !== '') {
-      print(line);
+      telling.push(line);
       if (line.trim() === '...') isDiagnosing = false;
     }
-  };
+  }
+  return telling;
 }

@@ -1,20 +1,20 @@
 /**
- * What `npm test` and `npm run test:timescale` run: a database server, a migrated template in it, tap over the tests, and
- * the server stopped again whatever happened. `--timescale` takes the server of `scripts/timescale.ts` and the
- * `*.db.test.ts` files alone. All other arguments go to tap: paths of test files, or its options.
+ * What `npm test` and `npm run test:timescale` run: the build, a database server, a migrated template in it, the compiled
+ * tests, and the server stopped again whatever happened. `--timescale` takes the server of `scripts/timescale.ts` and the
+ * `*.db.test.ts` files alone. Other arguments are paths of test files: those alone are run.
  *
- * The last line is `N passed, N failed, N skipped`. The exit code is tap's; 3 where TimescaleDB cannot run.
+ * The last line is `N passed, N failed, N skipped`. The exit code is 1 when something failed; 2 when an argument is no
+ * test file; 3 where TimescaleDB cannot run; 128 and the signal's number when a signal ended it.
  */
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { access, constants, mkdtemp, rm, statfs } from 'node:fs/promises';
 import { constants as osConstants, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
-import { createInterface } from 'node:readline';
+import { join } from 'node:path';
 import { startEmbeddedPostgres } from '../db/embedded.ts';
 import { administer, databaseUrl, TEMPLATE_DATABASE } from '../db/test-database.ts';
 import { migrate } from '../migrations/run.ts';
-import { countTap, createTapView } from './tap-output.ts';
+import { build, buildWebTests } from './build.ts';
+import { runTests } from './run-tests.ts';
+import { compiledPath, findTestFiles, NoTestFile, testFileOf } from './test-files.ts';
 import {
   setupTimescale,
   startTimescale,
@@ -28,8 +28,8 @@ interface Server {
   stop(): Promise<void>;
 }
 
-const projectDir = resolve(import.meta.dirname, '..');
-const DB_TESTS = '**/*.db.test.ts';
+/** One more than the two cores of a modest machine: a test often waits for its database. */
+const JOBS = 3;
 
 /** Linux keeps in memory what is written here. */
 const MEMORY_DIR = '/dev/shm';
@@ -42,27 +42,44 @@ const CONNECTIONS_MAX = 300;
 
 async function main(): Promise<number> {
   const isTimescale = process.argv.includes('--timescale');
-  const args = process.argv.slice(2).filter((arg) => arg !== '--timescale');
-  if (isTimescale && !args.some((arg) => !arg.startsWith('-'))) args.push(`--include=${DB_TESTS}`);
-  // Ctrl-C and kill end tap; we go on to stop the server.
+  const paths = process.argv.slice(2).filter((arg) => arg !== '--timescale');
+  const files = paths.length > 0 ? paths.map(testFileOf) : await findTestFiles(isTimescale);
+  // Ctrl-C and kill end the tests; we go on to stop the server.
+  const stopping = new AbortController();
   const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-  const stopping: NodeJS.Signals[] = [];
-  for (const name of signals) process.on(name, () => stopping.push(name));
+  for (const name of signals) process.on(name, () => stopping.abort(name));
   // A reader of our output that went away, such as `head`, is no reason to leave the server behind.
   process.stdout.on('error', () => undefined);
+  await build();
+  if (files.some((file) => file.startsWith('web/'))) await buildWebTests();
   const workDir = await mkdtemp(join(await scratchDir(), 'milepost-test-'));
   try {
     const server = isTimescale ? await timescaleServer() : await embeddedServer(workDir);
     try {
       await makeTemplate(server.url);
-      if (stopping.length > 0) return 128 + osConstants.signals[stopping[0]!];
-      return await runTap(args, server.url);
+      return await run(files, server.url, stopping.signal);
     } finally {
       await server.stop();
     }
   } finally {
     await rm(workDir, { recursive: true, force: true });
   }
+}
+
+async function run(files: readonly string[], serverUrl: string, signal: AbortSignal) {
+  const counts = await runTests({
+    files: files.map((name) => ({ name, program: compiledPath(name) })),
+    jobs: JOBS,
+    env: { ...process.env, TEST_DATABASE_URL: serverUrl },
+    print: console.log,
+    signal,
+  });
+  for (const skip of counts.skips) console.log(`skipped: ${skip}`);
+  // What was broken off is never summed up as a pass.
+  const failed = signal.aborted ? Math.max(counts.failed, 1) : counts.failed;
+  console.log(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
+  if (signal.aborted) return 128 + osConstants.signals[signal.reason as NodeJS.Signals];
+  return failed > 0 ? 1 : 0;
 }
 
 /**
@@ -113,38 +130,16 @@ async function makeTemplate(serverUrl: string): Promise<void> {
   );
 }
 
-async function runTap(args: string[], serverUrl: string): Promise<number> {
-  const tap = join(projectDir, 'node_modules/.bin/tap');
-  const child = spawn(process.execPath, [tap, '--reporter=tap', ...args], {
-    cwd: projectDir,
-    stdio: ['inherit', 'pipe', 'inherit'],
-    env: { ...process.env, TEST_DATABASE_URL: serverUrl },
-  });
-  // The terminal tells tap itself; a plain kill of the runner does not.
-  process.on('SIGTERM', () => child.kill('SIGTERM'));
-  const ended = once(child, 'exit');
-  // Another reporter's output is shown as it comes; tap closes with the same comment under all of them.
-  const isOwnReporter = args.some((arg) => /^(-R|--reporter)/.test(arg));
-  const view = isOwnReporter ? console.log : createTapView(console.log);
-  const lines: string[] = [];
-  for await (const line of createInterface({ input: child.stdout })) {
-    view(line);
-    lines.push(line);
-  }
-  const [code, signal] = (await ended) as [number | null, NodeJS.Signals | null];
-  const exitCode = code ?? 128 + osConstants.signals[signal!];
-  const counts = countTap(lines.join('\n'));
-  for (const skip of counts.skips) console.log(`skipped: ${skip}`);
-  // A failing exit is never summed up as a pass, whatever went wrong before anything could be counted.
-  const failed = exitCode === 0 ? counts.failed : Math.max(counts.failed, 1);
-  console.log(`${counts.passed} passed, ${failed} failed, ${counts.skipped} skipped`);
-  return exitCode === 0 && failed > 0 ? 1 : exitCode;
-}
-
 try {
   process.exitCode = await main();
 } catch (error) {
-  if (!(error instanceof TimescaleUnavailable)) throw error;
-  console.error(`TimescaleDB cannot run here: ${error.message}`);
-  process.exitCode = UNAVAILABLE_EXIT_CODE;
+  if (error instanceof TimescaleUnavailable) {
+    console.error(`TimescaleDB cannot run here: ${error.message}`);
+    process.exitCode = UNAVAILABLE_EXIT_CODE;
+  } else if (error instanceof NoTestFile) {
+    console.error(error.message);
+    process.exitCode = 2;
+  } else {
+    throw error;
+  }
 }

@@ -18,10 +18,8 @@ type Answer = { readonly answer: unknown } | { readonly failed: string };
 
 /** Starts the file of this name beside this one; `nodeArgs` go to Node itself. */
 export function startProgram(name: string, nodeArgs: readonly string[] = []): Program {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const file = join(import.meta.dirname, `${name}.${isCompiled ? 'js' : 'ts'}`);
-  const child = fork(file, {
-    execArgv: [...(isCompiled ? [] : ['--import=tsx']), ...nodeArgs],
+  const child = fork(join(import.meta.dirname, `${name}.js`), {
+    execArgv: [...nodeArgs],
     stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
   });
   const exited = once(child, 'exit');

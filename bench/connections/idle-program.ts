@@ -49,7 +49,5 @@ export async function startIdleClients(job: IdleJob): Promise<IdleClients> {
 }
 
 function startProgram(): ChildProcess {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const file = join(import.meta.dirname, `idle-clients.${isCompiled ? 'js' : 'ts'}`);
-  return fork(file, { execArgv: isCompiled ? [] : ['--import=tsx'] });
+  return fork(join(import.meta.dirname, 'idle-clients.js'), { execArgv: [] });
 }

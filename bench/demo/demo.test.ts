@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import t from 'tap';
+import { projectDir } from '../../db/project-dir.ts';
 import { USERS } from './people.ts';
 import { TRAILERS } from './stories/northline.ts';
 
-const projectDir = resolve(import.meta.dirname, '../..');
 const VEHICLES = 20;
 /** Of the 20, the last one is the small customer's. */
 const SMALL_CUSTOMER_VEHICLES = 1;
@@ -32,7 +32,7 @@ class Demo {
   private isOver = false;
 
   constructor(t: { teardown(work: () => unknown): unknown }, env: Record<string, string>) {
-    this.child = spawn(process.execPath, ['--import=tsx', 'bench/demo/demo.ts'], {
+    this.child = spawn(process.execPath, ['dist/bench/demo/demo.js'], {
       cwd: projectDir,
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {

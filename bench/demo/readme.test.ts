@@ -3,11 +3,11 @@ import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { join } from 'node:path';
 import t from 'tap';
+import { projectDir } from '../../db/project-dir.ts';
 import { ENV_FILE } from './demo-env.ts';
 
-const projectDir = resolve(import.meta.dirname, '../..');
 const hasPublisher = spawnSync('mosquitto_pub', ['--help']).error === undefined;
 const skip = hasPublisher ? false : 'mosquitto_pub is not installed (Debian: mosquitto-clients)';
 
@@ -51,7 +51,7 @@ t.test('what the README says to paste works', { skip }, async (t) => {
 });
 
 function startDemo(dir: string) {
-  const child = spawn(process.execPath, ['--import=tsx', 'bench/demo/demo.ts'], {
+  const child = spawn(process.execPath, ['dist/bench/demo/demo.js'], {
     cwd: projectDir,
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {

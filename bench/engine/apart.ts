@@ -17,13 +17,11 @@ export async function runApart(
   params: Readonly<Record<string, string | number>>,
   report: Report,
 ): Promise<void> {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const program = join(import.meta.dirname, '..', isCompiled ? 'run.js' : 'run.ts');
+  const program = join(import.meta.dirname, '../run.js');
   const child = spawn(
     process.execPath,
     [
       `--max-old-space-size=${HEAP_MIB_MAX}`,
-      ...(isCompiled ? [] : ['--import=tsx']),
       program,
       scenario,
       '--json',

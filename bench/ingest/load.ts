@@ -12,9 +12,7 @@ export interface LoadProgram {
 
 /** Starts the load program as a process of its own. */
 export function startLoadProgram(): LoadProgram {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const program = join(import.meta.dirname, `load-program.${isCompiled ? 'js' : 'ts'}`);
-  const child = fork(program, { execArgv: isCompiled ? [] : ['--import=tsx'] });
+  const child = fork(join(import.meta.dirname, 'load-program.js'), { execArgv: [] });
   const exited = once(child, 'exit');
   const ask = async (order: LoadOrder): Promise<LoadAnswer> => {
     child.send(order);

@@ -30,10 +30,9 @@ export async function startServer(
   databaseUrl: string,
   params: { readonly partitions: number; readonly batchRows: number; readonly lingerMs: number },
 ): Promise<BenchServer> {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const main = join(import.meta.dirname, '..', '..', isCompiled ? 'main.js' : 'main.ts');
+  const main = join(import.meta.dirname, '../../main.js');
   const startedMs = performance.now();
-  const child = spawn(process.execPath, [...(isCompiled ? [] : ['--import=tsx']), main], {
+  const child = spawn(process.execPath, [main], {
     stdio: ['ignore', 'pipe', 'inherit'],
     env: {
       PATH: process.env['PATH'],

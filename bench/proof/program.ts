@@ -7,14 +7,7 @@
 import { spawn, type ChildProcessByStdio } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Readable } from 'node:stream';
-import {
-  ensureBuilt,
-  noteBuilt,
-  plainEnvironment,
-  projectDir,
-  sourcesStamp,
-  withBuildLock,
-} from './built.ts';
+import { projectDir } from '../../db/project-dir.ts';
 import { endWithTest } from './last-will.ts';
 import { withPatience } from './patience.ts';
 
@@ -40,7 +33,7 @@ export interface Program {
   signal(name: NodeJS.Signals): void;
 }
 
-/** `npm start` builds first; `node dist/main.js` is what it then runs, and may be named by another path. */
+/** `npm start` builds first, which changes nothing of what the tests run from. */
 export type Command = 'npm start' | `node ${string}`;
 
 interface Tearable {
@@ -63,13 +56,11 @@ export async function startProgram(
   settings: Record<string, string>,
   command: Command = 'node dist/main.js',
 ): Promise<Program> {
-  return withBuild(command, async () => {
-    const { urls, ...program } = launch(t, settings, command);
-    const answer = Promise.race([urls, program.exited]);
-    const first = await withPatience(answer, () => `for ${command} to run:\n${program.output()}`);
-    if ('http' in first) return { ...program, urls: first };
-    throw new Error(`${command} ended with ${first.code ?? first.signal}:\n${first.output}`);
-  });
+  const { urls, ...program } = launch(t, settings, command);
+  const answer = Promise.race([urls, program.exited]);
+  const first = await withPatience(answer, () => `for ${command} to run:\n${program.output()}`);
+  if ('http' in first) return { ...program, urls: first };
+  throw new Error(`${command} ended with ${first.code ?? first.signal}:\n${first.output}`);
 }
 
 /** Starts it and resolves when it has ended; it is expected to refuse to run. */
@@ -78,27 +69,22 @@ export async function runProgram(
   settings: Record<string, string>,
   command: Command = 'node dist/main.js',
 ): Promise<Exit> {
-  return withBuild(command, async () => {
-    const { urls, exited, kill, output } = launch(t, settings, command);
-    const answer = Promise.race([urls, exited]);
-    const first = await withPatience(answer, () => `for ${command} to end:\n${output()}`);
-    if ('code' in first) return first;
-    kill();
-    throw new Error(`${command} runs, though it was expected to refuse`);
-  });
+  const { urls, exited, kill, output } = launch(t, settings, command);
+  const answer = Promise.race([urls, exited]);
+  const first = await withPatience(answer, () => `for ${command} to end:\n${output()}`);
+  if ('code' in first) return first;
+  kill();
+  throw new Error(`${command} runs, though it was expected to refuse`);
 }
 
-function withBuild<T>(command: Command, start: () => Promise<T>): Promise<T> {
-  return withBuildLock(async () => {
-    if (command !== 'npm start') {
-      await ensureBuilt();
-      return start();
-    }
-    const stamp = await sourcesStamp();
-    const started = await start();
-    await noteBuilt(stamp);
-    return started;
-  });
+/** What a user's shell has, and none of the settings of the test run. */
+export function plainEnvironment(): Record<string, string> {
+  const env: Record<string, string> = { npm_config_update_notifier: 'false' };
+  for (const name of ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR']) {
+    const value = process.env[name];
+    if (value !== undefined) env[name] = value;
+  }
+  return env;
 }
 
 type Urls = Program['urls'];

@@ -189,7 +189,7 @@ t.test('a failure says what, when and how to see it again', (t) => {
 
 t.test('the command tells what it lived, and refuses what it does not know', (t) => {
   const run = (...args: string[]) =>
-    spawnSync(process.execPath, ['--import=tsx', join(import.meta.dirname, 'run.ts'), ...args], {
+    spawnSync(process.execPath, [join(import.meta.dirname, 'run.js'), ...args], {
       encoding: 'utf8',
     });
   const good = run('--seed', '3', '--days', '1', '--vehicles', '3', '--fences', '9');

@@ -1,7 +1,7 @@
 /** The last full run as a document: when, on what, by which command, and what came of each scenario. Decides nothing. */
 import { execFileSync } from 'node:child_process';
 import { cpus, release, totalmem, type } from 'node:os';
-import { projectDir } from '../proof/built.ts';
+import { projectDir } from '../../db/project-dir.ts';
 import type { Result } from './play.ts';
 import { mib, RECOVERY_MS_MAX, RSS_BYTES_MAX } from './stage.ts';
 

@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { projectDir } from '../proof/built.ts';
+import { projectDir } from '../../db/project-dir.ts';
 import { playEach, type PlayOptions, type Result } from './play.ts';
 import { resultsDocument } from './results.ts';
 import { SCENARIOS } from './scenarios/list.ts';

@@ -171,18 +171,12 @@ function tellVariants(
 }
 
 async function startWorker(params: WorkersBenchParams): Promise<Worker> {
-  const isCompiled = import.meta.filename.endsWith('.js');
-  const program = join(import.meta.dirname, `worker.${isCompiled ? 'js' : 'ts'}`);
   const start: WorkerStart = {
     stages: params,
     nowMs: decodedAtMs(params),
     batchRows: params.batchRows,
   };
-  // A thread that begins in TypeScript needs tsx to be registered in it first.
-  const loader = `import('tsx/esm/api').then((tsx) => { tsx.register(); return import(${JSON.stringify(program)}); })`;
-  const worker = isCompiled
-    ? new Worker(program, { workerData: start })
-    : new Worker(loader, { eval: true, workerData: start });
+  const worker = new Worker(join(import.meta.dirname, 'worker.js'), { workerData: start });
   await once(worker, 'message');
   return worker;
 }

@@ -179,9 +179,8 @@ for (const { name, start, skip } of BROKERS) {
 /** Runs a subscriber of its own until it has answered more than so many messages, and kills it; how many it had. */
 async function killAfter(database: Database, broker: BrokerServer, least: number): Promise<number> {
   const settings = JSON.stringify({ ownerUrl: database.ownerUrl, url: urlOf(broker) });
-  const script = join(import.meta.dirname, 'test-child.ts');
-  const args = ['--import=tsx', script, settings];
-  const child = spawnBound(process.execPath, args, ['ignore', 'pipe', 'inherit']);
+  const script = join(import.meta.dirname, 'test-child.js');
+  const child = spawnBound(process.execPath, [script, settings], ['ignore', 'pipe', 'inherit']);
   let answered = 0;
   for await (const line of createInterface({ input: child.stdout! })) {
     answered = Number(line);

@@ -5,12 +5,13 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
+import { projectDir } from '../../db/project-dir.ts';
 import type { Decoded, DecodedFix } from './decoded.ts';
 import { FORMATS } from './formats.ts';
 import { decodeOwntracks } from './owntracks.ts';
 import { wireRequest } from './test-told.ts';
 
-const CORPUS = join(import.meta.dirname, '../../../shared/corpora/payloads.json');
+const CORPUS = join(projectDir, '../shared/corpora/payloads.json');
 
 type Derived = Readonly<Record<string, unknown>>;
 

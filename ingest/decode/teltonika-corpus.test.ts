@@ -5,13 +5,14 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t from 'tap';
+import { projectDir } from '../../db/project-dir.ts';
 import { FrameGate } from '../teltonika/frame-gate.ts';
 import { TELTONIKA_LIMITS_DEFAULT } from '../teltonika/limits.ts';
 import type { DecodedReading } from './decoded.ts';
 import { decodeTeltonika, type TeltonikaFrame } from './teltonika.ts';
 import { ioReading } from './teltonika-io.ts';
 
-const CORPUS = join(import.meta.dirname, '../../../shared/corpora/payloads.json');
+const CORPUS = join(projectDir, '../shared/corpora/payloads.json');
 
 interface Position {
   readonly fixTimeMs: number;

@@ -4,6 +4,7 @@
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { projectDir } from '../../db/project-dir.ts';
 import { encodeFrame, encodeLogin, encodeRecords, encodeReply } from '../teltonika/test-frames.ts';
 import type { Seed } from './test-mutations.ts';
 
@@ -12,7 +13,7 @@ export const NOW_MS = Date.parse('2026-06-15T12:00:00Z');
 const AT_MS = NOW_MS - 60_000;
 const AT_S = AT_MS / 1000;
 const AT = new Date(AT_MS).toISOString();
-const CORPUS = join(import.meta.dirname, '../../../shared/corpora/payloads.json');
+const CORPUS = join(projectDir, '../shared/corpora/payloads.json');
 
 const NATIVE: readonly unknown[] = [
   {
