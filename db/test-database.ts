@@ -57,6 +57,7 @@ export function openOwnerPool(
   const pool = new pg.Pool({ connectionString: ownerUrl, max, types: valueTypes });
   // The database may be dropped while the last connection is still on its way out.
   pool.on('connect', (client) => client.on('error', () => undefined));
+  pool.on('error', () => undefined);
   t.teardown(() => pool.end());
   return pool;
 }

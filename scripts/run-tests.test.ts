@@ -33,7 +33,7 @@ async function run(texts: Record<string, string>, options: Partial<TestRun> = {}
 t.test('sums up what passed, failed and was left out', async (t) => {
   const { lines, counts } = await run({
     good: `t.test('inner', (t) => { t.ok(1); t.ok(1); t.end(); });`,
-    bad: `t.ok(true, 'kept quiet'); t.test('inner', (t) => { t.equal(1, 2, 'sums'); t.end(); });`,
+    bad: `t.ok(true, 'kept quiet');\n\n\n\n\n\n\nt.test('inner', (t) => { t.equal(1, 2, 'sums'); t.end(); });`,
     left: `t.test('away', { skip: 'no root' }, () => {}); t.ok(1);`,
   });
   t.match(counts, { passed: 4, failed: 1, skipped: 1, skips: ['away # SKIP no root'] });

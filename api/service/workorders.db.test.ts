@@ -356,12 +356,13 @@ t.test('meters come from the unit, and never run backwards', async (t) => {
   );
 
   // Engine hours that a device counts are seconds.
-  await sql(`select ensure_time_partitions($1, $1)`, [new Date(NOW_MS)]);
+  const countedAt = new Date(NOW_MS + 62 * 60_000);
+  await sql(`select ensure_time_partitions($1, $1)`, [countedAt]);
   await sql(
     `insert into iot_device_metric
        (equipment_has_iot_device_id, metric_code, recorded_at, received_at, metric_value)
      values ($1, 'engine_hours_s', $2, $2, 36000)`,
-    [house.portal.seed.mine.deviceIds[0], new Date(NOW_MS + 62 * 60_000)],
+    [house.portal.seed.mine.deviceIds[0], countedAt],
   );
   house.clock.minutes = 63;
   const third = await order();

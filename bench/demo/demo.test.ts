@@ -136,8 +136,10 @@ async function takenPort(t: { teardown(work: () => unknown): unknown }): Promise
   return (server.address() as AddressInfo).port;
 }
 
+/** A first start takes longest: the tests that need a demo, though not a new one, go on with that of the first. */
+const dir = await dataDir(t);
+
 t.test('the demo comes up, shows events, stops at Ctrl-C, and goes on where it was', async (t) => {
-  const dir = await dataDir(t);
   const env = { DATA_DIR: dir, DEMO_VEHICLES: String(VEHICLES), DEMO_FIX_INTERVAL_S: '1' };
   const first = new Demo(t, env);
   const { url, password } = await readScreen(first);
@@ -190,18 +192,17 @@ t.test('the demo comes up, shows events, stops at Ctrl-C, and goes on where it w
 });
 
 t.test('wrong settings are all named, and nothing is started', async (t) => {
-  const dir = await dataDir(t);
-  const demo = new Demo(t, { DATA_DIR: dir, DEMO_VEHICLES: 'many', MQTT_PORT: '70000' });
+  const empty = await dataDir(t);
+  const demo = new Demo(t, { DATA_DIR: empty, DEMO_VEHICLES: 'many', MQTT_PORT: '70000' });
   t.equal(await demo.exited, 1);
   t.match(demo.output, /DEMO_VEHICLES must/);
   t.match(demo.output, /MQTT_PORT must/);
-  t.same(await readdir(dir), []);
+  t.same(await readdir(empty), []);
 });
 
 t.test(
   'a port that is taken is named with its setting, and what had started is stopped',
   async (t) => {
-    const dir = await dataDir(t);
     const port = String(await takenPort(t));
     for (const setting of ['DEMO_DATABASE_PORT', 'MQTT_PORT', 'HTTP_PORT']) {
       const demo = new Demo(t, { DATA_DIR: dir, DEMO_VEHICLES: '1', [setting]: port });
@@ -213,17 +214,16 @@ t.test(
 );
 
 t.test('Ctrl-C while it starts stops what has started', async (t) => {
-  const dir = await dataDir(t);
-  const demo = new Demo(t, { DATA_DIR: dir, DEMO_VEHICLES: '1' });
+  const fresh = await dataDir(t);
+  const demo = new Demo(t, { DATA_DIR: fresh, DEMO_VEHICLES: '1' });
   await demo.until(/Starting PostgreSQL/);
   demo.child.kill('SIGINT');
   t.equal(await demo.exited, 0);
   t.notMatch(demo.output, /Milepost runs/);
-  t.same((await serversOn(dir)) ?? [], []);
+  t.same((await serversOn(fresh)) ?? [], []);
 });
 
 t.test('two demos do not share a database', async (t) => {
-  const dir = await dataDir(t);
   const env = { DATA_DIR: dir, DEMO_VEHICLES: '1' };
   const first = new Demo(t, env);
   await first.until(/Milepost runs/);
