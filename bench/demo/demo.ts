@@ -22,6 +22,7 @@ import { startEmbeddedPostgres, type EmbeddedPostgres } from '../../db/embedded.
 import { startMilepost, type Milepost } from '../../main.ts';
 import { migrate } from '../../migrations/run.ts';
 import { LOG_FILE, openDemoLog } from './demo-log.ts';
+import { beginFirstStart, endFirstStart } from './first-start.ts';
 import { CUSTOMERS, subjectOf, USERS } from './people.ts';
 import { planVehicles } from './plan.ts';
 import { ENV_FILE, writeDemoEnv } from './demo-env.ts';
@@ -92,6 +93,7 @@ async function run(demo: Demo): Promise<void> {
   const log = await openDemoLog(dataDir, config.server.logLevel, (line) => screen.say(line));
   const secrets = await loadSecrets(dataDir);
   const tokenOf = (deviceIdentifier: string) => deviceToken(secrets, deviceIdentifier);
+  await beginFirstStart(database.connectionString);
   await migrate(database.connectionString, (message) => log.info(message));
   const plans = planVehicles(config.vehicleCount);
   const seeded = await seed({
@@ -102,7 +104,7 @@ async function run(demo: Demo): Promise<void> {
   stopSignal.throwIfAborted();
   const issuer = await openIssuer(dataDir, secrets.password);
   const serverConfig = await serverConfigOf(config, database, secrets);
-  if (seeded.isNew) await tellStories(serverConfig);
+  if (seeded.isNew) await tellStories(serverConfig, screen);
   stopSignal.throwIfAborted();
   const milepost = await startMilepost(serverConfig, { localIssuer: issuer, log });
   stops.push(() => milepost.stop());
@@ -141,8 +143,9 @@ async function run(demo: Demo): Promise<void> {
   if (!stopSignal.aborted) await once(stopSignal, 'abort');
 }
 
-/** What the big customer has been through: told once, by its administrator. */
-async function tellStories({ databaseUrl, attachments }: Config): Promise<void> {
+/** What the big customer has been through: told once, by its administrator, at the end of a first start. */
+async function tellStories({ databaseUrl, attachments }: Config, screen: Screen): Promise<void> {
+  screen.say('Telling what has happened in the company so far …');
   const { time_zone: timeZone } = CUSTOMERS.find(({ key }) => key === USERS[0]!.customer)!;
   await withTeller(
     {
@@ -153,6 +156,7 @@ async function tellStories({ databaseUrl, attachments }: Config): Promise<void> 
     },
     tellNorthline,
   );
+  await endFirstStart(databaseUrl);
 }
 
 function teltonikaOf(

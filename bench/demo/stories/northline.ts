@@ -1,6 +1,6 @@
 /**
- * What Northline Freight has been through before the demo begins: every domain of the portal has a story. The trailers of
- * these stories have no trackers; they stand in yards and on shoulders, and on paper.
+ * What Northline Freight has been through before the demo begins: every domain of the portal has a story. The trailers and
+ * the van of these stories are never heard of by radio; they stand in yards and on shoulders, and on paper.
  */
 import { tellAgreements } from './agreements.ts';
 import { tellBilling } from './billing.ts';
@@ -8,6 +8,7 @@ import { tellBreakdown } from './breakdown.ts';
 import { tellInspections } from './inspections.ts';
 import { tellMaintenance } from './maintenance.ts';
 import type { Teller } from './teller.ts';
+import { tellVehicles } from './vehicles.ts';
 
 /** What the stories have in common. */
 export interface Cast {
@@ -21,6 +22,7 @@ export interface Cast {
 
 /** Units that only the stories are about. */
 export const TRAILERS = 8;
+export const VANS = 1;
 
 /** Tells all of it, in the order in which it happened. */
 export async function tellNorthline(teller: Teller): Promise<void> {
@@ -28,6 +30,7 @@ export async function tellNorthline(teller: Teller): Promise<void> {
   await tellInspections(teller, cast);
   await tellAgreements(teller, cast);
   await tellMaintenance(teller, cast);
+  await tellVehicles(teller, cast);
   const orderId = await tellBreakdown(teller, cast);
   await tellBilling(teller, cast, orderId);
   await tellDesk(teller, cast);

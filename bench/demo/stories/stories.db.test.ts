@@ -65,6 +65,17 @@ t.test('what Northline has been through', async (t) => {
     );
     const soon = await list('/v1/expirations?within_days=30');
     t.ok(soon.length >= 3, 'a plate, a file and an inspection run out');
+    const [van] = await list('/v1/vehicles');
+    t.match(
+      await list(`/v1/vehicles/${String(van!['vehicle_id_code_hdr'])}/service-due`),
+      [{ type_of_service: 'Oil change', due_status: 'due_soon' }],
+      'the van is due for its oil change',
+    );
+    t.match(
+      new Set((await list('/v1/expirations?within_days=60')).map(({ kind }) => kind)),
+      new Set(['driver_license', 'vehicle_insurance', 'vehicle_registration']),
+      'and papers of it run out',
+    );
     await count('/v1/column-preferences', 1);
     await count('/v1/quick-links', 1);
     await count('/v1/service-request-locations', 1);
