@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { projectDir } from '../../db/project-dir.ts';
 import { USERS } from './people.ts';
-import { TRAILERS } from './stories/northline.ts';
+import { TRAILERS, VANS } from './stories/northline.ts';
 
 const VEHICLES = 20;
 /** Of the 20, the last one is the small customer's. */
@@ -141,8 +141,18 @@ const dir = await dataDir(t);
 
 t.test('the demo comes up, shows events, stops at Ctrl-C, and goes on where it was', async (t) => {
   const env = { DATA_DIR: dir, DEMO_VEHICLES: String(VEHICLES), DEMO_FIX_INTERVAL_S: '1' };
+  const broken = new Demo(t, env);
+  await broken.until(/Telling what has happened/);
+  broken.child.kill('SIGKILL');
+  await broken.exited;
+
   const first = new Demo(t, env);
   const { url, password } = await readScreen(first);
+  t.match(
+    first.output,
+    /Telling what has happened/,
+    'a first start that was broken off begins anew',
+  );
   const [, seconds] = await first.until(/First event in the feed ([\d.]+) s after/);
   t.comment(`first event ${seconds} s after the database was up`);
   for (const name of ['API', 'MQTT', 'live', 'database', 'log', 'curl'])
@@ -153,7 +163,11 @@ t.test('the demo comes up, shows events, stops at Ctrl-C, and goes on where it w
   t.ok(feed.some(({ event_type, initial }) => event_type === 'geofence_enter' && initial));
   const equipment = await get('/v1/equipment?limit=100');
   const moving = VEHICLES - SMALL_CUSTOMER_VEHICLES;
-  t.equal(equipment.data.length, moving + 1 + TRAILERS, 'the spare unit, and trailers of stories');
+  t.equal(
+    equipment.data.length,
+    moving + 1 + TRAILERS + VANS,
+    'the spare one, and those of stories',
+  );
   const [, line] = await first.until(/(\d.* fixes\/s · committed .*)\n/);
   t.match(line, new RegExp(` · events \\d+ · queue \\d+ · p99 .* · devices \\d+/${VEHICLES}`));
 
