@@ -10,7 +10,7 @@ import { requireOwnRow } from '../ownership.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { stays, notYet } from '../resources/states.ts';
-import { accountOf, currencyOf, guardLimit } from './limits.ts';
+import { accountOf, currencyOf, guardBounds } from './limits.ts';
 import { fillPlace } from './places.ts';
 import { REQUEST_STATES } from './states.ts';
 
@@ -56,7 +56,7 @@ async function guardChange(context: RuleContext, values: Row, stored: Row): Prom
     requirePermission(context.principal, 'service_request:approve');
   }
   if (from === 'approved' || from === 'converted') {
-    guardLimit(context.principal, 'service_request:approve', values, stored);
+    await guardBounds(context, 'service_request:approve', values, stored);
   }
   const to = values['status'] as string | undefined;
   if (from === 'converted' && to !== undefined && (await isWorkOpen(db, id))) {

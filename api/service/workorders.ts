@@ -16,6 +16,7 @@ import {
   currencyOf,
   guardLimit,
   isHigher,
+  limitOfMoved,
   limitsFor,
   lowestIn,
   refused,
@@ -120,8 +121,9 @@ async function prepareChange(context: RuleContext, values: Row, stored: Row): Pr
   if (from === 'completed' && to !== 'in_progress' && !isFree) {
     throw stays(WORKORDER_STATES, from, 'changes nothing else of it but costs and their papers');
   }
-  if (to === undefined) return values;
-  const left = from === 'on_hold' ? { hold_reason: null, ...values } : values;
+  const moved = await limitOfMoved(context, APPROVE, values, stored);
+  if (to === undefined) return moved;
+  const left = from === 'on_hold' ? { hold_reason: null, ...moved } : moved;
   if (to === 'open') return { ...Object.fromEntries(WHO.map((name) => [name, null])), ...left };
   if (to === 'in_progress') return begin(context, left, stored);
   if (to === 'completed') return complete(context, left, stored);
