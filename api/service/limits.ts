@@ -1,6 +1,6 @@
 /** Accounts and currencies of new records, and what may be spent on a repair without asking again. */
 import { eq, sql } from 'drizzle-orm';
-import { equipment, serviceRequest } from '../../db/schema.ts';
+import { equipment, type serviceRequest } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Permission } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';

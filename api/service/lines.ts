@@ -6,6 +6,7 @@ import { eq, sql } from 'drizzle-orm';
 import { workorder } from '../../db/schema.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
+import { requireUnbilledLines } from './bills.ts';
 
 export const lineRules: ResourceRules = {
   async prepare(context, values, stored) {
@@ -19,7 +20,7 @@ export const lineRules: ResourceRules = {
   },
 };
 
-/** Holds the order of a line, and gives its currency. Throws 409 for one that is closed or cancelled. */
+/** Holds the order of a line, and gives its currency. Throws 409 for one that is closed, cancelled or billed. */
 async function holdOrder({ db }: RuleContext, id: number): Promise<string> {
   const [order] = await db
     .select({ status: workorder.workorder_status, currency: workorder.currency_code })
@@ -31,6 +32,7 @@ async function holdOrder({ db }: RuleContext, id: number): Promise<string> {
     const detail = `is ${order.status}, and its lines stay as they are`;
     throw fieldProblem('conflict', 'body', '/workorder_id', detail);
   }
+  await requireUnbilledLines(db, id);
   return order!.currency;
 }
 

@@ -447,3 +447,23 @@ t.test('what was begun is not deleted', async (t) => {
     );
   }
 });
+
+t.test('nor by a way around the state that says so', async (t) => {
+  const ways = [
+    [
+      { workorder_status: 'on_hold', hold_reason: 'parts' },
+      { workorder_status: 'assigned', vendor_name: 'Prairie Tire' },
+    ],
+    [{ workorder_status: 'cancelled', status_reason: 'Not worth it.' }],
+    [
+      { workorder_status: 'completed', resolution: 'Done.' },
+      { workorder_status: 'cancelled', status_reason: 'It was not.' },
+    ],
+  ];
+  for (const steps of ways) {
+    const path = `workorders/${String((await order())['workorder_id'])}`;
+    await move(path, { workorder_status: 'in_progress' });
+    for (const step of steps) await move(path, step);
+    t.match(await remove(path), { status: 409, body: { detail: /work was begun/ } });
+  }
+});

@@ -10,6 +10,7 @@ import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { stays, notYet } from '../resources/states.ts';
+import { requireAsBilled } from './bills.ts';
 import { FOLLOWERS } from './followers.ts';
 import {
   accountOf,
@@ -47,7 +48,7 @@ const YET_CHANGED = new Set([
 ]);
 /** What a transition out of it writes. */
 const OF_TRANSITION = new Set(['workorder_status', 'status_reason', 'closed_at', 'cancelled_at']);
-/** In these an order may yet be deleted: nothing was done. */
+/** In these an order may yet be deleted, unless work was begun before. */
 const DELETABLE = new Set(['open', 'assigned', 'cancelled']);
 
 export const workorderRules: ResourceRules = {
@@ -80,8 +81,8 @@ export const workorderRules: ResourceRules = {
     }
     if (to === 'cancelled') await closeRequestWhenDone(context, requestId);
   },
-  removing(_context, { workorder_status: at }) {
-    if (DELETABLE.has(at as string)) return;
+  removing(_context, { workorder_status: at, started_at, completed_at }) {
+    if (DELETABLE.has(at as string) && started_at === null && completed_at === null) return;
     throw new Problem('conflict', `it is ${String(at)}: work was begun, and its history is kept`);
   },
   removed: (context, { service_request_id: id }) =>
@@ -121,6 +122,7 @@ async function prepareChange(context: RuleContext, values: Row, stored: Row): Pr
   if (from === 'completed' && to !== 'in_progress' && !isFree) {
     throw stays(WORKORDER_STATES, from, 'changes nothing else of it but costs and their papers');
   }
+  await requireAsBilled(context.db, values, stored);
   const moved = await limitOfMoved(context, APPROVE, values, stored);
   if (to === undefined) return moved;
   const left = from === 'on_hold' ? { hold_reason: null, ...moved } : moved;
