@@ -17,7 +17,8 @@ export type InspectionPart = Pick<
   'inspection_result' | 'status' | 'back_in_service_at'
 >;
 
-interface Counts {
+/** Of an inspection that is held. */
+export interface Counts {
   /** Violations that put the unit out of service, and those of them that are not repaired. */
   readonly outOfService: number;
   readonly unrepaired: number;
