@@ -27,6 +27,7 @@ import {
   withHeaders,
 } from '../schemas.ts';
 import { isHigher, limitsFor, lowestIn } from './limits.ts';
+import { READ_REQUESTS } from './requests.ts';
 import { REQUEST_STATES } from './states.ts';
 
 export interface ServiceResources {
@@ -72,7 +73,7 @@ function conversionsOf({ requests, workorders, calls }: ServiceResources): Conve
       description:
         'Account, unit, description, urgency, facility, time, limit and currency are taken over; the body says what is ' +
         'to be otherwise. The request is converted in the same transaction; one that is not approved is a 409.',
-      right: 'service_request:read',
+      right: READ_REQUESTS,
       more: {},
       example: { vendor_name: 'Prairie Tire & Service', workorder_status: 'assigned' },
       make: (work, of, given) => orderOfRequest(work, workorders, of, given),
@@ -85,7 +86,7 @@ function conversionsOf({ requests, workorders, calls }: ServiceResources): Conve
       description:
         'Account, unit, issue, tyre, position, contact, limit and currency are taken over; the body says what is to be ' +
         'otherwise. The request is converted in the same transaction; one that is not approved is a 409.',
-      right: 'service_request:read',
+      right: READ_REQUESTS,
       more: {},
       example: { safety_status: 'roadside', driver_name: 'Sam Whitfield' },
       make: (work, of, given) => callOfRequest(work, calls, of, given),
@@ -237,12 +238,19 @@ async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): P
     ...(given['currency_code'] === undefined && { cost_limit: await limitOf(work, of, request) }),
     ...(code === undefined && { part_cost: costs?.part, labour_cost: costs?.labour }),
   });
-  const order = await createRow(work, orders, { ...taken, ...asked });
+  const order = await createRow(asReader(work), orders, { ...taken, ...asked });
   const id = order['workorder_id'] as number;
   await work.db.update(ers).set({ workorder_id: id }).where(eq(ers.ers_id, callId));
   if (!costs || code === undefined) return order;
   await addLines(work, { callId, id, code });
   return getRow(work, orders, id);
+}
+
+/** The order goes to the request of its call, which is made into work already: that takes no right to requests. */
+function asReader(work: Work): Work {
+  const { principal } = work;
+  const permissions = new Set([...principal.permissions, READ_REQUESTS]);
+  return { ...work, principal: { ...principal, permissions } };
 }
 
 interface Costs {
