@@ -158,7 +158,13 @@ t.test('what puts a unit out of service is lifted by its repair alone', async (t
   t.match(await fitness(unit), { is_fit: false });
   await must(house.move(V, its, { status: 'corrected', corrective_action: 'x' }), 200);
   t.match(await fitness(unit), { is_fit: true });
+  const { back_in_service_at: back } = await house.read(I, id);
+  t.type(back, 'string');
   t.equal((await house.remove(V, its)).status, 204);
+  t.match(await fitness(unit), { is_fit: true }, 'what was repaired stays so');
+  t.equal((await house.patch(I, id, { notes: 'x' })).body['back_in_service_at'], back);
+  await must(violation(id, { is_out_of_service: true }));
+  t.match(await fitness(unit), { is_fit: false }, 'until something else is found');
 });
 
 t.test('a violation is repaired by an order of the same unit', async (t) => {

@@ -35,7 +35,9 @@ export function backInServiceAt(
 ): Date | null {
   const isOut = part.inspection_result === 'out_of_service' || outOfService > 0;
   if (!isOut) return null;
-  const isDone = outOfService > 0 ? unrepaired === 0 : part.status !== 'open';
+  // Where the last of what was repaired is deleted later, the unit stays in service.
+  const wasDone = part.status !== 'open' || part.back_in_service_at !== null;
+  const isDone = outOfService > 0 ? unrepaired === 0 : wasDone;
   return isDone ? (part.back_in_service_at ?? new Date(nowMs)) : null;
 }
 
