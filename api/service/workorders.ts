@@ -76,8 +76,8 @@ export const workorderRules: ResourceRules = {
     if (from === to) return;
     if (to === 'completed')
       for (const follower of FOLLOWERS) await follower.completed(context, row);
-    else if (from === 'completed' && to === 'in_progress') {
-      for (const follower of FOLLOWERS) await follower.reopened?.(context, row);
+    else if (from === 'completed' && to !== 'closed') {
+      for (const follower of FOLLOWERS) await follower.undone?.(context, row, stored);
     }
     if (to === 'cancelled') await closeRequestWhenDone(context, requestId);
   },
