@@ -226,3 +226,15 @@ t.test('the feed is told of units and accounts of the tenant alone', async (t) =
   await t.rejects(tell(strangeUnit, north), { code: '22023' });
   await t.rejects(tell(unit, theirs.accountIds[0]), { code: '22023' });
 });
+
+t.test('a repair that is scheduled keeps an order or a day', async (t) => {
+  const unit = await house.unit();
+  const id = await inspect({ equipment_id: unit });
+  const plan = { status: 'repair_scheduled', workorder_id: await order(unit) };
+  const its = (await must(violation(id, plan)))['dot_inspection_violation_id'];
+  const emptied = { workorder_id: null };
+  t.match(await house.patch(V, its, emptied), refusal(422, '/workorder_id', /or due_on/));
+  const onDay = { ...emptied, due_on: '2026-07-01' };
+  t.equal((await house.patch(V, its, onDay)).status, 200);
+  t.match(await house.patch(V, its, { due_on: null }), refusal(422, '/workorder_id'));
+});

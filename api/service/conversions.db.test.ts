@@ -204,7 +204,9 @@ t.test('a call becomes an order with what it cost', async (t) => {
   });
   const over = await call({ cost: 1 });
   await sql(`update ers set ers_status = 'cancelled' where ers_id = $1`, [over['ers_id']]);
-  t.match(await post(`ers/${String(over['ers_id'])}/workorders`, {}), refused(409, 'ers_status'));
+  const late = await post(`ers/${String(over['ers_id'])}/workorders`, {});
+  t.match(late, refused(409, 'ers_status'));
+  t.same(late.body.allowedTransitions, []);
 });
 
 t.test('who converts may write what is made, and read or write what it is made of', async (t) => {

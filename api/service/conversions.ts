@@ -10,7 +10,7 @@ import { ers, serviceRequest, serviceUrgencyLookup, vmrsLookup } from '../../db/
 import type { Permission } from '../auth/permissions.ts';
 import type { ApiContext } from '../context.ts';
 import { requirePermission } from '../guard.ts';
-import { fieldProblem, Problem } from '../problem.ts';
+import { fieldProblem } from '../problem.ts';
 import type { Row } from '../resources/define.ts';
 import { idempotencyHeaders, type Answer } from '../resources/idempotency.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -28,7 +28,7 @@ import {
 } from '../schemas.ts';
 import { isHigher, limitsFor, lowestIn } from './limits.ts';
 import { READ_REQUESTS } from './requests.ts';
-import { REQUEST_STATES } from './states.ts';
+import { CALL_STATES, REQUEST_STATES } from './states.ts';
 
 export interface ServiceResources {
   readonly requests: Resource;
@@ -216,9 +216,11 @@ async function callOfRequest(work: Work, calls: Resource, of: Row, given: Row): 
 async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): Promise<Row> {
   const at = of['ers_status'] as string;
   if (at === 'closed' || at === 'cancelled') {
-    throw fieldProblem('conflict', 'body', '/ers_status', `is ${at}, and no order is made of it`);
+    throw stays(CALL_STATES, at, 'and no order is made of it');
   }
-  if (of['workorder_id'] !== null) throw new Problem('conflict', 'it has a work order already');
+  if (of['workorder_id'] !== null) {
+    throw fieldProblem('conflict', 'body', '/workorder_id', 'is set: it has a work order already');
+  }
   const callId = of['ers_id'] as number;
   const { vmrs_id: code, ...asked } = given;
   if (code !== undefined) await requireCode(work, code as number);

@@ -9,7 +9,7 @@ import { holdUnitOf } from '../equipment/hold.ts';
 import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { stays, notYet } from '../resources/states.ts';
+import { isBlank, notYet, stays } from '../resources/states.ts';
 import { requireAsBilled } from './bills.ts';
 import { FOLLOWERS } from './followers.ts';
 import {
@@ -138,7 +138,7 @@ async function begin(context: RuleContext, values: Row, stored: Row): Promise<Ro
   const { started_at: now, ...others } = values;
   const first = stored['started_at'] === null ? { started_at: now } : {};
   if (stored['workorder_status'] === 'completed') {
-    if ({ ...stored, ...values }['status_reason'] === '') {
+    if (isBlank({ ...stored, ...values }['status_reason'])) {
       const detail = 'is required to open it again';
       throw fieldProblem('unprocessable', 'body', '/status_reason', detail);
     }
@@ -201,7 +201,7 @@ function requireSomebody(values: Row, stored: Row | null): void {
   const whole = { ...stored, ...values };
   const isTouched = ['workorder_status', ...WHO].some((name) => name in values);
   if (!isTouched || whole['workorder_status'] !== 'assigned') return;
-  if (WHO.some((name) => (whole[name] ?? '') !== '')) return;
+  if (WHO.some((name) => !isBlank(whole[name]))) return;
   const errors: FieldError[] = WHO.map((name) => ({
     in: 'body',
     pointer: `/${name}`,
@@ -224,7 +224,7 @@ function requireHold(values: Row, stored: Row | null): void {
     throw refuse('hold_reason', 'belongs to an order that is on_hold');
   }
   if (reason === null) throw refuse('hold_reason', 'is required to be on_hold');
-  if (reason === 'other' && (whole['status_reason'] ?? '') === '') {
+  if (reason === 'other' && isBlank(whole['status_reason'])) {
     throw refuse('status_reason', 'is required where the hold reason is other');
   }
 }
