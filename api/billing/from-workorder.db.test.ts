@@ -43,6 +43,14 @@ async function mixed(): Promise<number> {
   return workorder;
 }
 
+let codes = 0;
+
+async function vmrs(): Promise<unknown> {
+  codes += 1;
+  const code = { vmrs_code: `017-001-90${codes}`, vmrs_description: 'Tyre' };
+  return (await send('POST', 'vmrs-codes', code)).body['vmrs_id'];
+}
+
 const bill = (invoice: number, workorder_id: number, who: 'admin' | 'held' = 'admin') =>
   send('POST', `invoices/${invoice}/items-from-workorder`, { workorder_id }, who);
 
@@ -148,4 +156,63 @@ t.test('once, until its invoice is void, deleted, or has lost its lines', async 
   const third = await draft();
   t.equal((await bill(third, workorder)).status, 200, 'deleted');
   t.equal((await get(`invoices/${third}`))['total_amount'], 15);
+});
+
+t.test('what was billed stays until the invoice is void', async (t) => {
+  const status_reason = 'Not worth it.';
+  const workorder = await order({ tax_cost: 1, part_cost: 10, workorder_status: 'in_progress' });
+  const path = `workorders/${workorder}`;
+  const line = { workorder_id: workorder, vmrs_id: await vmrs(), workorder_part_cost: 3 };
+  const made = await send('POST', 'workorder-vmrs', line);
+  const linePath = `workorder-vmrs/${String(made.body['workorder_vmrs_id'])}`;
+  await send('PATCH', path, { workorder_status: 'completed', resolution: 'Done.' });
+  const invoice = await draft();
+  t.equal((await bill(invoice, workorder)).status, 200);
+  await send('POST', `invoices/${invoice}/issue`, {});
+  for (const change of [{ tax_cost: 2 }, { payer: 'lessor' }]) {
+    const [name] = Object.keys(change);
+    t.match(await send('PATCH', path, change), blames(409, `/${name}`));
+  }
+  const cancel = { workorder_status: 'cancelled', status_reason };
+  const kept = await send('PATCH', path, cancel);
+  t.match(kept, blames(409, '/workorder_status'));
+  t.same(kept.body['allowedTransitions'], ['closed', 'in_progress']);
+  t.match(await send('POST', 'workorder-vmrs', line), blames(409, '/workorder_id'));
+  const dearer = await send('PATCH', linePath, { workorder_part_cost: 9 });
+  t.match(dearer, blames(409, '/workorder_id'));
+  t.match(await send('DELETE', linePath), blames(409, '/workorder_id'));
+  t.equal((await send('DELETE', path)).status, 409);
+  t.equal((await send('PATCH', path, { vendor_invoice_number: '7' })).status, 200);
+  const again = { workorder_status: 'in_progress', status_reason };
+  t.equal((await send('PATCH', path, again)).status, 200, 'opened again');
+  for (const change of [{ account_id: accounts[1] }, { currency_code: 'EUR' }]) {
+    const [name] = Object.keys(change);
+    t.match(await send('PATCH', path, change), blames(409, `/${name}`));
+  }
+  t.match(await send('PATCH', path, cancel), blames(409, '/workorder_status'));
+  await send('POST', `invoices/${invoice}/void`, { reason: 'wrong' });
+  t.equal((await send('PATCH', linePath, { workorder_part_cost: 9 })).status, 200, 'void');
+  t.equal((await send('PATCH', path, cancel)).status, 200);
+});
+
+t.test('a line that somebody writes about an order is no bill of it', async (t) => {
+  const workorder_id = await order({ part_cost: 10, workorder_status: 'in_progress' });
+  const line = { invoice_id: await draft(), item_description: 'Call-out', rate: 5, workorder_id };
+  t.equal((await send('POST', 'invoice-items', line)).status, 201);
+  t.equal((await send('PATCH', `workorders/${workorder_id}`, { part_cost: 11 })).status, 200);
+});
+
+t.test('of a bill and a change of what it costs the later sees the other', async (t) => {
+  for (let round = 0; round < 8; round++) {
+    const workorder = await order({ part_cost: 10 });
+    const invoice = await draft();
+    const [billed, changed] = await Promise.all([
+      bill(invoice, workorder),
+      send('PATCH', `workorders/${workorder}`, { part_cost: 20 }),
+    ]);
+    t.equal(billed.status, 200);
+    t.ok([200, 409].includes(changed.status));
+    const { part_cost } = await get(`workorders/${workorder}`);
+    t.equal((await get(`invoices/${invoice}`))['total_amount'], part_cost);
+  }
 });

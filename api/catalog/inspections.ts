@@ -27,11 +27,11 @@ const inspections: ResourceDeclaration = {
   ],
   notes: {
     create:
-      'An annual inspection that was passed counts for twelve months, and a roadside report that is wanted back is due ' +
-      'after fifteen days, unless the days are given.',
+      'An annual inspection that was passed counts for twelve months, and no longer, and a roadside report that is wanted ' +
+      'back is due after fifteen days, unless the days are given.',
     change:
-      'Its violations go with it once it is certified; its kind, day and result are fixed then (409). A result only gets ' +
-      'worse, for a unit is back in service by its repair.',
+      'Its violations go with it once it is certified; its kind, day and result are fixed then (409), and kind and day as ' +
+      'soon as something was found. A result only gets worse, for a unit is back in service by its repair.',
     remove:
       'It is marked as deleted and kept. Refused with 409 up to `retain_until`, and while it keeps its unit out of service.',
   },

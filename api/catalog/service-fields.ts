@@ -4,8 +4,10 @@ import { LatDeg, LonDeg, TEXT_LENGTH_MAX } from '../schemas.ts';
 import { amountBetween, quantityBetween } from './amounts.ts';
 import { CountryCode } from './codes.ts';
 
-/** An amount in the row's currency. Far below what the column holds, so that sums of amounts fit as well. */
-export const Cost = amountBetween(0, 100_000_000_000);
+/** Far below what the column holds, so that sums of amounts fit as well. */
+export const COST_MAX = 100_000_000_000;
+/** An amount in the row's currency. */
+export const Cost = amountBetween(0, COST_MAX);
 /** The price of one part. */
 export const PartCost = amountBetween(0, 1_000_000);
 /** Of parts, or of pieces of work. */

@@ -430,6 +430,48 @@ t.test('a work order that is done corrects what it was made for', async (t) => {
   t.match(await fitness(equipment_id), { is_fit: true });
 });
 
+t.test('a work order that was not done after all has corrected nothing', async (t) => {
+  const ends = [
+    { workorder_status: 'in_progress', status_reason: 'not repaired at all' },
+    { workorder_status: 'cancelled', status_reason: 'somebody else did it' },
+  ];
+  for (const end of ends) {
+    house.setNow(START);
+    const equipment_id = await house.unit();
+    const about = { account_id: north, equipment_id, currency_code: 'USD' };
+    const order = await must(house.post('workorders', { ...about, workorder_description: 'x' }));
+    const id = order['workorder_id'] as number;
+    const move = (payload: Row) => must(house.move('workorders', id, payload), 200);
+    const [inspection, signed] = [await inspect({ equipment_id }), await inspect({ equipment_id })];
+    const of = { workorder_id: id, is_out_of_service: true };
+    const own = await find(idOf(inspection), of);
+    const told = await find(idOf(inspection), { ...of, corrective_action: 'said before' });
+    const before = await find(idOf(inspection), of);
+    const certified = await find(idOf(signed), of);
+    await correct(before);
+    await move({ workorder_status: 'in_progress' });
+    house.setNow('2026-06-18T10:00:00Z');
+    await move({ workorder_status: 'completed', resolution: 'new tyre' });
+    await must(house.move(I, idOf(signed), { status: 'certified' }), 200);
+    t.match(await fitness(equipment_id), { is_fit: true });
+    house.setNow('2026-06-19T10:00:00Z');
+    await move(end);
+    const open = { status: 'open', corrected_at: null, workorder_id: id };
+    t.match(await house.read(V, idOf(own)), { ...open, corrective_action: '' });
+    t.match(await house.read(V, idOf(told)), { ...open, corrective_action: 'said before' });
+    t.match(await house.read(V, idOf(before)), { status: 'corrected' });
+    t.match(await house.read(V, idOf(certified)), { status: 'certified' });
+    t.match(await house.read(I, idOf(inspection)), { back_in_service_at: null });
+    const reasons = [{ reason: 'out_of_service', dot_inspection_id: idOf(inspection) }];
+    t.match(await fitness(equipment_id), { is_fit: false, reasons });
+    t.equal((await house.assign({ equipment_id })).status, 409);
+    if (end.workorder_status === 'cancelled') continue;
+    await move({ workorder_status: 'completed', resolution: 'two new tyres' });
+    t.match(await house.read(V, idOf(own)), { corrective_action: 'two new tyres' });
+    t.match(await fitness(equipment_id), { is_fit: true });
+  }
+});
+
 t.test('what is due', async (t) => {
   const annual = { inspection_kind: 'annual', inspection_result: 'pass' };
   await owner.query(`update equipment set status = 'retired'`);

@@ -13,12 +13,13 @@ import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { notYet } from '../resources/states.ts';
-import { defaultDays } from './days.ts';
+import { annualExpiry, defaultDays } from './days.ts';
 import {
   backInServiceAt,
   countViolations,
   isOutOfService,
   tell,
+  type Counts,
   type InspectionPart,
 } from './service.ts';
 import { inspectionStates, UNREPAIRED } from './states.ts';
@@ -35,12 +36,13 @@ export const inspectionRules: ResourceRules = {
     const { db, nowMs } = context;
     const whole: Row = { ...stored, ...values };
     if (!stored) await holdUnit(db, whole['equipment_id'] as number);
-    if (stored) requireSame(values, stored);
+    const counts = await countsOf(context, stored);
+    if (stored) requireSame(values, stored, counts);
     await requireDays(context, values, whole);
     await requireMove(context, values, stored, whole);
     const written = { ...values, ...defaultDays(values, stored) };
+    requireTwelveMonths(values, { ...stored, ...written });
     const part = { ...DEFAULTS, ...stored, ...written } as InspectionPart;
-    const counts = await countsOf(context, stored);
     const back = backInServiceAt(part, counts, nowMs);
     const isSame = (part.back_in_service_at?.getTime() ?? null) === (back?.getTime() ?? null);
     return isSame ? written : { ...written, back_in_service_at: back };
@@ -79,11 +81,14 @@ export function keepsOut(): Problem {
 /** Results from the best on. */
 const RESULTS = ['pass', 'fail', 'out_of_service'];
 
+const WHAT_AND_WHEN = ['inspection_kind', 'inspection_date'];
+
 /**
- * Throws 409 for a report that would not stay as it was signed, and for a result that would be better than it was: what was
- * found is lifted by its repair, and a mistake is put right by another report.
+ * Throws 409 for a report that would not stay as it was signed, for a result that would be better than it was, and for
+ * another kind or day of one that found something: what was found is lifted by its repair, and a mistake is put right by
+ * another report.
  */
-function requireSame(values: Row, stored: Row): void {
+function requireSame(values: Row, stored: Row, { outOfService }: Counts): void {
   const clash = (name: string, detail: string) =>
     fieldProblem('conflict', 'body', `/${name}`, detail);
   const result = values['inspection_result'];
@@ -91,8 +96,13 @@ function requireSame(values: Row, stored: Row): void {
   if (result !== undefined && RESULTS.indexOf(result as string) < RESULTS.indexOf(before)) {
     throw clash('inspection_result', `is ${before}, and only gets worse: make another report`);
   }
+  if (before !== 'pass' || outOfService > 0) {
+    const found = before === 'pass' ? 'the unit was put out of service' : `the result is ${before}`;
+    const name = WHAT_AND_WHEN.find((one) => one in values);
+    if (name !== undefined) throw clash(name, `is fixed, for ${found}: make another report`);
+  }
   if (stored['status'] === 'open') return;
-  for (const name of ['inspection_kind', 'inspection_date', 'inspection_result']) {
+  for (const name of [...WHAT_AND_WHEN, 'inspection_result']) {
     if (name in values) throw clash(name, `is fixed: the report is ${String(stored['status'])}`);
   }
 }
@@ -123,6 +133,16 @@ async function requireDays(context: RuleContext, values: Row, whole: Row): Promi
       'is of an annual inspection that was not passed, and counts for no time',
     );
   }
+}
+
+/** Throws 422 for an annual inspection that would count for longer than the law lets it. */
+function requireTwelveMonths(values: Row, whole: Row): void {
+  if (![...WHAT_AND_WHEN, 'expires_on'].some((name) => name in values)) return;
+  const expiresOn = (whole['expires_on'] ?? null) as Day | null;
+  if (whole['inspection_kind'] !== 'annual' || expiresOn === null) return;
+  const last = annualExpiry(whole['inspection_date'] as Day);
+  if (expiresOn <= last) return;
+  throw refuse('/expires_on', `is after ${last}: an annual inspection counts for twelve months`);
 }
 
 /** Throws 409 for a state that its violations, or the authority, do not allow yet. */

@@ -66,6 +66,51 @@ t.test('kind, day and result of a signed report are fixed', async (t) => {
   t.equal((await house.patch(I, id, { notes: 'x' })).status, 200);
 });
 
+t.test('kind and day of a report that found something are fixed at once', async (t) => {
+  const annual = { inspection_kind: 'annual' };
+  const unit = await house.unit();
+  const about = { ...annual, equipment_id: unit };
+  await inspect({ ...about, inspection_result: 'pass', inspection_date: '2026-01-01' });
+  const failed = await inspect(about);
+  const sick = await inspect({ inspection_result: 'out_of_service' });
+  const put = await inspect({ ...annual, inspection_result: 'pass' });
+  await must(violation(put, { is_out_of_service: true }));
+  const changes = [
+    ['inspection_kind', 'dvir'],
+    ['inspection_date', '2025-12-31'],
+  ] as const;
+  for (const [name, value] of changes) {
+    for (const id of [failed, sick, put]) {
+      const answer = await house.patch(I, id, { [name]: value });
+      t.match(answer, refusal(409, `/${name}`, /another report/));
+    }
+  }
+  t.match(await fitness(unit), { is_fit: false, reasons: [{ reason: 'annual_failed' }] });
+  await inspect({ ...about, inspection_result: 'pass' });
+  t.match(await fitness(unit), { is_fit: true }, 'another of the same day');
+});
+
+t.test('an annual inspection counts for twelve months and no longer', async (t) => {
+  const passed = { inspection_kind: 'annual', inspection_result: 'pass' };
+  const id = await inspect(passed);
+  const late = refusal(422, '/expires_on', /2027-06-10/);
+  for (const [expires_on, status] of [
+    ['2027-06-11', 422],
+    ['2027-06-10', 200],
+    ['2026-12-31', 200],
+    ['2099-12-31', 422],
+  ] as const) {
+    const answer = await house.patch(I, id, { expires_on });
+    t.match(answer, status === 200 ? { status, body: { expires_on } } : late, expires_on);
+  }
+  await t.rejects(inspect({ ...passed, expires_on: '2099-12-31' }), /is after 2027-06-10/);
+  const earlier = await house.patch(I, id, { inspection_date: '2025-06-10' });
+  t.match(earlier, refusal(422, '/expires_on', /2026-06-10/), 'a day that was given');
+  const tank = await inspect({ expires_on: '2099-12-31', inspection_kind: 'tank' });
+  t.equal((await house.patch(I, tank, { expires_on: '2098-12-31' })).status, 200, 'others may');
+  await must(house.move(I, id, { status: 'closed' }), 200);
+});
+
 t.test('how long a report is kept does not become shorter', async (t) => {
   const id = await inspect({ inspection_kind: 'annual', inspection_result: 'pass' });
   const changed = { inspection_kind: 'dvir', inspection_date: '2020-06-01' };
@@ -113,7 +158,13 @@ t.test('what puts a unit out of service is lifted by its repair alone', async (t
   t.match(await fitness(unit), { is_fit: false });
   await must(house.move(V, its, { status: 'corrected', corrective_action: 'x' }), 200);
   t.match(await fitness(unit), { is_fit: true });
+  const { back_in_service_at: back } = await house.read(I, id);
+  t.type(back, 'string');
   t.equal((await house.remove(V, its)).status, 204);
+  t.match(await fitness(unit), { is_fit: true }, 'what was repaired stays so');
+  t.equal((await house.patch(I, id, { notes: 'x' })).body['back_in_service_at'], back);
+  await must(violation(id, { is_out_of_service: true }));
+  t.match(await fitness(unit), { is_fit: false }, 'until something else is found');
 });
 
 t.test('a violation is repaired by an order of the same unit', async (t) => {
@@ -174,4 +225,16 @@ t.test('the feed is told of units and accounts of the tenant alone', async (t) =
   await tell(unit, north);
   await t.rejects(tell(strangeUnit, north), { code: '22023' });
   await t.rejects(tell(unit, theirs.accountIds[0]), { code: '22023' });
+});
+
+t.test('a repair that is scheduled keeps an order or a day', async (t) => {
+  const unit = await house.unit();
+  const id = await inspect({ equipment_id: unit });
+  const plan = { status: 'repair_scheduled', workorder_id: await order(unit) };
+  const its = (await must(violation(id, plan)))['dot_inspection_violation_id'];
+  const emptied = { workorder_id: null };
+  t.match(await house.patch(V, its, emptied), refusal(422, '/workorder_id', /or due_on/));
+  const onDay = { ...emptied, due_on: '2026-07-01' };
+  t.equal((await house.patch(V, its, onDay)).status, 200);
+  t.match(await house.patch(V, its, { due_on: null }), refusal(422, '/workorder_id'));
 });

@@ -17,7 +17,8 @@ export type InspectionPart = Pick<
   'inspection_result' | 'status' | 'back_in_service_at'
 >;
 
-interface Counts {
+/** Of an inspection that is held. */
+export interface Counts {
   /** Violations that put the unit out of service, and those of them that are not repaired. */
   readonly outOfService: number;
   readonly unrepaired: number;
@@ -34,7 +35,9 @@ export function backInServiceAt(
 ): Date | null {
   const isOut = part.inspection_result === 'out_of_service' || outOfService > 0;
   if (!isOut) return null;
-  const isDone = outOfService > 0 ? unrepaired === 0 : part.status !== 'open';
+  // Where the last of what was repaired is deleted later, the unit stays in service.
+  const wasDone = part.status !== 'open' || part.back_in_service_at !== null;
+  const isDone = outOfService > 0 ? unrepaired === 0 : wasDone;
   return isDone ? (part.back_in_service_at ?? new Date(nowMs)) : null;
 }
 

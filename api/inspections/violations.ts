@@ -36,11 +36,7 @@ export const violationRules: ResourceRules = {
       throw fieldProblem('conflict', 'body', '/is_out_of_service', detail);
     }
     await requireSameUnit(context.db, values, above!.equipment_id);
-    const isPlanned = (whole['workorder_id'] ?? whole['due_on'] ?? null) !== null;
-    if (values['status'] === 'repair_scheduled' && !isPlanned) {
-      const detail = 'is required to be repair_scheduled, or due_on';
-      throw fieldProblem('unprocessable', 'body', '/workorder_id', detail);
-    }
+    requirePlan(values, whole);
     if (stored || values['due_on'] !== undefined) return values;
     return { ...values, due_on: above!.return_due_on };
   },
@@ -61,6 +57,17 @@ export const violationRules: ResourceRules = {
     await settleService(context, id, counts, counts.outOfService + countOf(stored));
   },
 };
+
+const PLAN = ['workorder_id', 'due_on'];
+
+/** Throws 422 for a repair that is scheduled, and neither by an order nor for a day; rows from before are not asked. */
+function requirePlan(values: Row, whole: Row): void {
+  if (whole['status'] !== 'repair_scheduled') return;
+  if (!['status', ...PLAN].some((name) => name in values)) return;
+  if (PLAN.some((name) => (whole[name] ?? null) !== null)) return;
+  const detail = 'is required to be repair_scheduled, or due_on';
+  throw fieldProblem('unprocessable', 'body', '/workorder_id', detail);
+}
 
 /** Throws 422 for a work order of another unit: what it repairs is not what was found. */
 async function requireSameUnit(db: TenantDb, values: Row, unitId: number): Promise<void> {

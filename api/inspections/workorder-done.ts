@@ -1,5 +1,8 @@
-/** What the end of a work order means for inspections: the violations that it was made for are corrected. */
-import { and, asc, eq, inArray, isNull, sql } from 'drizzle-orm';
+/**
+ * What the end of a work order means for inspections: the violations that it was made for are corrected, until it turns
+ * out that they are not.
+ */
+import { and, asc, eq, inArray, isNull, sql, type SQL } from 'drizzle-orm';
 import {
   dotInspection as inspection,
   dotInspectionViolation as violation,
@@ -25,14 +28,7 @@ export async function correctViolationsOfWorkorder(
     inArray(violation.status, [...UNREPAIRED]),
     isNull(violation.deleted_at),
   );
-  const found = await db
-    .selectDistinct({ id: violation.dot_inspection_id })
-    .from(violation)
-    .innerJoin(inspection, eq(inspection.dot_inspection_id, violation.dot_inspection_id))
-    // Rows from before this was asked for may name an order of another unit, which repairs nothing of this one.
-    .where(and(ofOrder, eq(inspection.equipment_id, workorder['equipment_id'] as number)))
-    .orderBy(asc(violation.dot_inspection_id));
-  for (const { id } of found) {
+  for (const id of await inspectionsOf(context, workorder, ofOrder)) {
     if (!(await holdInspection(db, id))) continue;
     await db
       .update(violation)
@@ -44,6 +40,52 @@ export async function correctViolationsOfWorkorder(
       .where(and(ofOrder, eq(violation.dot_inspection_id, id)));
     await settleService(context, id, await countViolations(context, id));
   }
+}
+
+/**
+ * To be called in the transaction that takes a work order out of `completed` again, with the order as it was. Violations
+ * that its completion has corrected are open again, and so their units may be out of service; those that were corrected
+ * otherwise, or are certified, stay as they are.
+ */
+export async function reopenViolationsOfWorkorder(
+  context: RuleContext,
+  workorder: Row,
+): Promise<void> {
+  const { db } = context;
+  const completedAt = workorder['completed_at'] as Date | null;
+  if (completedAt === null) return;
+  const ofOrder = and(
+    eq(violation.workorder_id, workorder['workorder_id'] as number),
+    eq(violation.status, 'corrected'),
+    // Both were written by the completion.
+    eq(violation.corrected_at, completedAt),
+    isNull(violation.deleted_at),
+  );
+  for (const id of await inspectionsOf(context, workorder, ofOrder)) {
+    if (!(await holdInspection(db, id))) continue;
+    await db
+      .update(violation)
+      .set({
+        status: 'open',
+        corrected_at: null,
+        corrective_action: sql`case ${violation.corrective_action} when ${actionOf(workorder)} then ''
+          else ${violation.corrective_action} end`,
+      })
+      .where(and(ofOrder, eq(violation.dot_inspection_id, id)));
+    await settleService(context, id, await countViolations(context, id));
+  }
+}
+
+/** Inspections of the unit of an order whose violations are asked for, in the order in which they are held. */
+async function inspectionsOf({ db }: RuleContext, workorder: Row, ofOrder: SQL | undefined) {
+  const found = await db
+    .selectDistinct({ id: violation.dot_inspection_id })
+    .from(violation)
+    .innerJoin(inspection, eq(inspection.dot_inspection_id, violation.dot_inspection_id))
+    // Rows from before this was asked for may name an order of another unit, which repairs nothing of this one.
+    .where(and(ofOrder, eq(inspection.equipment_id, workorder['equipment_id'] as number)))
+    .orderBy(asc(violation.dot_inspection_id));
+  return found.map(({ id }) => id);
 }
 
 function actionOf(workorder: Row): string {

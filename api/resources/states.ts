@@ -145,7 +145,7 @@ function needsOf({ enter = {} }: StateMachine, state: string): readonly string[]
 }
 
 function requireThere(state: string, names: readonly string[], whole: Row): void {
-  const missing = names.filter((name) => isEmpty(whole[name]));
+  const missing = names.filter((name) => isBlank(whole[name]));
   if (missing.length === 0) return;
   throw refusal(
     missing.map((name) => ({
@@ -156,8 +156,9 @@ function requireThere(state: string, names: readonly string[], whole: Row): void
   );
 }
 
-function isEmpty(value: unknown): boolean {
-  return value === undefined || value === null || value === '';
+/** Whether a value says nothing: it is not there, or text without a letter. */
+export function isBlank(value: unknown): boolean {
+  return (value ?? null) === null || (typeof value === 'string' && value.trim() === '');
 }
 
 function refusal(errors: readonly FieldError[]): Problem {

@@ -11,7 +11,7 @@ import { fieldProblem } from '../problem.ts';
 import type { Row } from '../resources/define.ts';
 import type { Resource } from '../resources/resource.ts';
 import { inWork } from '../resources/routes.ts';
-import { allowedFrom, stays } from '../resources/states.ts';
+import { allowedFrom, isBlank, stays } from '../resources/states.ts';
 import { lockRow, updateRow, type Work } from '../resources/store.ts';
 import {
   closed,
@@ -70,7 +70,10 @@ const DECISIONS: readonly Decision[] = [
       { examples: [{ status_reason: 'Too dear; ask for a second offer.' }] },
     ),
     to: 'rejected',
-    set: (_work, _stored, body) => ({ status_reason: body['status_reason'] }),
+    set(_work, _stored, { status_reason }) {
+      if (!isBlank(status_reason)) return { status_reason };
+      throw fieldProblem('unprocessable', 'body', '/status_reason', 'is required to be rejected');
+    },
   },
 ];
 

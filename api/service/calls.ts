@@ -6,6 +6,7 @@ import { and, eq, isNotNull, notInArray, sql } from 'drizzle-orm';
 import { communicationLog, ers, telematics, workorder } from '../../db/schema.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
+import { isBlank } from '../resources/states.ts';
 import { accountOf, currencyOf } from './limits.ts';
 import { closeRequestWhenDone, convertRequest, holdRequest } from './requests.ts';
 
@@ -180,7 +181,7 @@ function requireSent(values: Row, stored: Row | null): void {
   const whole = { ...stored, ...values };
   const isTouched = ['ers_status', ...WHO].some((name) => name in values);
   if (!isTouched || !SENT.has(whole['ers_status'] as string)) return;
-  const isSent = WHO.some((name) => (whole[name] ?? '') !== '');
+  const isSent = WHO.some((name) => !isBlank(whole[name]));
   if (isSent) return;
   const detail = `is required to be ${String(whole['ers_status'])}, or assigned_to_user_id`;
   throw fieldProblem('unprocessable', 'body', '/vendor_name', detail);
@@ -193,7 +194,7 @@ function requireOutcome(values: Row, stored: Row | null): void {
   const need = (isThere: boolean, name: string, detail: string) => {
     if (!isThere) throw fieldProblem('unprocessable', 'body', `/${name}`, detail);
   };
-  const has = (name: string) => (whole[name] ?? '') !== '';
+  const has = (name: string) => !isBlank(whole[name]);
   const outcome = whole['outcome'];
   need(has('outcome'), 'outcome', 'is required to be resolved');
   if (outcome === 'towed') {

@@ -204,7 +204,9 @@ t.test('a call becomes an order with what it cost', async (t) => {
   });
   const over = await call({ cost: 1 });
   await sql(`update ers set ers_status = 'cancelled' where ers_id = $1`, [over['ers_id']]);
-  t.match(await post(`ers/${String(over['ers_id'])}/workorders`, {}), refused(409, 'ers_status'));
+  const late = await post(`ers/${String(over['ers_id'])}/workorders`, {});
+  t.match(late, refused(409, 'ers_status'));
+  t.same(late.body.allowedTransitions, []);
 });
 
 t.test('who converts may write what is made, and read or write what it is made of', async (t) => {
@@ -226,6 +228,33 @@ t.test('who converts may write what is made, and read or write what it is made o
     t.match(await post(path, {}, who), { status: 403, body: { detail } }, path);
   }
   t.equal((await get(pathOf(asked))).body['status'], 'approved');
+});
+
+t.test('a plain POST that converts asks for the same rights', async (t) => {
+  const rights = { workorder: ['read', 'write'], ers: ['read', 'write'], equipment: ['read'] };
+  const stranger = await house.person(rights);
+  const reader = await house.person({ ...rights, service_request: ['read'] });
+  const about = { account_id: house.account, equipment_id: house.unit };
+  const made = [
+    ['workorders', { ...about, workorder_description: 'Tyre.', currency_code: 'USD' }],
+    ['ers', { ...about, issue_description: 'Tyre.' }],
+  ] as const;
+  for (const [path, body] of made) {
+    const asked = await approved();
+    const payload = { ...body, service_request_id: asked['service_request_id'] };
+    const answer = await post(path, payload, stranger);
+    t.match(answer, { status: 403, body: { detail: /service_request:read/ } }, path);
+    t.equal((await get(pathOf(asked))).body['status'], 'approved');
+    t.equal((await post(path, payload, reader)).status, 201, path);
+    t.equal((await post(path, payload, stranger)).status, 403, 'nor is it added to');
+    t.equal((await post(path, body, stranger)).status, 201, 'of no request');
+  }
+  const [called] = await sql(
+    'select max(ers_id) as ers_id from ers where service_request_id is not null',
+  );
+  const order = await post(`ers/${String(called!['ers_id'])}/workorders`, {}, stranger);
+  t.equal(order.status, 201, order.text);
+  t.type(order.body['service_request_id'], 'number', 'the order of a call goes where that went');
 });
 
 t.test('numbers have neither gaps nor doubles, and each customer counts for itself', async (t) => {

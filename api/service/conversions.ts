@@ -10,7 +10,7 @@ import { ers, serviceRequest, serviceUrgencyLookup, vmrsLookup } from '../../db/
 import type { Permission } from '../auth/permissions.ts';
 import type { ApiContext } from '../context.ts';
 import { requirePermission } from '../guard.ts';
-import { fieldProblem, Problem } from '../problem.ts';
+import { fieldProblem } from '../problem.ts';
 import type { Row } from '../resources/define.ts';
 import { idempotencyHeaders, type Answer } from '../resources/idempotency.ts';
 import type { Resource } from '../resources/resource.ts';
@@ -27,7 +27,8 @@ import {
   withHeaders,
 } from '../schemas.ts';
 import { isHigher, limitsFor, lowestIn } from './limits.ts';
-import { REQUEST_STATES } from './states.ts';
+import { READ_REQUESTS } from './requests.ts';
+import { CALL_STATES, REQUEST_STATES } from './states.ts';
 
 export interface ServiceResources {
   readonly requests: Resource;
@@ -72,7 +73,7 @@ function conversionsOf({ requests, workorders, calls }: ServiceResources): Conve
       description:
         'Account, unit, description, urgency, facility, time, limit and currency are taken over; the body says what is ' +
         'to be otherwise. The request is converted in the same transaction; one that is not approved is a 409.',
-      right: 'service_request:read',
+      right: READ_REQUESTS,
       more: {},
       example: { vendor_name: 'Prairie Tire & Service', workorder_status: 'assigned' },
       make: (work, of, given) => orderOfRequest(work, workorders, of, given),
@@ -85,7 +86,7 @@ function conversionsOf({ requests, workorders, calls }: ServiceResources): Conve
       description:
         'Account, unit, issue, tyre, position, contact, limit and currency are taken over; the body says what is to be ' +
         'otherwise. The request is converted in the same transaction; one that is not approved is a 409.',
-      right: 'service_request:read',
+      right: READ_REQUESTS,
       more: {},
       example: { safety_status: 'roadside', driver_name: 'Sam Whitfield' },
       make: (work, of, given) => callOfRequest(work, calls, of, given),
@@ -215,9 +216,11 @@ async function callOfRequest(work: Work, calls: Resource, of: Row, given: Row): 
 async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): Promise<Row> {
   const at = of['ers_status'] as string;
   if (at === 'closed' || at === 'cancelled') {
-    throw fieldProblem('conflict', 'body', '/ers_status', `is ${at}, and no order is made of it`);
+    throw stays(CALL_STATES, at, 'and no order is made of it');
   }
-  if (of['workorder_id'] !== null) throw new Problem('conflict', 'it has a work order already');
+  if (of['workorder_id'] !== null) {
+    throw fieldProblem('conflict', 'body', '/workorder_id', 'is set: it has a work order already');
+  }
   const callId = of['ers_id'] as number;
   const { vmrs_id: code, ...asked } = given;
   if (code !== undefined) await requireCode(work, code as number);
@@ -237,12 +240,19 @@ async function orderOfCall(work: Work, orders: Resource, of: Row, given: Row): P
     ...(given['currency_code'] === undefined && { cost_limit: await limitOf(work, of, request) }),
     ...(code === undefined && { part_cost: costs?.part, labour_cost: costs?.labour }),
   });
-  const order = await createRow(work, orders, { ...taken, ...asked });
+  const order = await createRow(asReader(work), orders, { ...taken, ...asked });
   const id = order['workorder_id'] as number;
   await work.db.update(ers).set({ workorder_id: id }).where(eq(ers.ers_id, callId));
   if (!costs || code === undefined) return order;
   await addLines(work, { callId, id, code });
   return getRow(work, orders, id);
+}
+
+/** The order goes to the request of its call, which is made into work already: that takes no right to requests. */
+function asReader(work: Work): Work {
+  const { principal } = work;
+  const permissions = new Set([...principal.permissions, READ_REQUESTS]);
+  return { ...work, principal: { ...principal, permissions } };
 }
 
 interface Costs {

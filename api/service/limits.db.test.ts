@@ -12,6 +12,7 @@ const refused = (status: number, name: string, detail?: RegExp) => ({
 const writer = await house.person({
   workorder: ['read', 'write'],
   ers: ['read', 'write'],
+  service_request: ['read', 'write'],
   equipment: ['read'],
 });
 await sql(
@@ -51,6 +52,56 @@ t.test('a request that was approved in one currency is not ordered in another', 
   const usd = { ...body, currency_code: 'USD' };
   t.match(await post('workorders', usd, writer), refused(403, 'currency_code'));
   t.match((await post('workorders', body, writer)).body, { cost_limit: 700, currency_code: 'EUR' });
+});
+
+t.test('a request without a limit is bounded by those of its accounts', async (t) => {
+  const path = async (more: object = {}) =>
+    `service-requests/${String((await approved(more))['service_request_id'])}`;
+  const url = await path();
+  const limited = (cost_limit: number, currency_code = 'USD') =>
+    patch(url, { cost_limit, currency_code }, writer);
+  t.match(await limited(90_000), refused(403, 'cost_limit', /service_request:approve/));
+  t.match(await limited(90, 'EUR'), refused(403, 'currency_code'));
+  t.equal((await limited(90)).status, 200, 'within what is allowed');
+  t.match(await limited(95), refused(403, 'cost_limit'));
+  const made = await post(`${url}/workorders`, { part_cost: 91 }, writer);
+  t.match(made, { status: 201, body: { cost_limit: 90, approval_status: 'pending' } });
+  t.match(await patch(await path(), { cost_limit: 90_000, currency_code: 'USD' }), { status: 200 });
+  const elsewhere = portal.seed.mine.equipmentIds[1];
+  const free = await path({ account_id: south, equipment_id: elsewhere });
+  const high = { cost_limit: 90_000, currency_code: 'USD' };
+  t.equal((await patch(free, high, writer)).status, 200, 'where no limit holds');
+});
+
+t.test('a request is not taken away from the limit of its account', async (t) => {
+  const elsewhere = portal.seed.mine.equipmentIds[1];
+  const { service_request_id } = await approved({ equipment_id: elsewhere });
+  const url = `service-requests/${String(service_request_id)}`;
+  t.match(await patch(url, { account_id: south }, writer), refused(403, 'account_id'));
+  const body = { ...about, account_id: south, equipment_id: elsewhere, service_request_id };
+  t.match((await post('workorders', body, writer)).body, { cost_limit: 100 });
+});
+
+t.test('an order that goes to another account gets its limit', async (t) => {
+  const elsewhere = { account_id: south, equipment_id: portal.seed.mine.equipmentIds[1] };
+  const to = { account_id: account };
+  const url = async (more: object) =>
+    `workorders/${String((await order({ ...elsewhere, ...more }))['workorder_id'])}`;
+  for (const [before, after] of [
+    [null, 100],
+    [500, 100],
+    [40, 40],
+  ]) {
+    const moved = await patch(await url({ cost_limit: before, part_cost: 300 }), to, writer);
+    const approval = { cost_limit: after, approval_status: 'pending' };
+    t.match(moved, { status: 200, body: approval }, String(before));
+  }
+  const path = await url({ part_cost: 300 });
+  t.match(await patch(path, { ...to, cost_limit: 300 }, writer), refused(403, 'cost_limit'));
+  t.equal((await patch(path, { ...to, cost_limit: 300 })).body['cost_limit'], 300);
+  const euros = await url({ currency_code: 'EUR' });
+  t.match(await patch(euros, to, writer), refused(403, 'account_id'));
+  t.match(await patch(euros, to), { status: 200, body: { cost_limit: null } });
 });
 
 t.test('the limit of a call goes over to its order, and raises none', async (t) => {

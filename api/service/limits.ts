@@ -1,11 +1,11 @@
 /** Accounts and currencies of new records, and what may be spent on a repair without asking again. */
 import { eq, sql } from 'drizzle-orm';
-import { equipment } from '../../db/schema.ts';
+import { equipment, type serviceRequest } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Permission } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { fieldProblem } from '../problem.ts';
-import type { Row } from '../resources/define.ts';
+import type { Row, RuleContext } from '../resources/define.ts';
 
 /** The account of a new record about a unit: the one that it names, or the unit's. */
 export async function accountOf(db: TenantDb, values: Row): Promise<number | null> {
@@ -32,14 +32,20 @@ export interface Limit {
   readonly currency: string;
 }
 
+/** What of a request bounds the work that is made of it. */
+type Bounds = Pick<
+  typeof serviceRequest.$inferSelect,
+  'account_id' | 'cost_limit' | 'currency_code'
+>;
+
 /**
  * The limits that hold for a new order about a unit: that of its request, where it has one; else those of the account that
- * is named and of the unit's own.
+ * is named, of the request's and of the unit's own.
  */
 export async function limitsFor(
   db: TenantDb,
   values: Row,
-  request: { cost_limit: number | null; currency_code: string | null } | null,
+  request: Bounds | null,
 ): Promise<readonly Limit[]> {
   const { cost_limit: limit = null, currency_code: currency = null } = request ?? {};
   if (limit !== null && currency !== null) return [{ limit, currency }];
@@ -48,6 +54,7 @@ export async function limitsFor(
       'currency', coalesce(a.currency_code, c.currency_code)) as found
     from account a join customer c using (customer_id)
     where a.repair_approval_limit is not null and (a.account_id = ${values['account_id'] ?? null}::bigint
+      or a.account_id = ${request?.account_id ?? null}::bigint
       or a.account_id = (select e.account_id from equipment e where e.equipment_id = ${values['equipment_id']}))`);
   return rows.map(({ found }) => found);
 }
@@ -78,6 +85,60 @@ export function guardLimit(
   const after = ('cost_limit' in values ? values['cost_limit'] : before) as number | null;
   if ('currency_code' in values) throw refused('/currency_code', right);
   if (isHigher(after, before)) throw refused('/cost_limit', right);
+}
+
+const BOUNDING = ['account_id', 'cost_limit', 'currency_code'];
+
+/**
+ * The same of a request that is approved, for it bounds what is made of it. One without a limit of its own is bounded by
+ * those of the accounts, which it is not taken away from, and which a limit that it gets does not go beyond.
+ */
+export async function guardBounds(
+  { db, principal }: RuleContext,
+  right: Permission,
+  values: Row,
+  stored: Row,
+): Promise<void> {
+  guardLimit(principal, right, values, stored);
+  if (stored['cost_limit'] !== null || principal.permissions.has(right)) return;
+  if (!BOUNDING.some((name) => name in values)) return;
+  const bounds = await limitsFor(db, stored, null);
+  const whole = { ...stored, ...values };
+  const { cost_limit: limit, currency_code: currency } = whole as unknown as Bounds;
+  if (limit === null) {
+    const after = await limitsFor(db, whole, null);
+    const isLost = bounds.some((one) => isHigher(lowestIn(after, one.currency), one.limit));
+    if (isLost) throw refused('/account_id', right);
+    return;
+  }
+  if (bounds.some((one) => one.currency !== currency)) throw refused('/currency_code', right);
+  if (isHigher(limit, lowestIn(bounds, currency!))) throw refused('/cost_limit', right);
+}
+
+/**
+ * The limit of an order that goes to another account: that account's, where it had none or a higher one. Throws 403 where
+ * more is asked for, or cannot be compared, and the right to approve is missing.
+ */
+export async function limitOfMoved(
+  { db, principal }: RuleContext,
+  right: Permission,
+  values: Row,
+  stored: Row,
+): Promise<Row> {
+  if (!('account_id' in values)) return values;
+  const { account_id } = values;
+  const currency = { ...stored, ...values }['currency_code'] as string;
+  const limits = await limitsFor(db, { account_id, equipment_id: null }, null);
+  const mayApprove = principal.permissions.has(right);
+  if (limits.some((one) => one.currency !== currency) && !mayApprove) {
+    throw refused('/account_id', right);
+  }
+  const allowed = lowestIn(limits, currency);
+  const limit = { ...stored, ...values }['cost_limit'] as number | null;
+  if (!isHigher(limit, allowed)) return values;
+  if (!('cost_limit' in values)) return { ...values, cost_limit: allowed };
+  if (!mayApprove) throw refused('/cost_limit', right);
+  return values;
 }
 
 /** 403 naming the field and the right. */

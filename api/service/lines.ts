@@ -4,22 +4,27 @@
  */
 import { eq, sql } from 'drizzle-orm';
 import { workorder } from '../../db/schema.ts';
+import { COST_MAX } from '../catalog/service-fields.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
+import { requireUnbilledLines } from './bills.ts';
 
 export const lineRules: ResourceRules = {
   async prepare(context, values, stored) {
     const { workorder_id: id } = { ...stored, ...values };
     const currency = await holdOrder(context, id as number);
-    if (stored) return values;
-    return withUsualCosts(context, { currency_code: currency, ...values });
+    const filled = stored
+      ? values
+      : await withUsualCosts(context, { currency_code: currency, ...values });
+    await requireRoom(context, filled, { ...stored, ...filled });
+    return filled;
   },
   async removing(context, stored) {
     await holdOrder(context, stored['workorder_id'] as number);
   },
 };
 
-/** Holds the order of a line, and gives its currency. Throws 409 for one that is closed or cancelled. */
+/** Holds the order of a line, and gives its currency. Throws 409 for one that is closed, cancelled or billed. */
 async function holdOrder({ db }: RuleContext, id: number): Promise<string> {
   const [order] = await db
     .select({ status: workorder.workorder_status, currency: workorder.currency_code })
@@ -31,7 +36,25 @@ async function holdOrder({ db }: RuleContext, id: number): Promise<string> {
     const detail = `is ${order.status}, and its lines stay as they are`;
     throw fieldProblem('conflict', 'body', '/workorder_id', detail);
   }
+  await requireUnbilledLines(db, id);
   return order!.currency;
+}
+
+/** Throws 422 naming the cost that would take that of the whole order beyond what one may be. The order is held. */
+async function requireRoom({ db }: RuleContext, values: Row, whole: Row): Promise<void> {
+  if (!USUAL.some(([name]) => name in values)) return;
+  const checks = USUAL.map(([name]) => {
+    const column = sql.identifier(name);
+    return sql`coalesce(sum(${column}), 0) + ${whole[name] ?? 0}::numeric > ${COST_MAX} as ${column}`;
+  });
+  const own = (whole['workorder_vmrs_id'] ?? 0) as number;
+  const { rows } = await db.execute<Record<string, boolean>>(sql`
+    select ${sql.join(checks, sql`, `)} from workorder_vmrs
+    where workorder_id = ${whole['workorder_id']} and workorder_vmrs_id <> ${own} and deleted_at is null`);
+  const name = Object.keys(rows[0]!).find((one) => rows[0]![one]);
+  if (name === undefined) return;
+  const detail = `would take the lines of its order beyond ${COST_MAX}`;
+  throw fieldProblem('unprocessable', 'body', `/${name}`, detail);
 }
 
 /** Columns of a line, and what the VMRS code says of one piece of it. */

@@ -5,14 +5,18 @@
 import { and, eq, isNull, sql } from 'drizzle-orm';
 import { serviceRequest } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
+import type { Permission } from '../auth/permissions.ts';
 import { requirePermission } from '../guard.ts';
 import { requireOwnRow } from '../ownership.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { stays, notYet } from '../resources/states.ts';
-import { accountOf, currencyOf, guardLimit } from './limits.ts';
+import { accountOf, currencyOf, guardBounds } from './limits.ts';
 import { fillPlace } from './places.ts';
 import { REQUEST_STATES } from './states.ts';
+
+/** Beside the right to write what is made: asked for by whoever makes work of a request. */
+export const READ_REQUESTS: Permission = 'service_request:read';
 
 /** A request that is held until the transaction ends. */
 export type HeldRequest = typeof serviceRequest.$inferSelect;
@@ -56,7 +60,7 @@ async function guardChange(context: RuleContext, values: Row, stored: Row): Prom
     requirePermission(context.principal, 'service_request:approve');
   }
   if (from === 'approved' || from === 'converted') {
-    guardLimit(context.principal, 'service_request:approve', values, stored);
+    await guardBounds(context, 'service_request:approve', values, stored);
   }
   const to = values['status'] as string | undefined;
   if (from === 'converted' && to !== undefined && (await isWorkOpen(db, id))) {
@@ -73,7 +77,7 @@ async function isWorkOpen(db: TenantDb, requestId: number): Promise<boolean> {
 }
 
 /**
- * Holds a request that work is to be made of. Throws 422 where the work is of another unit, 403 where the request
+ * Holds a request that work is to be made of. Throws 403 where the right to read requests is missing, 422 where the work is of another unit, 403 where the request
  * belongs to the whole customer and the caller is held to accounts, and 409 with the states that are allowed where it is
  * neither approved nor converted already.
  */
@@ -82,6 +86,7 @@ export async function holdRequest(
   requestId: number,
   equipmentId: number,
 ): Promise<HeldRequest> {
+  requirePermission(principal, READ_REQUESTS);
   const [request] = await db
     .select()
     .from(serviceRequest)

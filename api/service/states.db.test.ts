@@ -254,3 +254,30 @@ t.test('of fifty at once one goes, and the others are told where it may go', asy
   }
   t.equal((await house.get(url)).body['version'], (version as number) + 1, 'written once');
 });
+
+t.test('what is asked for says something', async (t) => {
+  const blank = ' \t\u00a0';
+  const begun = async (more: object = {}) => {
+    const path = `workorders/${String((await house.order(more))['workorder_id'])}`;
+    await house.move(path, { workorder_status: 'in_progress' });
+    return path;
+  };
+  const tries: [string, Row, string][] = [
+    ['completed', { resolution: blank }, 'resolution'],
+    ['cancelled', { status_reason: blank }, 'status_reason'],
+    ['on_hold', { hold_reason: 'other', status_reason: blank }, 'status_reason'],
+  ];
+  for (const [workorder_status, more, name] of tries) {
+    const answer = await house.post(`${await begun()}/transitions`, { workorder_status, ...more });
+    t.match(answer, { status: 422, body: { errors: [{ pointer: `/${name}` }] } }, workorder_status);
+  }
+  const path = await begun({ part_cost: 9, cost_limit: 1 });
+  const refusal = await house.post(`${path}/refuse-cost`, { status_reason: blank });
+  t.match(refusal, { status: 422, body: { errors: [{ pointer: '/status_reason' }] } });
+  const call = `ers/${String((await house.call())['ers_id'])}`;
+  const sent = await house.post(`${call}/transitions`, {
+    ers_status: 'dispatched',
+    vendor_name: blank,
+  });
+  t.match(sent, { status: 422, body: { errors: [{ pointer: '/vendor_name' }] } });
+});

@@ -105,6 +105,22 @@ t.test('what follows from lines is not set by hand', async (t) => {
   t.match(await patch(url, { tax_cost: 3 }), { status: 200, body: { total_cost: 6 } });
 });
 
+t.test('a line that is too much for its order names its own cost', async (t) => {
+  const { workorder_id: id } = await order();
+  const most = 100_000_000_000;
+  const first = await line(id, { workorder_part_cost: most, workorder_labour_cost: 0 });
+  t.equal(first.status, 201);
+  const none = { workorder_part_cost: 0, workorder_labour_cost: 0 };
+  t.match(await line(id, { ...none, workorder_part_cost: 0.01 }), {
+    ...refused(422, 'workorder_part_cost'),
+  });
+  const other = await line(id, { ...none, workorder_labour_cost: most });
+  t.equal(other.status, 201);
+  const url = `workorder-vmrs/${String(first.body['workorder_vmrs_id'])}`;
+  t.match(await patch(url, { workorder_labour_cost: 1 }), refused(422, 'workorder_labour_cost'));
+  t.equal((await patch(url, { workorder_part_cost: most - 1 })).status, 200);
+});
+
 t.test('lines come in until an order is closed, and no later', async (t) => {
   const { workorder_id: id } = await order();
   const first = await line(id, { workorder_part_cost: 1 });
@@ -446,5 +462,25 @@ t.test('what was begun is not deleted', async (t) => {
       isFree,
       status,
     );
+  }
+});
+
+t.test('nor by a way around the state that says so', async (t) => {
+  const ways = [
+    [
+      { workorder_status: 'on_hold', hold_reason: 'parts' },
+      { workorder_status: 'assigned', vendor_name: 'Prairie Tire' },
+    ],
+    [{ workorder_status: 'cancelled', status_reason: 'Not worth it.' }],
+    [
+      { workorder_status: 'completed', resolution: 'Done.' },
+      { workorder_status: 'cancelled', status_reason: 'It was not.' },
+    ],
+  ];
+  for (const steps of ways) {
+    const path = `workorders/${String((await order())['workorder_id'])}`;
+    await move(path, { workorder_status: 'in_progress' });
+    for (const step of steps) await move(path, step);
+    t.match(await remove(path), { status: 409, body: { detail: /work was begun/ } });
   }
 });

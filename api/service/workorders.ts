@@ -9,13 +9,15 @@ import { holdUnitOf } from '../equipment/hold.ts';
 import { newestMeters, NO_METERS } from '../equipment/meters.ts';
 import { fieldProblem, Problem, type FieldError } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { stays, notYet } from '../resources/states.ts';
+import { isBlank, notYet, stays } from '../resources/states.ts';
+import { requireAsBilled } from './bills.ts';
 import { FOLLOWERS } from './followers.ts';
 import {
   accountOf,
   currencyOf,
   guardLimit,
   isHigher,
+  limitOfMoved,
   limitsFor,
   lowestIn,
   refused,
@@ -46,7 +48,7 @@ const YET_CHANGED = new Set([
 ]);
 /** What a transition out of it writes. */
 const OF_TRANSITION = new Set(['workorder_status', 'status_reason', 'closed_at', 'cancelled_at']);
-/** In these an order may yet be deleted: nothing was done. */
+/** In these an order may yet be deleted, unless work was begun before. */
 const DELETABLE = new Set(['open', 'assigned', 'cancelled']);
 
 export const workorderRules: ResourceRules = {
@@ -74,13 +76,13 @@ export const workorderRules: ResourceRules = {
     if (from === to) return;
     if (to === 'completed')
       for (const follower of FOLLOWERS) await follower.completed(context, row);
-    else if (from === 'completed' && to === 'in_progress') {
-      for (const follower of FOLLOWERS) await follower.reopened?.(context, row);
+    else if (from === 'completed' && to !== 'closed') {
+      for (const follower of FOLLOWERS) await follower.undone?.(context, row, stored);
     }
     if (to === 'cancelled') await closeRequestWhenDone(context, requestId);
   },
-  removing(_context, { workorder_status: at }) {
-    if (DELETABLE.has(at as string)) return;
+  removing(_context, { workorder_status: at, started_at, completed_at }) {
+    if (DELETABLE.has(at as string) && started_at === null && completed_at === null) return;
     throw new Problem('conflict', `it is ${String(at)}: work was begun, and its history is kept`);
   },
   removed: (context, { service_request_id: id }) =>
@@ -120,8 +122,10 @@ async function prepareChange(context: RuleContext, values: Row, stored: Row): Pr
   if (from === 'completed' && to !== 'in_progress' && !isFree) {
     throw stays(WORKORDER_STATES, from, 'changes nothing else of it but costs and their papers');
   }
-  if (to === undefined) return values;
-  const left = from === 'on_hold' ? { hold_reason: null, ...values } : values;
+  await requireAsBilled(context.db, values, stored);
+  const moved = await limitOfMoved(context, APPROVE, values, stored);
+  if (to === undefined) return moved;
+  const left = from === 'on_hold' ? { hold_reason: null, ...moved } : moved;
   if (to === 'open') return { ...Object.fromEntries(WHO.map((name) => [name, null])), ...left };
   if (to === 'in_progress') return begin(context, left, stored);
   if (to === 'completed') return complete(context, left, stored);
@@ -134,7 +138,7 @@ async function begin(context: RuleContext, values: Row, stored: Row): Promise<Ro
   const { started_at: now, ...others } = values;
   const first = stored['started_at'] === null ? { started_at: now } : {};
   if (stored['workorder_status'] === 'completed') {
-    if ({ ...stored, ...values }['status_reason'] === '') {
+    if (isBlank({ ...stored, ...values }['status_reason'])) {
       const detail = 'is required to open it again';
       throw fieldProblem('unprocessable', 'body', '/status_reason', detail);
     }
@@ -197,7 +201,7 @@ function requireSomebody(values: Row, stored: Row | null): void {
   const whole = { ...stored, ...values };
   const isTouched = ['workorder_status', ...WHO].some((name) => name in values);
   if (!isTouched || whole['workorder_status'] !== 'assigned') return;
-  if (WHO.some((name) => (whole[name] ?? '') !== '')) return;
+  if (WHO.some((name) => !isBlank(whole[name]))) return;
   const errors: FieldError[] = WHO.map((name) => ({
     in: 'body',
     pointer: `/${name}`,
@@ -220,7 +224,7 @@ function requireHold(values: Row, stored: Row | null): void {
     throw refuse('hold_reason', 'belongs to an order that is on_hold');
   }
   if (reason === null) throw refuse('hold_reason', 'is required to be on_hold');
-  if (reason === 'other' && (whole['status_reason'] ?? '') === '') {
+  if (reason === 'other' && isBlank(whole['status_reason'])) {
     throw refuse('status_reason', 'is required where the hold reason is other');
   }
 }
