@@ -4,7 +4,13 @@ import { addDays, dayIn, startOfDayMs, type Day } from '../calendar.ts';
 import { readZone } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
-import { metersAt, newestMeters, NO_METERS, type UnitMeters } from '../equipment/meters.ts';
+import {
+  metersAt,
+  newestMeters,
+  NO_METERS,
+  type Shown,
+  type UnitMeters,
+} from '../equipment/meters.ts';
 
 /** When a schedule was done last. */
 interface LastDone {
@@ -14,8 +20,8 @@ interface LastDone {
 }
 
 /**
- * Day, meters and cost of an event that is being completed, where it does not say them itself: today for the customer, what
- * the unit's meters showed at the end of that day, and what its parts come to. Throws 422 naming the field for a day that
+ * Day, meters and cost of an event that is being completed, where it does not say them itself: today for the customer, the
+ * last meters known by the end of that day (or else those of now), and what its parts come to. Throws 422 naming the field for a day that
  * is in the future or before the last time, and for meters below those of the last time. The caller holds the schedule.
  */
 export async function completionOf(context: RuleContext, whole: Row): Promise<Row> {
@@ -30,10 +36,17 @@ export async function completionOf(context: RuleContext, whole: Row): Promise<Ro
   const newest = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
   requireMeters(whole, last, newest);
   const then = day === today ? newest : await metersAt(db, unitId, endOf(day, zone));
+  const known = (shown: Shown | null, before: number | null, now: Shown | null) =>
+    knownMeter(shown && { ...shown, on: dayIn(zone, shown.atMs) }, before, last) ??
+    now?.value ??
+    null;
   return {
     performed_date: day,
-    odometer_m: whole['odometer_m'] ?? then.odometer?.value ?? null,
-    engine_hours_h: whole['engine_hours_h'] ?? then.engineHours?.value ?? null,
+    odometer_m:
+      whole['odometer_m'] ?? known(then.odometer, last.last_done_odometer_m, newest.odometer),
+    engine_hours_h:
+      whole['engine_hours_h'] ??
+      known(then.engineHours, last.last_done_engine_hours_h, newest.engineHours),
     ...(await costOf(context, whole)),
   };
 }
@@ -73,6 +86,19 @@ function requireDay(day: Day, today: Day, last: Day | null): void {
   if (last !== null && day < last) {
     throw refusal('performed_date', `is before ${last}, when it was done last`);
   }
+}
+
+/**
+ * What a meter is known to have shown: what it has shown last, or that of the last time where that is newer or higher. A
+ * meter that has shown less on a day after the last time was replaced.
+ */
+function knownMeter(
+  shown: { readonly value: number; readonly on: Day } | null,
+  before: number | null,
+  { last_done_on: on }: LastDone,
+): number | null {
+  if (shown === null || before === null) return shown?.value ?? before;
+  return on !== null && shown.on > on ? shown.value : Math.max(shown.value, before);
 }
 
 /** Meters never run backwards; where the unit itself shows less than at the last time, its meter was replaced. */
