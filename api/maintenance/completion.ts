@@ -17,6 +17,8 @@ interface LastDone {
   readonly last_done_on: Day | null;
   readonly last_done_odometer_m: number | null;
   readonly last_done_engine_hours_h: number | null;
+  /** The caller sees the unit. */
+  readonly is_seen: boolean;
 }
 
 /**
@@ -30,7 +32,8 @@ export async function completionOf(context: RuleContext, whole: Row): Promise<Ro
   const today = dayIn(zone, nowMs);
   const day = (whole['performed_date'] ?? today) as Day;
   const last = await lastDone(context, whole['pm_schedule_id'] as number, today);
-  if (last === null) throw unseen();
+  if (last === null) throw unseen('pm_schedule_id', 'is not a schedule that you may change');
+  if (!last.is_seen) throw unseen('equipment_id', 'is not a unit that you may see');
   requireDay(day, today, last.last_done_on);
   const unitId = whole['equipment_id'] as number;
   const newest = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
@@ -62,19 +65,15 @@ export async function lastDone(
 ): Promise<LastDone | null> {
   const { rows } = await db.execute<{ last: LastDone }>(sql`
     select json_build_object('last_done_on', case when last_done_on > ${today}::date then ${today}::date else last_done_on end,
-      'last_done_odometer_m', last_done_odometer_m, 'last_done_engine_hours_h', last_done_engine_hours_h) as last
-    from preventive_maintenance_schedule where pm_schedule_id = ${scheduleId}`);
+      'last_done_odometer_m', last_done_odometer_m, 'last_done_engine_hours_h', last_done_engine_hours_h,
+      'is_seen', exists (select from equipment u where u.equipment_id = s.equipment_id)) as last
+    from preventive_maintenance_schedule s where pm_schedule_id = ${scheduleId}`);
   return rows[0]?.last ?? null;
 }
 
-/** 409 for an event that cannot be done without its schedule. */
-function unseen() {
-  return fieldProblem(
-    'conflict',
-    'body',
-    '/pm_schedule_id',
-    'is not a schedule that you may change',
-  );
+/** 409 for an event that cannot be done without its schedule, or without the meters of its unit. */
+function unseen(name: string, detail: string) {
+  return fieldProblem('conflict', 'body', `/${name}`, detail);
 }
 
 function endOf(day: Day, zone: string): number {

@@ -82,7 +82,7 @@ t.test('what was done later already is not undone by it', async (t) => {
   });
   await complete({ ...workorder, ...done(-40 * 24) });
   t.match(await fleet.events(scheduleId), [
-    { status: 'completed', performed_date: addDays(today, -30), odometer_m: null },
+    { status: 'completed', performed_date: addDays(today, -30), odometer_m: 118_000_000 },
   ]);
 });
 
@@ -132,6 +132,26 @@ t.test('an event whose schedule the caller does not see stays as it is', async (
   const completed = { workorder_status: 'completed', resolution: 'Done.' };
   t.equal((await change(path, completed)).status, 200);
   t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+});
+
+t.test('an event whose unit the caller does not see any more stays as it is', async (t) => {
+  const { scheduleId, workorder } = await linked();
+  const moveUnit = (accountId: number) =>
+    fleet.portal.owner.query('update equipment set account_id = $1 where equipment_id = $2', [
+      accountId,
+      fleet.unitId,
+    ]);
+  await moveUnit(mine.accountIds[1]);
+  const path = `/v1/workorders/${String(workorder['workorder_id'])}/transitions`;
+  for (const payload of [
+    { workorder_status: 'in_progress' },
+    { workorder_status: 'completed', resolution: 'Done.' },
+  ]) {
+    const answer = await fleet.as('held', { method: 'POST', url: path, payload });
+    t.equal(answer.status, 200, answer.text);
+  }
+  t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+  await moveUnit(mine.accountIds[0]);
 });
 
 t.test('a last time that is yet to come, since the zone has moved, is today', async (t) => {
