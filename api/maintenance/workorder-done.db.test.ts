@@ -86,6 +86,48 @@ t.test('what was done later already is not undone by it', async (t) => {
   ]);
 });
 
+t.test('no meter of an order is higher than what devices may report', async (t) => {
+  const { scheduleId, workorder } = await linked();
+  const url = `workorders/${String(workorder['workorder_id'])}/transitions`;
+  await fleet.post(url, { workorder_status: 'in_progress' });
+  for (const [name, highest] of [
+    ['completion_odometer_m', 1e11],
+    ['completion_engine_hours_h', 1e7],
+  ] as const) {
+    for (const value of [highest + 1, 1e308]) {
+      const completed = { workorder_status: 'completed', resolution: 'Done.', [name]: value };
+      const refused = { status: 400, body: { errors: [{ pointer: `/${name}` }] } };
+      t.match(await fleet.post(url, completed), refused, `${name} ${value}`);
+    }
+  }
+  t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+});
+
+t.test(
+  'an order that is done already is linked to what is done, and to nothing open',
+  async (t) => {
+    const { workorder } = await linked();
+    const order = `workorders/${String(workorder['workorder_id'])}/transitions`;
+    await fleet.post(order, { workorder_status: 'in_progress' });
+    await fleet.post(order, { workorder_status: 'completed', resolution: 'Done.' });
+    const schedule = await fleet.makeSchedule({
+      frequency_interval: 30,
+      frequency_type: 'days',
+      starts_on: addDays(today, -31),
+    });
+    const [event] = await fleet.events(schedule['pm_schedule_id']);
+    const url = `preventive-maintenance-events/${String(event!['pm_event_id'])}`;
+    const link = { workorder_id: workorder['workorder_id'] };
+    const refused = { status: 409, body: { errors: [{ pointer: '/workorder_id' }] } };
+    t.match(await fleet.patch(url, link), refused);
+    t.match(await fleet.patch(url, { ...link, status: 'in_progress' }), refused);
+    t.match(await fleet.patch(url, { ...link, status: 'completed' }), {
+      status: 200,
+      body: { ...link, status: 'completed', performed_date: today },
+    });
+  },
+);
+
 t.test('one that is not linked stays open', async (t) => {
   const { workorder } = await linked();
   const other = await fleet.makeSchedule({
