@@ -182,6 +182,8 @@ t.test('errors of schemas name field and reason', (t) => {
     pointer: '/x/a~1b~0c',
     detail: 'is not a field that is known here',
   });
+  t.match(of('format', { format: 'date-time' }), { detail: /^must be an instant with its zone/ });
+  t.match(of('format', { format: 'date' }), { detail: 'm' });
   t.match(of('required', { missingProperty: 'name' }), { pointer: '/name', detail: 'is required' });
   t.match(of('enum', { allowedValues: ['a', null] }, '/k'), {
     pointer: '/k',

@@ -121,9 +121,16 @@ export function toFieldError(error: FastifySchemaValidationError, at: RequestPar
     }
     case 'pattern':
       return { in: at, pointer: instancePath, detail: 'contains characters that are not allowed' };
+    case 'format':
+      return { in: at, pointer: instancePath, detail: formatWords(params['format'], message) };
     default:
       return { in: at, pointer: instancePath, detail: message ?? 'is not valid' };
   }
+}
+
+function formatWords(format: unknown, message = 'is not valid'): string {
+  if (format !== 'date-time') return message;
+  return 'must be an instant with its zone, such as 2026-01-31T08:00:00Z, with seconds of 00 to 59';
 }
 
 interface DatabaseError {

@@ -24,6 +24,7 @@ import { QUOTAS, type ApiContext, type FencesAt, type Quotas } from './context.t
 import { CATALOG, EXPORTED } from './catalog/catalog.ts';
 import { addChangesRoutes } from './changes/routes.ts';
 import { readDecimals } from './decimals.ts';
+import { readInstants } from './instants.ts';
 import { addDomainRoutes } from './domain-routes.ts';
 import { installErrors, refuseBadRequest, refuseBrokenRequest } from './errors.ts';
 import { addExpirationRoutes } from './expirations/routes.ts';
@@ -227,7 +228,10 @@ function createApp(options: ServerOptions, limits: HttpLimits): FastifyInstance 
         allErrors: false,
         allowUnionTypes: true,
       },
-      onCreate: readDecimals,
+      onCreate(validator) {
+        readDecimals(validator);
+        readInstants(validator);
+      },
     },
     frameworkErrors: refuseBadRequest,
     clientErrorHandler: refuseBrokenRequest,

@@ -2,6 +2,7 @@
 import ajvCompiler from '@fastify/ajv-compiler';
 import type { FastifyInstance } from 'fastify';
 import { readDecimals } from './decimals.ts';
+import { readInstants } from './instants.ts';
 
 export interface OpenApiDocument {
   readonly openapi: string;
@@ -96,7 +97,10 @@ export function validatorOf(document: OpenApiDocument): Validate {
   ]);
   const compile = ajvCompiler()(Object.fromEntries(components) as never, {
     customOptions: { allowUnionTypes: true, strict: false, ...STRICT },
-    onCreate: readDecimals,
+    onCreate(validator) {
+      readDecimals(validator);
+      readInstants(validator);
+    },
   }) as unknown as (definition: object) => Compiled;
   const known = new Map<string, Compiled>();
   return (schema, value) => {

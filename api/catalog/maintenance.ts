@@ -8,11 +8,7 @@ import { eventRules, eventStates, partRules } from '../maintenance/event-rules.t
 import { scheduleRules } from '../maintenance/schedule-rules.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { CurrencyCode } from './codes.ts';
-import { Cost, Meter, PartCost, PartQuantity } from './service-fields.ts';
-
-/** As much as a device may report. */
-const OdometerM = Type.Number({ minimum: 0, maximum: 1e11 });
-const EngineHoursH = Type.Number({ minimum: 0, maximum: 1e7 });
+import { Cost, EngineHoursH, Meter, OdometerM, PartCost, PartQuantity } from './service-fields.ts';
 
 const schedules: ResourceDeclaration = {
   table: preventiveMaintenanceSchedule,

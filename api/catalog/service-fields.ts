@@ -13,8 +13,11 @@ export const PartCost = amountBetween(0, 1_000_000);
 /** Of parts, or of pieces of work. */
 export const PartQuantity = quantityBetween(0.001, 10_000);
 export const LabourHours = quantityBetween(0, 10_000);
-/** A reading of a meter. */
-export const Meter = Type.Number({ minimum: 0 });
+/** As much as a device may report. */
+export const OdometerM = Type.Number({ minimum: 0, maximum: 1e11 });
+export const EngineHoursH = Type.Number({ minimum: 0, maximum: 1e7 });
+/** A distance or a span, in whatever unit. */
+export const Meter = OdometerM;
 /** Prose that must say something. */
 export const Prose = Type.String({
   minLength: 1,

@@ -13,7 +13,15 @@ import { requestRules } from '../service/requests.ts';
 import { REQUEST_STATES, WORKORDER_STATES } from '../service/states.ts';
 import { workorderRules } from '../service/workorders.ts';
 import { CurrencyCode, WrittenPhone } from './codes.ts';
-import { Cost, LabourHours, Meter, PartQuantity, place, Prose } from './service-fields.ts';
+import {
+  Cost,
+  EngineHoursH,
+  LabourHours,
+  OdometerM,
+  PartQuantity,
+  place,
+  Prose,
+} from './service-fields.ts';
 
 const TwoDigits = Type.String({ pattern: '^[0-9]{2}$' });
 
@@ -157,10 +165,10 @@ const workorders: ResourceDeclaration = {
     labour_cost: Cost,
     tax_cost: Cost,
     currency_code: CurrencyCode,
-    start_odometer_m: Meter,
-    start_engine_hours_h: Meter,
-    completion_odometer_m: Meter,
-    completion_engine_hours_h: Meter,
+    start_odometer_m: OdometerM,
+    start_engine_hours_h: EngineHoursH,
+    completion_odometer_m: OdometerM,
+    completion_engine_hours_h: EngineHoursH,
   },
   references: { assigned_user_id: 'user', approved_by_user_id: 'user' },
   example: {

@@ -9,6 +9,7 @@
  */
 import { sql, type SQL } from 'drizzle-orm';
 import type { TenantDb } from '../../db/tenancy.ts';
+import { INSTANT_MS_MIN } from '../instants.ts';
 
 /** The code of the metric, in seconds. */
 export const ENGINE_HOURS_CODE = 'engine_hours_s';
@@ -60,12 +61,20 @@ export async function newestMeters(
   return readMeters(db, [unitIds, unitIds.filter(counts)], instant(nowMs + METER_AHEAD_MS), told);
 }
 
-/** The meters of a unit as of an instant in the past. */
+/**
+ * The meters of a unit as of an instant in the past: the last ones known by then. Readings count however old they are, and so
+ * does the newest fix; earlier fixes are looked for over `USE_WINDOW_MS`.
+ */
 export async function metersAt(db: TenantDb, unitId: number, untilMs: number): Promise<UnitMeters> {
   const from = instant(untilMs - USE_WINDOW_MS);
   const until = instant(untilMs);
-  const told = sql`select o.equipment_id, o.odometer_m as value, ${msOf(sql`o.recorded_at`)} as ms
-    from unit_odometers(${reporting([unitId])}, ${from}, ${until}, true) o`;
+  const told = sql`select distinct on (f.equipment_id) f.equipment_id, f.odometer_m as value,
+      ${msOf(sql`f.recorded_at`)} as ms
+    from (select o.equipment_id, o.odometer_m, o.recorded_at
+        from unit_odometers(${reporting([unitId])}, ${from}, ${until}, true) o
+      union all select t.equipment_id, t.odometer_m, t.recorded_at from telematics t
+        where t.equipment_id = ${unitId} and t.odometer_m is not null and t.recorded_at < ${until}) f
+    order by f.equipment_id, f.recorded_at desc`;
   const found = await readMeters(db, [[unitId], [unitId]], until, told);
   return found.get(unitId) ?? NO_METERS;
 }
@@ -202,7 +211,8 @@ function bigints(ids: readonly number[]): SQL {
 }
 
 function instant(ms: number): SQL {
-  return sql`${new Date(ms).toISOString()}::timestamptz`;
+  // What lies before the first year cannot be written.
+  return sql`${new Date(Math.max(ms, INSTANT_MS_MIN)).toISOString()}::timestamptz`;
 }
 
 function msOf(column: SQL): SQL {

@@ -38,7 +38,12 @@ export interface ScheduleRow extends DuePlan {
   readonly next_due_odometer_m: number | null;
   readonly next_due_engine_hours_h: number | null;
   readonly history: DueHistory;
+  /** The caller sees its unit, and so its meters. */
+  readonly is_seen: boolean;
 }
+
+/** As a day on which the status changes: the next round looks at it. Long gone, and never a day that was worked out. */
+export const LOOK_AGAIN: Day = '2000-01-01';
 
 /** What became of schedules. */
 export interface Evaluated {
@@ -62,7 +67,10 @@ export async function lockSchedules(
   return rows.map(({ id }) => id);
 }
 
-/** Evaluates schedules, which it locks. Six statements, however many they are; a schedule that is as it was is not written. */
+/**
+ * Evaluates schedules, which it locks. Six statements, however many they are; a schedule that is as it was is not written.
+ * How those stand whose units the caller does not see is left to the next round.
+ */
 export async function evaluateSchedules(
   db: TenantDb,
   nowMs: number,
@@ -72,7 +80,9 @@ export async function evaluateSchedules(
   const locked = ids.length === 0 ? [] : await lockSchedules(db, ids, isPatient);
   if (locked.length === 0) return { schedules: 0, eventsOpened: 0 };
   const zone = await readZone(db);
-  const schedules = await readSchedules(db, locked);
+  const found = await readSchedules(db, locked);
+  const schedules = found.filter((one) => canBeTold(one));
+  await leaveToRound(db, found);
   const units = [...new Set(schedules.map((one) => one.equipment_id))];
   const running = new Set(schedules.filter(countsHours).map((one) => one.equipment_id));
   const meters = await newestMeters(db, units, nowMs, (id) => running.has(id));
@@ -84,16 +94,30 @@ export async function evaluateSchedules(
   return { schedules: locked.length, eventsOpened: await openEvents(db, locked) };
 }
 
+/** Whether the caller sees what it takes to say how it stands: one that is not active stands without its meters. */
+export function canBeTold({ is_seen, status }: ScheduleRow, statusToBe = status): boolean {
+  return is_seen || statusToBe !== 'active';
+}
+
+async function leaveToRound(db: TenantDb, found: readonly ScheduleRow[]): Promise<void> {
+  const ids = found.filter((one) => !canBeTold(one)).map((one) => one.pm_schedule_id);
+  if (ids.length === 0) return;
+  await db.execute(sql`
+    update preventive_maintenance_schedule set status_changes_on = ${LOOK_AGAIN}
+    where pm_schedule_id = any(${sql.param(ids)}::bigint[]) and status_changes_on is distinct from ${LOOK_AGAIN}::date`);
+}
+
 function countsHours({ frequency_type: type, interval_engine_hours: hours }: DuePlan): boolean {
   return type === 'engine_hours' || hours !== null;
 }
 
-/** Those of units that are active. */
+/** Those of units that are active; those that the caller does not see are left to the next round (migrations/0039). */
 export async function evaluateUnits(
   db: TenantDb,
   nowMs: number,
   unitIds: readonly number[],
 ): Promise<void> {
+  await db.execute(sql`select look_again_at_schedules(${sql.param(unitIds)}::bigint[])`);
   const { rows } = await db.execute<{ id: number }>(sql`
     select pm_schedule_id::float8 as id from preventive_maintenance_schedule
     where customer_id = (select app_customer_id()) and equipment_id = any(${sql.param(unitIds)}::bigint[]) and status = 'active'
@@ -136,6 +160,7 @@ export async function readSchedules(
         s.interval_km, s.interval_engine_hours, s.due_soon_days, s.due_soon_km, s.due_soon_engine_hours, s.anchor,
         s.starts_on, s.start_odometer_m, s.start_engine_hours_h, s.due_status, s.next_due_on, s.next_due_odometer_m,
         s.next_due_engine_hours_h,
+        exists (select from equipment u where u.equipment_id = s.equipment_id) as is_seen,
         json_build_object('on', s.last_done_on, 'odometer_m', s.last_done_odometer_m,
           'engine_hours_h', s.last_done_engine_hours_h) as known,
         json_build_object('on', s.brought_on, 'odometer_m', s.brought_odometer_m,
@@ -225,7 +250,8 @@ export function derivedOf(state: DueState) {
 }
 
 /**
- * Opens an event for each of these schedules that is due or overdue and has none; gives how many. The caller holds them, so
+ * Opens an event for each of these schedules that is due or overdue and has none, unless the next round looks at it; gives
+ * how many. The caller holds them, so
  * nobody else opens one at the same time; the index of open events holds it besides.
  */
 export async function openEvents(db: TenantDb, ids: readonly number[]): Promise<number> {
@@ -236,7 +262,8 @@ export async function openEvents(db: TenantDb, ids: readonly number[]): Promise<
       s.next_due_engine_hours_h, s.currency_code
     from preventive_maintenance_schedule s
     where s.pm_schedule_id = any(${sql.param(ids)}::bigint[]) and s.due_status in ('due', 'overdue')
-      and s.status = 'active' and s.deleted_at is null and not exists (
+      and s.status = 'active' and s.deleted_at is null and s.status_changes_on is distinct from ${LOOK_AGAIN}::date
+      and not exists (
         select from preventive_maintenance_event e
         where e.customer_id = s.customer_id and e.pm_schedule_id = s.pm_schedule_id
           and e.equipment_id = s.equipment_id and e.status in ('open', 'in_progress') and e.deleted_at is null)

@@ -42,7 +42,7 @@ export const eventRules: ResourceRules = {
     if (stored?.['status'] === 'completed') requireAfterwards(values);
     const whole: Row = { status: 'open', ...stored, ...values };
     if (!stored) await holdUnits(context.db, [whole['equipment_id'] as number]);
-    await requireOwnWorkorder(context, values, whole);
+    await requireOwnWorkorder(context, values, stored, whole);
     await requireCurrency(context, values, stored);
     const scheduleId = whole['pm_schedule_id'] as number;
     // A schedule of another unit is refused by the key that holds both.
@@ -113,14 +113,26 @@ async function openingOf({ db }: RuleContext, scheduleId: number): Promise<Row> 
   throw fieldProblem('conflict', 'body', '/pm_schedule_id', detail);
 }
 
-/** Throws 422 for a work order on another unit. */
-async function requireOwnWorkorder({ db }: RuleContext, values: Row, whole: Row): Promise<void> {
+/** Throws 422 for a work order on another unit, and 409 for one that is done already and would leave the event open. */
+async function requireOwnWorkorder(
+  { db }: RuleContext,
+  values: Row,
+  stored: Row | null,
+  whole: Row,
+): Promise<void> {
   const id = values['workorder_id'] ?? null;
   if (id === null) return;
-  const { rows } = await db.execute<{ unit: number }>(sql`
-    select equipment_id::float8 as unit from workorder where workorder_id = ${id} for key share`);
-  if (rows[0]?.unit === whole['equipment_id']) return;
-  throw fieldProblem('unprocessable', 'body', '/workorder_id', 'is a work order of another unit');
+  const { rows } = await db.execute<{ unit: number; status: string }>(sql`
+    select equipment_id::float8 as unit, workorder_status as status from workorder
+    where workorder_id = ${id} for key share`);
+  const [order] = rows;
+  if (order?.unit !== whole['equipment_id']) {
+    throw fieldProblem('unprocessable', 'body', '/workorder_id', 'is a work order of another unit');
+  }
+  const isOpen = ['open', 'in_progress'].includes(whole['status'] as string);
+  if (order?.status !== 'completed' || !isOpen || id === stored?.['workorder_id']) return;
+  const detail = 'is completed already: complete the event itself in the same request';
+  throw fieldProblem('conflict', 'body', '/workorder_id', detail);
 }
 
 /** Throws 422 for a currency that its parts are not in. */

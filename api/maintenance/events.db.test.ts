@@ -315,3 +315,48 @@ t.test('of fifty who complete it at once one does', async (t) => {
     next_due_on: addDays(today(), 30),
   });
 });
+
+t.test('a day of which no meter is known counts from the last that is', async (t) => {
+  const { accountIds, equipmentIds } = fleet.portal.seed.mine;
+  const unit = { equipment_id: equipmentIds[1], account_id: accountIds[1] };
+  const ofUnit = { ...unit, interval_km: 100, start_odometer_m: 0 };
+  const completed = async (scheduleId: unknown, given: Row = {}) => {
+    const payload = { ...unit, pm_schedule_id: scheduleId, status: 'completed', ...given };
+    const open = (await fleet.events(scheduleId)).find(({ status }) => status === 'open');
+    return open
+      ? fleet.moveEvent(open['pm_event_id'], { status: 'completed', ...given })
+      : fleet.post('preventive-maintenance-events', payload);
+  };
+  fleet.clock.nowMs -= 100 * DAY_MS;
+  const first = await dueSchedule(ofUnit);
+  const id = first.schedule['pm_schedule_id'];
+  const early = await completed(id, { performed_date: '0001-01-01' });
+  t.match(early, { status: 200, body: { odometer_m: null } }, 'a unit of which nothing is known');
+  await fleet.drive(1_000, 1);
+  const late = await dueSchedule(ofUnit);
+  const before = { performed_date: addDays(today(), -1) };
+  t.match(await completed(late.schedule['pm_schedule_id'], before), {
+    body: { odometer_m: 1_000_000 },
+  });
+  t.match((await completed(id)).body, { odometer_m: 1_000_000 });
+
+  fleet.clock.nowMs += 50 * DAY_MS;
+  await fleet.round();
+  const yesterday = { performed_date: addDays(today(), -1) };
+  const silent = await completed(id, yesterday);
+  t.match(silent.body, { ...yesterday, odometer_m: 1_000_000 }, 'a device that has been silent');
+  t.match(await fleet.schedule(id), {
+    due_status: 'ok',
+    last_done_odometer_m: 1_000_000,
+    next_due_odometer_m: 1_100_000,
+  });
+  const statuses = (await fleet.events(id)).map(({ status }) => status);
+  t.same(statuses, ['completed', 'completed', 'completed'], 'and none is open');
+
+  await completed(id, { odometer_m: 1_080_000 });
+  fleet.clock.nowMs += 50 * DAY_MS;
+  await fleet.drive(1_500, 1);
+  const told = await completed(id, { performed_date: addDays(today(), -1) });
+  t.match(told.body, { odometer_m: 1_080_000 }, 'never below that of the last time');
+  t.match(await fleet.schedule(id), { next_due_odometer_m: 1_180_000, due_status: 'overdue' });
+});

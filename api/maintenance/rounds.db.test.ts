@@ -249,3 +249,82 @@ t.test('what is due by date alone, and later than asked for, takes up no page', 
   t.match(one.body, { page: { has_more: true } });
   t.equal((one.body['data'] as Row[]).length, 1);
 });
+
+const ofHeld = (method: 'POST' | 'PATCH', url: string, payload: Row) =>
+  fleet.as('held', { method, url: `/v1/${url}`, payload, headers: { 'if-match': '*' } });
+
+t.test('readings of those who do not see a schedule move it all the same', async (t) => {
+  fleet.clock.nowMs += HOUR_MS;
+  await fleet.drive(500_000);
+  const { pm_schedule_id: id } = await fleet.makeSchedule({
+    account_id: seed.mine.accountIds[1],
+    frequency_type: 'km',
+    frequency_interval: 100,
+  });
+  const standing = async () => {
+    await fleet.round();
+    return (await fleet.schedule(id))['due_status'];
+  };
+  const [kept, late] = [500_050, 500_200].map((equipment_reading, index) => ({
+    equipment_id: fleet.unitId,
+    reading_type: 'odometer',
+    equipment_reading,
+    reading_at: new Date(fleet.clock.nowMs + index).toISOString(),
+  }));
+  const uom_lookup_id = await fleet.uomId('km');
+  t.equal(await standing(), 'ok');
+  await ofHeld('POST', 'equipment-readings', { ...kept, uom_lookup_id });
+  const { version } = await fleet.schedule(id);
+  t.equal(await standing(), 'ok');
+  t.not((await fleet.schedule(id))['version'], version, 'it was looked at');
+  const { body } = await ofHeld('POST', 'equipment-readings', { ...late, uom_lookup_id });
+  t.equal((await fleet.schedule(id))['due_status'], 'ok', 'not yet');
+  t.equal(await standing(), 'overdue');
+  t.match(await fleet.events(id), [{ status: 'open', due_odometer_m: 500_100_000 }]);
+  const voided = { is_void: true, void_reason: 'Another unit' };
+  const url = `equipment-readings/${String(body['equipment_reading_id'])}`;
+  t.equal((await ofHeld('PATCH', url, voided)).status, 200);
+  t.equal(await standing(), 'ok', 'and back again');
+});
+
+t.test('a schedule is not reckoned by those who do not see its unit', async (t) => {
+  fleet.clock.nowMs += HOUR_MS;
+  await fleet.drive(950, 1);
+  const { accountIds, equipmentIds } = seed.mine;
+  const schedule = await fleet.makeSchedule({
+    account_id: accountIds[0],
+    equipment_id: equipmentIds[1],
+    frequency_type: 'km',
+    frequency_interval: 1_000,
+    due_soon_km: 100,
+    start_odometer_m: 0,
+  });
+  const url = `preventive-maintenance-schedules/${String(schedule['pm_schedule_id'])}`;
+  const about = { pm_schedule_id: schedule['pm_schedule_id'], equipment_id: equipmentIds[1] };
+  const standing = async () => {
+    await fleet.round();
+    const { due_status, next_due_odometer_m } = await fleet.schedule(about.pm_schedule_id);
+    return [due_status, next_due_odometer_m];
+  };
+  t.same(await standing(), ['due_soon', 1_000_000]);
+  const told = await ofHeld('PATCH', url, { work_instructions: 'Oil.' });
+  t.match(told, { status: 200, body: { due_status: 'due_soon', start_odometer_m: 0 } });
+  t.same(await standing(), ['due_soon', 1_000_000]);
+  t.match(await ofHeld('PATCH', url, { status: 'paused' }), { body: { due_status: 'ok' } });
+  await ofHeld('PATCH', url, { status: 'active', frequency_interval: 500 });
+  t.same(await fleet.events(about.pm_schedule_id), [], 'it is for the round to say');
+  t.same(await standing(), ['overdue', 500_000]);
+  const [event] = await fleet.events(about.pm_schedule_id);
+  const path = `preventive-maintenance-events/${String(event!['pm_event_id'])}/transitions`;
+  const refused = { status: 409, body: { errors: [{ pointer: '/equipment_id' }] } };
+  t.match(await ofHeld('POST', path, { status: 'completed' }), refused);
+  const skipped = await ofHeld('POST', path, { status: 'skipped', status_reason: 'Laid up.' });
+  t.equal(skipped.status, 200, skipped.text);
+  const events = await fleet.events(about.pm_schedule_id);
+  t.match(events, [{ status: 'skipped' }], 'none is opened by what it was');
+  t.equal(events.length, 1);
+  t.same(await standing(), ['due_soon', 1_000_000]);
+  const done = { ...about, account_id: accountIds[0], status: 'completed' };
+  const made = await ofHeld('POST', 'preventive-maintenance-events', done);
+  t.match(made, { status: 422, body: { errors: [{ pointer: '/equipment_id' }] } }, made.text);
+});

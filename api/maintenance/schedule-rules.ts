@@ -10,7 +10,15 @@ import { holdUnitOf } from '../equipment/hold.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import type { DueHistory, DuePlan } from './due.ts';
-import { derivedOf, metersNow, openEvents, readSchedules, stateOf } from './evaluate.ts';
+import {
+  canBeTold,
+  derivedOf,
+  LOOK_AGAIN,
+  metersNow,
+  openEvents,
+  readSchedules,
+  stateOf,
+} from './evaluate.ts';
 import { newestMeters, NO_METERS, NO_USE } from '../equipment/meters.ts';
 
 /** Days of the longest frequency: a hundred years. */
@@ -41,9 +49,11 @@ export const scheduleRules: ResourceRules = {
     };
     requireFrequency(whole, values);
     if (!stored) requireDone(whole, today);
-    const history = stored
-      ? (await readSchedules(db, [stored['pm_schedule_id'] as number]))[0]!.history
-      : broughtBy(whole);
+    const known = stored && (await readSchedules(db, [stored['pm_schedule_id'] as number]))[0]!;
+    if (known && !canBeTold(known, whole['status'] as DuePlan['status'])) {
+      return { ...values, status_changes_on: LOOK_AGAIN };
+    }
+    const history = known ? known.history : broughtBy(whole);
     const unitId = whole['equipment_id'] as number;
     const meters = (await newestMeters(db, [unitId], nowMs)).get(unitId) ?? NO_METERS;
     const schedule = { ...(whole as unknown as DuePlan), history };

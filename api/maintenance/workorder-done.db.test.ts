@@ -82,9 +82,51 @@ t.test('what was done later already is not undone by it', async (t) => {
   });
   await complete({ ...workorder, ...done(-40 * 24) });
   t.match(await fleet.events(scheduleId), [
-    { status: 'completed', performed_date: addDays(today, -30), odometer_m: null },
+    { status: 'completed', performed_date: addDays(today, -30), odometer_m: 118_000_000 },
   ]);
 });
+
+t.test('no meter of an order is higher than what devices may report', async (t) => {
+  const { scheduleId, workorder } = await linked();
+  const url = `workorders/${String(workorder['workorder_id'])}/transitions`;
+  await fleet.post(url, { workorder_status: 'in_progress' });
+  for (const [name, highest] of [
+    ['completion_odometer_m', 1e11],
+    ['completion_engine_hours_h', 1e7],
+  ] as const) {
+    for (const value of [highest + 1, 1e308]) {
+      const completed = { workorder_status: 'completed', resolution: 'Done.', [name]: value };
+      const refused = { status: 400, body: { errors: [{ pointer: `/${name}` }] } };
+      t.match(await fleet.post(url, completed), refused, `${name} ${value}`);
+    }
+  }
+  t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+});
+
+t.test(
+  'an order that is done already is linked to what is done, and to nothing open',
+  async (t) => {
+    const { workorder } = await linked();
+    const order = `workorders/${String(workorder['workorder_id'])}/transitions`;
+    await fleet.post(order, { workorder_status: 'in_progress' });
+    await fleet.post(order, { workorder_status: 'completed', resolution: 'Done.' });
+    const schedule = await fleet.makeSchedule({
+      frequency_interval: 30,
+      frequency_type: 'days',
+      starts_on: addDays(today, -31),
+    });
+    const [event] = await fleet.events(schedule['pm_schedule_id']);
+    const url = `preventive-maintenance-events/${String(event!['pm_event_id'])}`;
+    const link = { workorder_id: workorder['workorder_id'] };
+    const refused = { status: 409, body: { errors: [{ pointer: '/workorder_id' }] } };
+    t.match(await fleet.patch(url, link), refused);
+    t.match(await fleet.patch(url, { ...link, status: 'in_progress' }), refused);
+    t.match(await fleet.patch(url, { ...link, status: 'completed' }), {
+      status: 200,
+      body: { ...link, status: 'completed', performed_date: today },
+    });
+  },
+);
 
 t.test('one that is not linked stays open', async (t) => {
   const { workorder } = await linked();
@@ -132,6 +174,26 @@ t.test('an event whose schedule the caller does not see stays as it is', async (
   const completed = { workorder_status: 'completed', resolution: 'Done.' };
   t.equal((await change(path, completed)).status, 200);
   t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+});
+
+t.test('an event whose unit the caller does not see any more stays as it is', async (t) => {
+  const { scheduleId, workorder } = await linked();
+  const moveUnit = (accountId: number) =>
+    fleet.portal.owner.query('update equipment set account_id = $1 where equipment_id = $2', [
+      accountId,
+      fleet.unitId,
+    ]);
+  await moveUnit(mine.accountIds[1]);
+  const path = `/v1/workorders/${String(workorder['workorder_id'])}/transitions`;
+  for (const payload of [
+    { workorder_status: 'in_progress' },
+    { workorder_status: 'completed', resolution: 'Done.' },
+  ]) {
+    const answer = await fleet.as('held', { method: 'POST', url: path, payload });
+    t.equal(answer.status, 200, answer.text);
+  }
+  t.match(await fleet.events(scheduleId), [{ status: 'open' }]);
+  await moveUnit(mine.accountIds[0]);
 });
 
 t.test('a last time that is yet to come, since the zone has moved, is today', async (t) => {

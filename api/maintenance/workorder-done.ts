@@ -14,7 +14,8 @@ import { keepBrought } from './event-rules.ts';
  * Completes the open events that are linked to a work order which has just been completed: on the day of its completion in
  * the customer's zone, at the meters of its completion (or else those of the unit), with its resolution as the work that
  * was performed where the event says nothing itself. Gives up nothing: an order that was done before the schedule's last
- * time counts as done at that time. An event whose schedule the caller does not see stays as it is. To be called in the transaction that completes the order, which holds it.
+ * time counts as done at that time. An event whose schedule or unit the caller does not see stays as it is. To be called in
+ * the transaction that completes the order, which holds it.
  */
 export async function completeEventsOfWorkorder(
   context: RuleContext,
@@ -47,13 +48,13 @@ export async function completeEventsOfWorkorder(
 
 /**
  * Day and meters by the order; those that lie before the last time are that of the last time, and the unit's own. Null where
- * the caller does not see the schedule.
+ * the caller does not see the schedule or its unit.
  */
 async function doneBy(context: RuleContext, event: Row, workorder: Row): Promise<Row | null> {
   const zone = await readZone(context.db);
   const today = dayIn(zone, context.nowMs);
   const last = await lastDone(context, event['pm_schedule_id'] as number, today);
-  if (last === null) return null;
+  if (!last?.is_seen) return null;
   const completedAt = workorder['completed_at'] as Date | string | null;
   const atMs = completedAt === null ? context.nowMs : new Date(completedAt).getTime();
   const day = dayIn(zone, Math.min(atMs, context.nowMs));

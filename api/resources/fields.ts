@@ -37,11 +37,11 @@ export const Day = Type.String({
   maxLength: 10,
   pattern: '^(?!0000)',
 });
-/** An instant with its zone, of the years that PostgreSQL and RFC 3339 share in every zone. */
+/** An instant with its zone, of the years that PostgreSQL and RFC 3339 share in every zone, and a day before it as well. */
 const WrittenInstant = Type.String({
   format: 'date-time',
   maxLength: 40,
-  pattern: '^(?!0000|0001-01-01|9999)\\d{4}-.*(Z|[+-](0\\d|1[0-4]):[0-5]\\d)$',
+  pattern: '^(?!0000|0001-01-0[12]|9999)\\d{4}-.*(Z|[+-](0\\d|1[0-4]):[0-5]\\d)$',
 });
 
 export interface Field {

@@ -12,7 +12,7 @@ async function lookRound({ house }: Story): Promise<void> {
   await evaluateMaintenance({ pool: house.runnerPool, now: () => house.nowMs, onError });
 }
 
-/** Day 1: unit 1 is due every 2,010 km, unit 2 every 15 days, unit 41 of nobody in 30,000 km or a year. */
+/** Day 1: unit 1 is due every 2,010 km, unit 2 every 15 days. */
 export async function schedules(story: Story): Promise<void> {
   const { north, ids } = story;
   setClock(story, north, 1, 9);
