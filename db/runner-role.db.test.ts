@@ -20,6 +20,7 @@ const FOR_THE_API = new Map([
   ['hold_schedules_of', 'gives nothing, and locks schedules of the tenant at work'],
   ['hold_unit', 'gives nothing, and locks a unit of the tenant at work'],
   ['hold_units_out', 'how many units are out on a part of an agreement, of the tenant at work'],
+  ['hold_units_out_since', 'the same, and when the first of them went out, of the tenant at work'],
   ['last_annual_passes', 'days and keys of inspections, of the tenant at work'],
   ['metric_codes_since', 'names of metrics, of devices of the tenant at work'],
   ['next_number', 'of the tenant at work'],

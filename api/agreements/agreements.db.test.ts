@@ -410,6 +410,121 @@ t.test('a termination ahead takes effect when its day has passed', async (t) => 
   t.equal(await endAll(), 0, 'and once');
 });
 
+const PARTS = {
+  'schedule-agreement-line-items': 'lineId',
+  'equipment-type-allocations': 'allocationId',
+} as const;
+
+t.test('a line and an allocation release what is out on them after their last day', async (t) => {
+  for (const [path, key] of Object.entries(PARTS)) {
+    house.setNow(START);
+    const made = await house.agreement({ units: 3 });
+    const place = { equipment_type_allocation_id: made.allocationId };
+    const out = async (assigned_at: string) => {
+      const answer = await house.assign({
+        ...place,
+        equipment_id: await house.unit(),
+        assigned_at,
+      });
+      t.equal(answer.status, 201, answer.text);
+      return answer.body['equipment_assignment_id'];
+    };
+    const had = await out('2026-03-01T08:00:00Z');
+    const reserved = await out('2026-07-01T08:00:00Z');
+    const planned = await house.patch(path, made[key], { termination_date: '2026-06-20' });
+    t.equal(planned.status, 200, planned.text);
+    // The last minute of that day in Berlin, and long after it, as after a night without the server.
+    house.setNow('2026-06-20T21:59:00Z');
+    await endAll();
+    t.match(await house.read('equipment-assignments', had), { returned_at: null }, path);
+    house.setNow('2026-06-21T08:00:00Z');
+    t.equal(await endAll(), 1, path);
+    t.match(await house.read('equipment-assignments', had), {
+      returned_at: '2026-06-20T22:00:00.000Z',
+      return_reason: 'agreement_ended',
+      deactivation_date: '2026-06-20',
+    });
+    const gone = await house.call('GET', `/v1/equipment-assignments/${String(reserved)}`);
+    t.equal(gone.status, 404, 'let go');
+    const allocation = await house.read('equipment-type-allocations', made.allocationId);
+    t.match(allocation, { units_assigned: 0 });
+    t.match(await house.read('schedule-agreements', made.scheduleId), { status: 'active' });
+    t.equal(await endAll(), 0, 'and once');
+  }
+});
+
+t.test('of the last days of a line and its allocation the first counts', async (t) => {
+  const { lineId, allocationId } = await house.agreement();
+  const out = await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+  });
+  const end = (path: string, id: number, termination_date: string) =>
+    house.patch(path, id, { termination_date });
+  await end('schedule-agreement-line-items', lineId, '2026-06-18');
+  await end('equipment-type-allocations', allocationId, '2026-06-20');
+  house.setNow('2026-06-25T08:00:00Z');
+  await endAll();
+  t.match(await house.read('equipment-assignments', out.body['equipment_assignment_id']), {
+    returned_at: '2026-06-18T22:00:00.000Z',
+  });
+});
+
+t.test('days of a line and an allocation stay around what is out on them', async (t) => {
+  for (const [path, key] of Object.entries(PARTS)) {
+    const made = await house.agreement({ units: 2 });
+    const change = (payload: Row) => house.patch(path, made[key], payload);
+    t.equal((await change({ effective_date: '2026-07-01' })).status, 200, 'nothing is out');
+    t.equal((await change({ effective_date: '2026-01-01' })).status, 200);
+    const out = await house.assign({
+      equipment_id: await house.unit(),
+      equipment_type_allocation_id: made.allocationId,
+      // The second day of June in Berlin.
+      assigned_at: '2026-06-01T22:30:00Z',
+    });
+    t.equal(out.status, 201, out.text);
+    t.match(await change({ termination_date: '2026-06-14' }), refusal(409, '/termination_date'));
+    for (const day of ['2026-06-03', '2027-01-01']) {
+      t.match(
+        await change({ effective_date: day }),
+        refusal(409, '/effective_date', /since 2026-06-02/),
+        `${path} ${day}`,
+      );
+    }
+    t.equal((await change({ effective_date: '2026-06-02' })).status, 200);
+    t.equal((await change({ termination_date: '2026-06-15' })).status, 200, 'today has an end yet');
+    await house.return(out.body['equipment_assignment_id']);
+    t.equal((await change({ termination_date: '2026-06-14' })).status, 200, 'nothing is out');
+  }
+  const { scheduleId, allocationId } = await house.agreement();
+  await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+    assigned_at: '2026-06-01T22:30:00Z',
+  });
+  const change = (payload: Row) => house.patch('schedule-agreements', scheduleId, payload);
+  t.match(await change({ effective_date: '2026-06-03' }), refusal(409, '/effective_date'));
+  t.equal((await change({ effective_date: '2026-06-02' })).status, 200);
+});
+
+t.test('a unit that goes out in the instant of the end has been out', async (t) => {
+  const { scheduleId, allocationId } = await house.agreement();
+  const out = await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+  });
+  const ended = await house.move('schedule-agreements', scheduleId, {
+    status: 'terminated',
+    termination_date: '2026-06-15',
+  });
+  t.equal(ended.status, 200, ended.text);
+  t.match(await house.read('equipment-assignments', out.body['equipment_assignment_id']), {
+    assigned_at: '2026-06-15T10:00:00.000Z',
+    returned_at: '2026-06-15T10:00:00.001Z',
+    return_reason: 'agreement_ended',
+  });
+});
+
 t.test('a plan that is changed takes the termination back', async (t) => {
   const schedule = await house.schedule();
   const id = schedule['schedule_agreement_id'];

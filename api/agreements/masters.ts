@@ -8,7 +8,8 @@ import type { Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { endSchedulesOf, requireNoneOut } from './release.ts';
+import { requireNoneOut } from './out.ts';
+import { endSchedulesOf } from './release.ts';
 import { isEnded } from './states.ts';
 import { contractEnd, endsInTime } from './terms.ts';
 

@@ -14,7 +14,8 @@ import { readToday } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { notYet } from '../resources/states.ts';
-import { releaseSchedule, requireNoneOut } from './release.ts';
+import { requireNoneOut, requireOutWithin } from './out.ts';
+import { releaseSchedule } from './release.ts';
 import { isEnded, scheduleStates } from './states.ts';
 import { isWithinAccount } from './accounts.ts';
 
@@ -36,6 +37,11 @@ export const scheduleRules: ResourceRules = {
     if (stored && 'account_id' in values) await requireAround(context, values, stored);
     if (values['status'] === 'active') requireMasterInForce(above, stored);
     requireDays(values, stored, whole, today);
+    if (stored) {
+      const scheduleId = stored['schedule_agreement_id'] as number;
+      // Its last day has rules of its own.
+      await requireOutWithin(context, { scheduleId }, { effective_date: values['effective_date'] });
+    }
     return atItsEnd(context, values, stored, today);
   },
   async written(context, row, stored) {
