@@ -80,7 +80,9 @@ export const allocationRules: ResourceRules = {
     const detail = `the line is of ${held.numberOfUnits} units, and its allocations would allow ${held.unitsPeak}`;
     throw clash('/units_allowed', detail);
   },
-  removing(_context, stored) {
+  async removing(context, stored) {
+    const held = await holdLine(context.db, stored['schedule_agreement_line_item_id'] as number);
+    if (held) requireOwnSchedule(context, held);
     const units = stored['units_assigned'] as number;
     if (units > 0) throw clash('/units_assigned', `${units} units are out on it`);
   },
