@@ -97,7 +97,13 @@ t.test('what a state asks for', async (t) => {
     await move({ status: 'terminated', termination_reason: 'x' }),
     refusal(422, '/terminated_on'),
   );
-  t.match(await move({ status: 'expired' }), refusal(422, '/status', /2026-12-31/));
+  t.match(await move({ status: 'expired' }), {
+    status: 409,
+    body: {
+      errors: [{ pointer: '/status', detail: /2026-12-31/ }],
+      allowedTransitions: ['suspended', 'terminated'],
+    },
+  });
   t.match(
     await house.patch('master-agreements', id, { contract_term: 2 }),
     refusal(422, '/contract_term', /2026-02-28/),
@@ -118,7 +124,13 @@ t.test('what a state asks for', async (t) => {
   const moveSchedule = (payload: Row) =>
     house.move('schedule-agreements', schedule['schedule_agreement_id'], payload);
   t.match(await moveSchedule({ status: 'terminated' }), refusal(422, '/termination_date'));
-  t.match(await moveSchedule({ status: 'expired' }), refusal(422, '/termination_date'));
+  t.match(await moveSchedule({ status: 'expired' }), {
+    status: 409,
+    body: {
+      errors: [{ pointer: '/termination_date', detail: /no last day/ }],
+      allowedTransitions: ['suspended', 'terminated'],
+    },
+  });
   t.match(
     await moveSchedule({ status: 'terminated', termination_date: '2025-01-01' }),
     refusal(422, '/termination_date'),

@@ -140,7 +140,7 @@ function requireDays(values: Row, stored: Row | null, whole: Row, today: Day): v
   }
 }
 
-/** What is written where it ends, or is to end. Throws 422 where that cannot be said so. */
+/** What is written where it ends, or is to end. Throws 422 where that cannot be said so, and 409 where it is too early. */
 function atItsEnd({ nowMs }: RuleContext, values: Row, stored: Row | null, today: Day): Row {
   const day = (values['termination_date'] ?? stored?.['termination_date'] ?? null) as Day | null;
   const status = values['status'];
@@ -157,8 +157,10 @@ function atItsEnd({ nowMs }: RuleContext, values: Row, stored: Row | null, today
     return { ...Object.fromEntries(others), termination_requested_at: new Date(nowMs) };
   }
   if (status === 'expired' && (day === null || day >= today)) {
-    const detail = day === null ? 'it has no last day' : `it runs until ${day}`;
-    throw refuse('/termination_date', `${detail}, and expires after that day`);
+    const from = stored!['status'] as string;
+    const why = day === null ? 'it has no last day' : `it runs until ${day}`;
+    const move = { from, to: 'expired', pointer: '/termination_date' };
+    throw notYet(scheduleStates, move, `${why}, and expires after that day`);
   }
   if (!stored || !('termination_date' in values)) return values;
   const isRunning = ['active', 'suspended'].includes(stored['status'] as string);
