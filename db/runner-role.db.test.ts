@@ -29,6 +29,7 @@ const FOR_THE_API = new Map([
   ['record_change_head', 'a number, of the tenant at work'],
   ['record_change_window', 'numbers, of the tenant at work'],
   ['sees_device', 'of the tenant at work'],
+  ['unit_out', 'whether a unit is out, and as what, of the tenant at work'],
   ['unit_unfit', 'why a unit may not be used, of the tenant at work'],
   ['is_news_for_identity', 'whether the transaction is the runner’s'],
   ['sync_identity_role', 'of the tenant at work'],

@@ -48,3 +48,15 @@ $$;
 call step_over_tenants('hold_units_out_since(bigint, bigint, bigint)');
 revoke execute on function hold_units_out_since(bigint, bigint, bigint) from public;
 grant execute on function hold_units_out_since(bigint, bigint, bigint) to milepost_api;
+
+-- Whether a unit is out or reserved, and the type of units that the allocation is for where it is on one. Whoever has it.
+create function unit_out(unit bigint) returns table (type_taken bigint)
+  language sql volatile security definer set search_path = public, pg_temp as $$
+  select l.equipment_type_lookup_id from equipment_assignment a
+    left join equipment_type_allocation t using (customer_id, equipment_type_allocation_id)
+    left join schedule_agreement_line_item l using (customer_id, schedule_agreement_line_item_id)
+    where a.customer_id = app_customer_id() and a.equipment_id = unit and a.returned_at is null and a.deleted_at is null
+$$;
+call step_over_tenants('unit_out(bigint)');
+revoke execute on function unit_out(bigint) from public;
+grant execute on function unit_out(bigint) to milepost_api;

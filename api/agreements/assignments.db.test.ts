@@ -265,6 +265,37 @@ t.test('what was reserved goes out like anything else', async (t) => {
   t.match(await move(retired.id, START), refusal(409, '/equipment_id', /retired/));
 });
 
+t.test('a unit that is out stays in the fleet, and of the type that it went out as', async (t) => {
+  const { allocationId } = await house.agreement();
+  const equipment_id = await house.unit({ account_id: null });
+  const place = { equipment_type_allocation_id: allocationId };
+  const out = await house.assign({ ...place, equipment_id });
+  t.equal(out.status, 201, out.text);
+  const change = (payload: Row, unit = equipment_id, who: 'admin' | 'held' = 'admin') =>
+    house.patch('equipment', unit, payload, who);
+  const [, other] = house.types;
+  for (const type of [other, null]) {
+    t.match(
+      await change({ equipment_type_lookup_id: type }),
+      refusal(409, '/equipment_type_lookup_id', /allocation for units of type/),
+    );
+  }
+  t.match(await change({ status: 'retired' }), refusal(409, '/status', /take it back first/));
+  t.equal((await change({ color: 'red' })).status, 200);
+  house.setNow('2026-06-15T11:00:00Z');
+  await house.return(idOf(out));
+  t.equal((await change({ equipment_type_lookup_id: other, status: 'retired' })).status, 200);
+  const elsewhere = await house.unit();
+  const free = await house.assign({ equipment_id: elsewhere, account_id: south });
+  t.equal(free.status, 201, free.text);
+  t.equal((await change({ equipment_type_lookup_id: other }, elsewhere)).status, 200, 'on none');
+  t.match(
+    await change({ status: 'retired' }, elsewhere, 'held'),
+    refusal(409, '/status'),
+    'also where the caller does not see who has it',
+  );
+});
+
 t.test('a unit comes back', async (t) => {
   const unit = await house.unit();
   const out = await house.assign({ equipment_id: unit, pickup_odometer_m: 5_000 });

@@ -1,4 +1,4 @@
-/** What is out on a part of an agreement, and stands in the way of who would delete it or move its days. */
+/** What is out stands in the way: of who would delete a part of an agreement or move its days, or retire the unit. */
 import { sql } from 'drizzle-orm';
 import { dayIn, type Day } from '../calendar.ts';
 import { readZone, type Clock } from '../customer-day.ts';
@@ -47,6 +47,29 @@ export async function requireOutWithin(
   const since = dayIn(zone, new Date(rows[0]!.since).getTime());
   if (first === null || first <= since) return;
   throw clash('/effective_date', `units are out on it since ${since}, which is before that day`);
+}
+
+/**
+ * Throws 409 for a unit, which is held, that is to be retired, or to be of a type that its allocation does not take, while
+ * it is out or reserved; with whatever account that is.
+ */
+export async function requireUnitStays(
+  { db }: Pick<Clock, 'db'>,
+  values: Row,
+  stored: Row,
+): Promise<void> {
+  const { status, equipment_type_lookup_id: type } = values;
+  if (status !== 'retired' && type === undefined) return;
+  const { rows } = await db.execute<{ type_taken: number | string | null }>(
+    sql`select * from unit_out(${stored['equipment_id']})`,
+  );
+  const [out] = rows;
+  if (!out) return;
+  if (status === 'retired')
+    throw clash('/status', 'the unit is out or reserved: take it back first');
+  if (type === undefined || out.type_taken === null || Number(out.type_taken) === type) return;
+  const detail = `the unit is out on an allocation for units of type ${out.type_taken}`;
+  throw clash('/equipment_type_lookup_id', detail);
 }
 
 const clash = (pointer: string, detail: string) =>
