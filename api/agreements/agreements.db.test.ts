@@ -221,6 +221,49 @@ t.test('an account below that of the agreement is covered', async (t) => {
   );
 });
 
+t.test('an account is not moved from under an agreement that covers it', async (t) => {
+  const account = async (name: string, parent_account_id: unknown) => {
+    const { body, text } = await house.post('accounts', {
+      account_name: name,
+      account_number: name,
+      account_type: 'REGIONAL',
+      parent_account_id,
+    });
+    t.type(body['account_id'], 'number', text);
+    return body['account_id'] as number;
+  };
+  const middle = await account('moved middle', north);
+  const low = await account('moved low', middle);
+  const move = (id: number, parent_account_id: number | null) =>
+    house.patch('accounts', id, { parent_account_id });
+  t.equal((await move(middle, south)).status, 200, 'nothing is agreed on');
+  t.equal((await move(middle, north)).status, 200);
+  const line = await house.line();
+  const { schedule_agreement_line_item_id, schedule_agreement_id } = line;
+  const made = await house.allocation({ account_id: low, schedule_agreement_line_item_id });
+  const words = new RegExp(
+    `allocation ${String(made['equipment_type_allocation_id'])} of schedule`,
+  );
+  for (const id of [middle, low]) {
+    for (const parent of [south, null]) {
+      t.match(await move(id, parent), refusal(409, '/parent_account_id', words));
+    }
+  }
+  t.equal((await move(low, north)).status, 200, 'it stays below the account of the schedule');
+  const ended = await house.move('schedule-agreements', schedule_agreement_id, {
+    status: 'terminated',
+    termination_date: '2026-06-15',
+  });
+  t.equal(ended.status, 200, ended.text);
+  t.equal((await move(low, south)).status, 200, 'it has ended');
+  const { master_agreement_id } = await house.master();
+  await house.schedule({ master_agreement_id, account_id: middle });
+  t.match(
+    await move(middle, null),
+    refusal(409, '/parent_account_id', /schedule S-\d+ from under/),
+  );
+});
+
 t.test('the quantity of a line is the ceiling of its allocations, day by day', async (t) => {
   const line = await house.line({ number_of_units: 10 });
   const key = 'schedule_agreement_line_item_id';
