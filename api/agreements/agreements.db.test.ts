@@ -97,7 +97,13 @@ t.test('what a state asks for', async (t) => {
     await move({ status: 'terminated', termination_reason: 'x' }),
     refusal(422, '/terminated_on'),
   );
-  t.match(await move({ status: 'expired' }), refusal(422, '/status', /2026-12-31/));
+  t.match(await move({ status: 'expired' }), {
+    status: 409,
+    body: {
+      errors: [{ pointer: '/status', detail: /2026-12-31/ }],
+      allowedTransitions: ['suspended', 'terminated'],
+    },
+  });
   t.match(
     await house.patch('master-agreements', id, { contract_term: 2 }),
     refusal(422, '/contract_term', /2026-02-28/),
@@ -118,7 +124,13 @@ t.test('what a state asks for', async (t) => {
   const moveSchedule = (payload: Row) =>
     house.move('schedule-agreements', schedule['schedule_agreement_id'], payload);
   t.match(await moveSchedule({ status: 'terminated' }), refusal(422, '/termination_date'));
-  t.match(await moveSchedule({ status: 'expired' }), refusal(422, '/termination_date'));
+  t.match(await moveSchedule({ status: 'expired' }), {
+    status: 409,
+    body: {
+      errors: [{ pointer: '/termination_date', detail: /no last day/ }],
+      allowedTransitions: ['suspended', 'terminated'],
+    },
+  });
   t.match(
     await moveSchedule({ status: 'terminated', termination_date: '2025-01-01' }),
     refusal(422, '/termination_date'),
@@ -206,6 +218,49 @@ t.test('an account below that of the agreement is covered', async (t) => {
   t.match(
     await house.patch('master-agreements', schedule['master_agreement_id'], { account_id: south }),
     refusal(409, '/account_id'),
+  );
+});
+
+t.test('an account is not moved from under an agreement that covers it', async (t) => {
+  const account = async (name: string, parent_account_id: unknown) => {
+    const { body, text } = await house.post('accounts', {
+      account_name: name,
+      account_number: name,
+      account_type: 'REGIONAL',
+      parent_account_id,
+    });
+    t.type(body['account_id'], 'number', text);
+    return body['account_id'] as number;
+  };
+  const middle = await account('moved middle', north);
+  const low = await account('moved low', middle);
+  const move = (id: number, parent_account_id: number | null) =>
+    house.patch('accounts', id, { parent_account_id });
+  t.equal((await move(middle, south)).status, 200, 'nothing is agreed on');
+  t.equal((await move(middle, north)).status, 200);
+  const line = await house.line();
+  const { schedule_agreement_line_item_id, schedule_agreement_id } = line;
+  const made = await house.allocation({ account_id: low, schedule_agreement_line_item_id });
+  const words = new RegExp(
+    `allocation ${String(made['equipment_type_allocation_id'])} of schedule`,
+  );
+  for (const id of [middle, low]) {
+    for (const parent of [south, null]) {
+      t.match(await move(id, parent), refusal(409, '/parent_account_id', words));
+    }
+  }
+  t.equal((await move(low, north)).status, 200, 'it stays below the account of the schedule');
+  const ended = await house.move('schedule-agreements', schedule_agreement_id, {
+    status: 'terminated',
+    termination_date: '2026-06-15',
+  });
+  t.equal(ended.status, 200, ended.text);
+  t.equal((await move(low, south)).status, 200, 'it has ended');
+  const { master_agreement_id } = await house.master();
+  await house.schedule({ master_agreement_id, account_id: middle });
+  t.match(
+    await move(middle, null),
+    refusal(409, '/parent_account_id', /schedule S-\d+ from under/),
   );
 });
 
@@ -408,6 +463,121 @@ t.test('a termination ahead takes effect when its day has passed', async (t) => 
     deactivation_date: '2026-06-30',
   });
   t.equal(await endAll(), 0, 'and once');
+});
+
+const PARTS = {
+  'schedule-agreement-line-items': 'lineId',
+  'equipment-type-allocations': 'allocationId',
+} as const;
+
+t.test('a line and an allocation release what is out on them after their last day', async (t) => {
+  for (const [path, key] of Object.entries(PARTS)) {
+    house.setNow(START);
+    const made = await house.agreement({ units: 3 });
+    const place = { equipment_type_allocation_id: made.allocationId };
+    const out = async (assigned_at: string) => {
+      const answer = await house.assign({
+        ...place,
+        equipment_id: await house.unit(),
+        assigned_at,
+      });
+      t.equal(answer.status, 201, answer.text);
+      return answer.body['equipment_assignment_id'];
+    };
+    const had = await out('2026-03-01T08:00:00Z');
+    const reserved = await out('2026-07-01T08:00:00Z');
+    const planned = await house.patch(path, made[key], { termination_date: '2026-06-20' });
+    t.equal(planned.status, 200, planned.text);
+    // The last minute of that day in Berlin, and long after it, as after a night without the server.
+    house.setNow('2026-06-20T21:59:00Z');
+    await endAll();
+    t.match(await house.read('equipment-assignments', had), { returned_at: null }, path);
+    house.setNow('2026-06-21T08:00:00Z');
+    t.equal(await endAll(), 1, path);
+    t.match(await house.read('equipment-assignments', had), {
+      returned_at: '2026-06-20T22:00:00.000Z',
+      return_reason: 'agreement_ended',
+      deactivation_date: '2026-06-20',
+    });
+    const gone = await house.call('GET', `/v1/equipment-assignments/${String(reserved)}`);
+    t.equal(gone.status, 404, 'let go');
+    const allocation = await house.read('equipment-type-allocations', made.allocationId);
+    t.match(allocation, { units_assigned: 0 });
+    t.match(await house.read('schedule-agreements', made.scheduleId), { status: 'active' });
+    t.equal(await endAll(), 0, 'and once');
+  }
+});
+
+t.test('of the last days of a line and its allocation the first counts', async (t) => {
+  const { lineId, allocationId } = await house.agreement();
+  const out = await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+  });
+  const end = (path: string, id: number, termination_date: string) =>
+    house.patch(path, id, { termination_date });
+  await end('schedule-agreement-line-items', lineId, '2026-06-18');
+  await end('equipment-type-allocations', allocationId, '2026-06-20');
+  house.setNow('2026-06-25T08:00:00Z');
+  await endAll();
+  t.match(await house.read('equipment-assignments', out.body['equipment_assignment_id']), {
+    returned_at: '2026-06-18T22:00:00.000Z',
+  });
+});
+
+t.test('days of a line and an allocation stay around what is out on them', async (t) => {
+  for (const [path, key] of Object.entries(PARTS)) {
+    const made = await house.agreement({ units: 2 });
+    const change = (payload: Row) => house.patch(path, made[key], payload);
+    t.equal((await change({ effective_date: '2026-07-01' })).status, 200, 'nothing is out');
+    t.equal((await change({ effective_date: '2026-01-01' })).status, 200);
+    const out = await house.assign({
+      equipment_id: await house.unit(),
+      equipment_type_allocation_id: made.allocationId,
+      // The second day of June in Berlin.
+      assigned_at: '2026-06-01T22:30:00Z',
+    });
+    t.equal(out.status, 201, out.text);
+    t.match(await change({ termination_date: '2026-06-14' }), refusal(409, '/termination_date'));
+    for (const day of ['2026-06-03', '2027-01-01']) {
+      t.match(
+        await change({ effective_date: day }),
+        refusal(409, '/effective_date', /since 2026-06-02/),
+        `${path} ${day}`,
+      );
+    }
+    t.equal((await change({ effective_date: '2026-06-02' })).status, 200);
+    t.equal((await change({ termination_date: '2026-06-15' })).status, 200, 'today has an end yet');
+    await house.return(out.body['equipment_assignment_id']);
+    t.equal((await change({ termination_date: '2026-06-14' })).status, 200, 'nothing is out');
+  }
+  const { scheduleId, allocationId } = await house.agreement();
+  await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+    assigned_at: '2026-06-01T22:30:00Z',
+  });
+  const change = (payload: Row) => house.patch('schedule-agreements', scheduleId, payload);
+  t.match(await change({ effective_date: '2026-06-03' }), refusal(409, '/effective_date'));
+  t.equal((await change({ effective_date: '2026-06-02' })).status, 200);
+});
+
+t.test('a unit that goes out in the instant of the end has been out', async (t) => {
+  const { scheduleId, allocationId } = await house.agreement();
+  const out = await house.assign({
+    equipment_id: await house.unit(),
+    equipment_type_allocation_id: allocationId,
+  });
+  const ended = await house.move('schedule-agreements', scheduleId, {
+    status: 'terminated',
+    termination_date: '2026-06-15',
+  });
+  t.equal(ended.status, 200, ended.text);
+  t.match(await house.read('equipment-assignments', out.body['equipment_assignment_id']), {
+    assigned_at: '2026-06-15T10:00:00.000Z',
+    returned_at: '2026-06-15T10:00:00.001Z',
+    return_reason: 'agreement_ended',
+  });
 });
 
 t.test('a plan that is changed takes the termination back', async (t) => {

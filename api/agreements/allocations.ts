@@ -1,6 +1,7 @@
 /**
  * Lines of a schedule and the allocations of a line to accounts. The quantity of a line is a ceiling: on no day do its
- * allocations allow more together. What is allowed stays above what is out.
+ * allocations allow more together. What is allowed stays above what is out, and days around it; their own last day ends
+ * them in the round of `ends.ts`.
  */
 import { eq, sql } from 'drizzle-orm';
 import {
@@ -9,11 +10,10 @@ import {
 } from '../../db/schema.ts';
 import type { TenantDb } from '../../db/tenancy.ts';
 import type { Day } from '../calendar.ts';
-import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { isWithinAccount } from './accounts.ts';
-import { requireNoneOut } from './release.ts';
+import { requireNoneOut, requireOutWithin } from './out.ts';
 import { isEnded } from './states.ts';
 
 const clash = (pointer: string, detail: string) =>
@@ -41,6 +41,7 @@ export const lineRules: ResourceRules = {
       throw clash('/number_of_units', `its allocations allow ${held.unitsPeak} units already`);
     }
     if ('equipment_type_lookup_id' in values) await requireNoneOut(context, { lineId });
+    await requireOutWithin(context, { lineId }, values);
     return values;
   },
   removing: (context, stored) =>
@@ -66,7 +67,10 @@ export const allocationRules: ResourceRules = {
       const detail = 'is not the account of the schedule, nor one below it';
       throw fieldProblem('unprocessable', 'body', '/account_id', detail);
     }
-    if (stored) await requireAboveAssigned(context, values, stored);
+    if (!stored) return values;
+    requireAboveAssigned(values, stored);
+    const allocationId = stored['equipment_type_allocation_id'] as number;
+    await requireOutWithin(context, { allocationId }, values);
     return values;
   },
   async written({ db }, row, stored) {
@@ -76,7 +80,9 @@ export const allocationRules: ResourceRules = {
     const detail = `the line is of ${held.numberOfUnits} units, and its allocations would allow ${held.unitsPeak}`;
     throw clash('/units_allowed', detail);
   },
-  removing(_context, stored) {
+  async removing(context, stored) {
+    const held = await holdLine(context.db, stored['schedule_agreement_line_item_id'] as number);
+    if (held) requireOwnSchedule(context, held);
     const units = stored['units_assigned'] as number;
     if (units > 0) throw clash('/units_assigned', `${units} units are out on it`);
   },
@@ -127,18 +133,14 @@ function requireRunning(status: string | undefined, pointer: string): void {
   throw clash(pointer, `its schedule is ${status ?? 'not there'}, and stays as it is`);
 }
 
-/** Throws 409 where less would be allowed than is out, or none any more while some are. */
-async function requireAboveAssigned(context: RuleContext, values: Row, stored: Row): Promise<void> {
+/** Throws 409 where less would be allowed than is out. */
+function requireAboveAssigned(values: Row, stored: Row): void {
   const assigned = stored['units_assigned'] as number;
   const before = stored['units_allowed'] as number;
   const allowed = (values['units_allowed'] ?? before) as number;
   if (allowed < before && allowed < assigned) throw isBelow('/units_allowed', allowed, assigned);
   if (values['over_allocation_policy'] === 'block' && allowed < assigned) {
     throw isBelow('/over_allocation_policy', allowed, assigned);
-  }
-  const last = (values['termination_date'] ?? null) as Day | null;
-  if (last !== null && assigned > 0 && last < (await readToday(context))) {
-    throw clash('/termination_date', `has passed, and ${assigned} units are out on it`);
   }
 }
 

@@ -225,6 +225,77 @@ t.test('what a unit must fit', async (t) => {
   );
 });
 
+t.test('what was reserved goes out like anything else', async (t) => {
+  const { allocationId, scheduleId } = await house.agreement();
+  const reserve = async (given: Row = {}) => {
+    const equipment_id = await house.unit();
+    const made = await house.assign({
+      equipment_id,
+      assigned_at: '2026-07-05T08:00:00Z',
+      ...given,
+    });
+    t.equal(made.status, 201, made.text);
+    return { equipment_id, id: idOf(made) };
+  };
+  const move = (id: unknown, assigned_at: string) =>
+    house.patch('equipment-assignments', id, { assigned_at });
+  const placed = await reserve({ equipment_type_allocation_id: allocationId });
+  await house.move('schedule-agreements', scheduleId, { status: 'suspended' });
+  t.match(await move(placed.id, START), refusal(409, '/equipment_type_allocation_id', /suspended/));
+  t.equal((await move(placed.id, '2026-07-06T08:00:00Z')).status, 200, 'it is still to come');
+  await house.move('schedule-agreements', scheduleId, { status: 'active' });
+  t.equal((await move(placed.id, START)).status, 200, 'and takes no second place');
+  const unfit = await reserve();
+  const found = await house.post('dot-inspections', {
+    account_id: north,
+    equipment_id: unfit.equipment_id,
+    inspection_kind: 'roadside',
+    inspection_date: '2026-06-15',
+    inspection_result: 'out_of_service',
+  });
+  t.equal(found.status, 201, found.text);
+  for (const at of [START, '2026-06-14T10:00:00Z']) {
+    t.match(await move(unfit.id, at), refusal(409, '/equipment_id', /out of service/), at);
+  }
+  t.equal((await move(unfit.id, '2026-07-04T08:00:00Z')).status, 200, 'it may be fit by then');
+  const retired = await reserve();
+  await owner.query(`update equipment set status = 'retired' where equipment_id = $1`, [
+    retired.equipment_id,
+  ]);
+  t.match(await move(retired.id, START), refusal(409, '/equipment_id', /retired/));
+});
+
+t.test('a unit that is out stays in the fleet, and of the type that it went out as', async (t) => {
+  const { allocationId } = await house.agreement();
+  const equipment_id = await house.unit({ account_id: null });
+  const place = { equipment_type_allocation_id: allocationId };
+  const out = await house.assign({ ...place, equipment_id });
+  t.equal(out.status, 201, out.text);
+  const change = (payload: Row, unit = equipment_id, who: 'admin' | 'held' = 'admin') =>
+    house.patch('equipment', unit, payload, who);
+  const [, other] = house.types;
+  for (const type of [other, null]) {
+    t.match(
+      await change({ equipment_type_lookup_id: type }),
+      refusal(409, '/equipment_type_lookup_id', /allocation for units of type/),
+    );
+  }
+  t.match(await change({ status: 'retired' }), refusal(409, '/status', /take it back first/));
+  t.equal((await change({ color: 'red' })).status, 200);
+  house.setNow('2026-06-15T11:00:00Z');
+  await house.return(idOf(out));
+  t.equal((await change({ equipment_type_lookup_id: other, status: 'retired' })).status, 200);
+  const elsewhere = await house.unit();
+  const free = await house.assign({ equipment_id: elsewhere, account_id: south });
+  t.equal(free.status, 201, free.text);
+  t.equal((await change({ equipment_type_lookup_id: other }, elsewhere)).status, 200, 'on none');
+  t.match(
+    await change({ status: 'retired' }, elsewhere, 'held'),
+    refusal(409, '/status'),
+    'also where the caller does not see who has it',
+  );
+});
+
 t.test('a unit comes back', async (t) => {
   const unit = await house.unit();
   const out = await house.assign({ equipment_id: unit, pickup_odometer_m: 5_000 });

@@ -31,7 +31,7 @@ export const assignmentRules: ResourceRules = {
     await holdUnit(db, unitId);
     requireTimes(context, values, whole);
     if (place) await requirePlace(context, place, { values, whole, stored });
-    if (isOut(whole) && !isOut(stored)) {
+    if (goesOut(context, whole, stored)) {
       await requireInFleet(db, unitId);
       await requireFitForService(context, unitId);
     }
@@ -83,6 +83,13 @@ function isOut(row: Row | null): boolean {
   return row !== null && (row['returned_at'] ?? null) === null;
 }
 
+/** Whether it goes out by this change: it was not out before, or was reserved for later and is handed over already. */
+function goesOut({ nowMs }: Pick<RuleContext, 'nowMs'>, whole: Row, stored: Row | null): boolean {
+  if (!isOut(whole)) return false;
+  if (!isOut(stored)) return true;
+  return msOf(stored!['assigned_at']) > nowMs && msOf(whole['assigned_at']) <= nowMs;
+}
+
 /** The body has instants as text, and the database as dates. */
 function msOf(value: unknown): number {
   return value instanceof Date ? value.getTime() : Date.parse(value as string);
@@ -116,7 +123,7 @@ async function requirePlace(
   const isMoved = !stored || 'equipment_type_allocation_id' in values;
   const isNewlyOut = isOut(whole) && (!isOut(stored) || isMoved);
   if (!isMoved && !isNewlyOut && !('assigned_at' in values)) return;
-  if (isNewlyOut) requireRunning(place);
+  if (isNewlyOut || goesOut(context, whole, stored)) requireRunning(place);
   const zone = await readZone(context.db);
   requireDay(place, dayIn(zone, msOf(whole['assigned_at'])));
   await requireType(context.db, place, whole['equipment_id'] as number);

@@ -1,16 +1,22 @@
 /**
  * Ends agreements whose last day has passed, by each customer's own days: one that renews itself goes on, one that was to
- * be terminated is, and all others expire; what is out on them is taken back. Whatever it finds it looks at again under a
+ * be terminated is, and all others expire; what is out on them is taken back, and so is what is out on allocations whose
+ * own last day has passed, or that of their line. Whatever it finds it looks at again under a
  * lock, so that nobody is overtaken, and two processes that go round at once do nothing twice.
  */
 import { eq } from 'drizzle-orm';
 import type pg from 'pg';
-import { masterAgreement as master, scheduleAgreement as schedule } from '../../db/schema.ts';
+import {
+  equipmentTypeAllocation as allocation,
+  masterAgreement as master,
+  scheduleAgreement as schedule,
+  scheduleAgreementLineItem as line,
+} from '../../db/schema.ts';
 import { withTenant } from '../../db/tenancy.ts';
 import type { Day } from '../calendar.ts';
 import { readToday, type Clock } from '../customer-day.ts';
 import { startRounds } from '../rounds.ts';
-import { endSchedule, endSchedulesOf } from './release.ts';
+import { endSchedule, endSchedulesOf, releaseAllocations } from './release.ts';
 import { renewedTerm } from './terms.ts';
 
 /** Between two rounds: a day that has passed is seen soon after midnight, wherever that is. */
@@ -28,7 +34,7 @@ export interface EndsOptions {
 
 interface Due {
   readonly customer_id: number;
-  readonly kind: 'master' | 'schedule';
+  readonly kind: 'allocation' | 'master' | 'schedule';
   readonly id: number;
 }
 
@@ -76,9 +82,11 @@ async function readDue(
 function endOne(pool: pg.Pool, { customer_id, kind, id }: Due, nowMs: number): Promise<boolean> {
   return withTenant(pool, { customerId: customer_id, accountIds: null }, (db) => {
     const clock = { db, nowMs };
-    return kind === 'master' ? endMaster(clock, id) : endOverdueSchedule(clock, id);
+    return END[kind](clock, id);
   });
 }
+
+const END = { allocation: endAllocation, master: endMaster, schedule: endOverdueSchedule } as const;
 
 async function endMaster(clock: Clock, id: number): Promise<boolean> {
   const { db } = clock;
@@ -148,5 +156,43 @@ async function endOverdueSchedule(clock: Clock, id: number): Promise<boolean> {
   if (!isInForce && !(row.status === 'draft' && isTerminated)) return false;
   const status = isTerminated ? 'terminated' : 'expired';
   await endSchedule(clock, id, { status, lastDay: row.termination_date });
+  return true;
+}
+
+/** Releases what is out on an allocation whose last day, or that of its line, has passed. */
+async function endAllocation(clock: Clock, id: number): Promise<boolean> {
+  const { db } = clock;
+  const [found] = await db
+    .select({
+      lineId: line.schedule_agreement_line_item_id,
+      scheduleId: line.schedule_agreement_id,
+    })
+    .from(allocation)
+    .innerJoin(
+      line,
+      eq(line.schedule_agreement_line_item_id, allocation.schedule_agreement_line_item_id),
+    )
+    .where(eq(allocation.equipment_type_allocation_id, id));
+  if (!found) return false;
+  await db
+    .select({ id: schedule.schedule_agreement_id })
+    .from(schedule)
+    .where(eq(schedule.schedule_agreement_id, found.scheduleId))
+    .for('share');
+  const [above] = await db
+    .select({ last: line.termination_date })
+    .from(line)
+    .where(eq(line.schedule_agreement_line_item_id, found.lineId))
+    .for('share');
+  const [row] = await db
+    .select()
+    .from(allocation)
+    .where(eq(allocation.equipment_type_allocation_id, id))
+    .for('no key update');
+  if (!row || row.deleted_at !== null || row.units_assigned === 0) return false;
+  const days = [row.termination_date, above?.last ?? null].filter((day) => day !== null);
+  const [lastDay] = days.sort();
+  if (lastDay === undefined || lastDay >= (await readToday(clock))) return false;
+  await releaseAllocations(clock, [id], lastDay);
   return true;
 }

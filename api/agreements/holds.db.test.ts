@@ -216,8 +216,17 @@ t.test('who is held to accounts gives away units of their own schedules alone', 
   const id = given.body['equipment_type_allocation_id'];
   const more = await house.patch('equipment-type-allocations', id, { units_allowed: 2 }, 'held');
   t.equal(more.status, 403);
+  const remove = (path: string, key: unknown) =>
+    house.call('DELETE', `/v1/${path}/${String(key)}`, undefined, 'held');
+  t.match(await remove('equipment-type-allocations', id), { status: 403 }, 'nor takes them away');
+  const lineId = line['schedule_agreement_line_item_id'];
+  t.match(await remove('schedule-agreement-line-items', lineId), { status: 403 });
+  t.match(await remove('schedule-agreements', schedule_agreement_id), { status: 403 });
+  t.match(await remove('master-agreements', master_agreement_id), { status: 403 });
   const own = await allocate(await house.line(), 'held');
   t.equal(own.status, 201, own.text);
+  const ownId = own.body['equipment_type_allocation_id'];
+  t.equal((await remove('equipment-type-allocations', ownId)).status, 204);
 });
 
 t.test('days at the ends of the calendar', async (t) => {

@@ -8,8 +8,10 @@ import type { Day } from '../calendar.ts';
 import { readToday } from '../customer-day.ts';
 import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { endSchedulesOf, requireNoneOut } from './release.ts';
-import { isEnded } from './states.ts';
+import { notYet } from '../resources/states.ts';
+import { requireNoneOut } from './out.ts';
+import { endSchedulesOf } from './release.ts';
+import { isEnded, masterStates } from './states.ts';
 import { contractEnd, endsInTime } from './terms.ts';
 
 export const masterRules: ResourceRules = {
@@ -65,7 +67,7 @@ function withoutStatus(values: Row): Row {
   return Object.fromEntries(Object.entries(values).filter(([name]) => name !== 'status'));
 }
 
-/** Throws 422 for one that is in force beyond its last day, or runs out before it. */
+/** Throws 422 for one that is in force beyond its last day, and 409 for one that is to run out before it. */
 function requireTerm(values: Row, stored: Row | null, today: Day): void {
   const whole: Row = { ...stored, ...values };
   const effective = whole['contract_effective_date'] as Day;
@@ -80,7 +82,9 @@ function requireTerm(values: Row, stored: Row | null, today: Day): void {
   );
   if (!isTermNew) return;
   if (values['status'] === 'expired' && end >= today) {
-    throw refuse('/status', `it runs until ${end}, and expires after that day`);
+    const from = stored!['status'] as string;
+    const why = `it runs until ${end}, and expires after that day`;
+    throw notYet(masterStates, { from, to: 'expired' }, why);
   }
   if ((status === 'active' || status === 'suspended') && end < today) {
     throw refuse(

@@ -1,7 +1,7 @@
 /**
- * What the end of a schedule releases: its allocations end, the units that are out on it are taken back, and what was
- * reserved is let go. Whoever calls this holds the schedule; allocations and assignments are held from here, in this order
- * and each by their ids, as everyone does.
+ * What the end of a schedule or an allocation releases: allocations of the schedule end, the units that are out on it are
+ * taken back, and what was reserved is let go. Whoever calls this holds the schedule; allocations and assignments are held
+ * from here, in this order and each by their ids, as everyone does.
  */
 import { and, asc, eq, inArray, isNull, sql, type SQL } from 'drizzle-orm';
 import {
@@ -12,7 +12,6 @@ import {
 } from '../../db/schema.ts';
 import { addDays, startOfDayMs, type Day } from '../calendar.ts';
 import { readZone, type Clock } from '../customer-day.ts';
-import { Problem } from '../problem.ts';
 
 /** Units that are taken back by one statement: each of them ends well within its time limit. */
 const RELEASE_ROWS_MAX = 2_000;
@@ -62,7 +61,7 @@ export async function endSchedule(clock: Clock, id: number, ending: Ending): Pro
 
 /** Releases what is out on a schedule that has ended. */
 export async function releaseSchedule(clock: Clock, id: number, lastDay: Day): Promise<void> {
-  const { db, nowMs } = clock;
+  const { db } = clock;
   const held = await db
     .select({ id: allocation.equipment_type_allocation_id })
     .from(allocation)
@@ -84,15 +83,16 @@ export async function releaseSchedule(clock: Clock, id: number, lastDay: Day): P
     .where(
       and(places, sql`coalesce(${allocation.termination_date}, 'infinity') > ${lastDay}::date`),
     );
-  const endMs = Math.min(nowMs, startOfDayMs(await readZone(db), addDays(lastDay, 1)));
-  await takeBack(clock, ids, { endMs, lastDay });
+  await releaseAllocations(clock, ids, lastDay);
 }
 
-async function takeBack(
+/** Releases what is out on allocations that are held, at the end of that day, or now where that is sooner. */
+export async function releaseAllocations(
   { db, nowMs }: Clock,
   allocationIds: readonly number[],
-  { endMs, lastDay }: { endMs: number; lastDay: Day },
+  lastDay: Day,
 ): Promise<void> {
+  const endMs = Math.min(nowMs, startOfDayMs(await readZone(db), addDays(lastDay, 1)));
   const out = await db
     .select({ id: assignment.equipment_assignment_id, assigned_at: assignment.assigned_at })
     .from(assignment)
@@ -106,8 +106,8 @@ async function takeBack(
     .orderBy(asc(assignment.equipment_assignment_id))
     .for('no key update');
   const now = new Date(nowMs);
-  const reserved = out.filter((row) => row.assigned_at.getTime() >= nowMs);
-  const begun = out.filter((row) => row.assigned_at.getTime() < nowMs);
+  const reserved = out.filter((row) => row.assigned_at.getTime() > nowMs);
+  const begun = out.filter((row) => row.assigned_at.getTime() <= nowMs);
   const late = begun.filter((row) => row.assigned_at.getTime() >= endMs);
   const others = begun.filter((row) => row.assigned_at.getTime() < endMs);
   const back = {
@@ -118,8 +118,14 @@ async function takeBack(
     // Nobody had what was only reserved.
     [reserved, { deleted_at: now, deleted_by: sql`app_user_id()` }],
     [others, { ...back, returned_at: new Date(endMs) }],
-    // Handed over after the day that it was said to have ended on.
-    [late, { ...back, returned_at: now }],
+    // Handed over after the day that it was said to have ended on; nothing comes back before it has been out.
+    [
+      late,
+      {
+        ...back,
+        returned_at: sql`greatest(${now.toISOString()}::timestamptz, ${assignment.assigned_at} + interval '1 ms')`,
+      },
+    ],
   ] as const) {
     for (let from = 0; from < rows.length; from += RELEASE_ROWS_MAX) {
       const ids = rows.slice(from, from + RELEASE_ROWS_MAX).map(({ id }) => id);
@@ -133,20 +139,3 @@ async function takeBack(
 
 /** One parameter, however many they are. */
 const idsIn = (ids: readonly number[]): SQL => sql`${sql.param([...ids])}::bigint[]`;
-
-/**
- * Throws 409 while units are out on a part of an agreement: `where` names it. Holds what is below it, so that whoever is
- * about to hand a unit out comes before, or finds it gone.
- */
-export async function requireNoneOut(
-  { db }: Pick<Clock, 'db'>,
-  where: { masterId: number } | { scheduleId: number } | { lineId: number },
-): Promise<void> {
-  const { masterId = null, scheduleId = null, lineId = null } = where as Record<string, number>;
-  const { rows } = await db.execute<{ units: number | string }>(
-    sql`select hold_units_out(${masterId}, ${scheduleId}, ${lineId}) as units`,
-  );
-  const units = Number(rows[0]!.units);
-  if (units === 0) return;
-  throw new Problem('conflict', `${units} units are out on it: end it, or take them back first`);
-}

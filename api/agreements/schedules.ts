@@ -14,7 +14,8 @@ import { readToday } from '../customer-day.ts';
 import { fieldProblem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { notYet } from '../resources/states.ts';
-import { releaseSchedule, requireNoneOut } from './release.ts';
+import { requireNoneOut, requireOutWithin } from './out.ts';
+import { releaseSchedule } from './release.ts';
 import { isEnded, scheduleStates } from './states.ts';
 import { isWithinAccount } from './accounts.ts';
 
@@ -36,6 +37,11 @@ export const scheduleRules: ResourceRules = {
     if (stored && 'account_id' in values) await requireAround(context, values, stored);
     if (values['status'] === 'active') requireMasterInForce(above, stored);
     requireDays(values, stored, whole, today);
+    if (stored) {
+      const scheduleId = stored['schedule_agreement_id'] as number;
+      // Its last day has rules of its own.
+      await requireOutWithin(context, { scheduleId }, { effective_date: values['effective_date'] });
+    }
     return atItsEnd(context, values, stored, today);
   },
   async written(context, row, stored) {
@@ -134,7 +140,7 @@ function requireDays(values: Row, stored: Row | null, whole: Row, today: Day): v
   }
 }
 
-/** What is written where it ends, or is to end. Throws 422 where that cannot be said so. */
+/** What is written where it ends, or is to end. Throws 422 where that cannot be said so, and 409 where it is too early. */
 function atItsEnd({ nowMs }: RuleContext, values: Row, stored: Row | null, today: Day): Row {
   const day = (values['termination_date'] ?? stored?.['termination_date'] ?? null) as Day | null;
   const status = values['status'];
@@ -151,8 +157,10 @@ function atItsEnd({ nowMs }: RuleContext, values: Row, stored: Row | null, today
     return { ...Object.fromEntries(others), termination_requested_at: new Date(nowMs) };
   }
   if (status === 'expired' && (day === null || day >= today)) {
-    const detail = day === null ? 'it has no last day' : `it runs until ${day}`;
-    throw refuse('/termination_date', `${detail}, and expires after that day`);
+    const from = stored!['status'] as string;
+    const why = day === null ? 'it has no last day' : `it runs until ${day}`;
+    const move = { from, to: 'expired', pointer: '/termination_date' };
+    throw notYet(scheduleStates, move, `${why}, and expires after that day`);
   }
   if (!stored || !('termination_date' in values)) return values;
   const isRunning = ['active', 'suspended'].includes(stored['status'] as string);

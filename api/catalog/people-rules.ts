@@ -4,6 +4,7 @@
  */
 import { eq } from 'drizzle-orm';
 import { user, userRole } from '../../db/schema.ts';
+import { requireStillCovered } from '../agreements/accounts.ts';
 import { permissionsOf } from '../auth/permissions.ts';
 import type { Principal } from '../auth/principal.ts';
 import { fieldProblem, Problem } from '../problem.ts';
@@ -23,10 +24,17 @@ function requireWhole({ tenant }: Principal): void {
   throw new Problem('forbidden', 'it concerns the whole customer, and you are held to accounts');
 }
 
-/** Accounts are what people are held to: those who are do not change them. */
+/**
+ * Accounts are what people are held to: those who are do not change them. What an agreement covers stays below its account.
+ */
 export const accountRules: ResourceRules = {
-  prepare({ principal }, values) {
+  async prepare({ db, principal }, values, stored) {
     requireWhole(principal);
+    if (stored && 'parent_account_id' in values) {
+      const from = (stored['parent_account_id'] ?? null) as number | null;
+      const to = values['parent_account_id'] as number | null;
+      await requireStillCovered(db, stored['account_id'] as number, { from, to });
+    }
     return withLowerCase(values, 'contact_email');
   },
   removing: ({ principal }) => requireWhole(principal),

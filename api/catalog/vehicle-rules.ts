@@ -4,6 +4,7 @@
  */
 import { and, eq, isNull } from 'drizzle-orm';
 import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
+import { requireUnitStays } from '../agreements/out.ts';
 import { retireTracker } from '../iot-devices/store.ts';
 import type { ResourceRules } from '../resources/define.ts';
 
@@ -25,6 +26,10 @@ export const vehicleRules: ResourceRules = {
 };
 
 export const equipmentRules: ResourceRules = {
+  async prepare(context, values, stored) {
+    if (stored) await requireUnitStays(context, values, stored);
+    return values;
+  },
   async written({ db }, row, stored) {
     if (!stored) return;
     const account_id = row['account_id'] as number | null;
