@@ -22,6 +22,7 @@ const FOR_THE_API = new Map([
   ['hold_units_out', 'how many units are out on a part of an agreement, of the tenant at work'],
   ['hold_units_out_since', 'the same, and when the first of them went out, of the tenant at work'],
   ['last_annual_passes', 'days and keys of inspections, of the tenant at work'],
+  ['look_again_at_schedules', 'gives nothing, and marks schedules of the tenant at work'],
   ['metric_codes_since', 'names of metrics, of devices of the tenant at work'],
   ['next_number', 'of the tenant at work'],
   ['note_activity', 'gives nothing, and tells of three things, of the tenant at work'],
