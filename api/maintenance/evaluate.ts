@@ -111,7 +111,7 @@ function countsHours({ frequency_type: type, interval_engine_hours: hours }: Due
   return type === 'engine_hours' || hours !== null;
 }
 
-/** Those of units that are active; those that the caller does not see are left to the next round (migrations/0041). */
+/** Those of units that are active; those that the caller does not see are left to the next round (migrations/0040). */
 export async function evaluateUnits(
   db: TenantDb,
   nowMs: number,
