@@ -7,7 +7,7 @@ import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { openCredit } from './credit-memos.ts';
 import { firstDays, movedDueDate } from './due-date.ts';
-import { rowsOf } from './locks.ts';
+import { lockNamed, rowsOf } from './locks.ts';
 
 /** What is as it was issued. What is wrong with it is given back by a credit memo. */
 const FROZEN: readonly string[] = [
@@ -28,6 +28,9 @@ const FROZEN: readonly string[] = [
 ];
 
 export const invoiceRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   prepare: (context, values, stored, given = values) =>
     stored ? changed(context, values, stored, given) : begun(context, values),
   async written(context, row, stored) {

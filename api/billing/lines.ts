@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm';
 import { fieldProblem, notFound, type Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { lockInvoices, rowsOf } from './locks.ts';
+import { lockInvoices, lockNamed, rowsOf } from './locks.ts';
 
 interface Head {
   readonly is_issued: boolean;
@@ -13,6 +13,9 @@ interface Head {
 }
 
 export const invoiceItemRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   async prepare(context, values, stored, given = values) {
     const invoiceId = (stored ?? values)['invoice_id'] as number;
     const { currency_code: currency } = await requireDraft(context, invoiceId);

@@ -6,7 +6,7 @@ import type { StateMachine } from '../resources/states.ts';
 import { ofMemo } from './credit-memos.ts';
 import { requirePast } from './invoices.ts';
 import { findWrong, lockedPayments, takeBack } from './ledger.ts';
-import { lockInvoices, rowsOf } from './locks.ts';
+import { lockInvoices, lockNamed, rowsOf } from './locks.ts';
 
 /** Money that is on its way is pending, and is applied once it is there. What comes back was there before. */
 export const paymentStates: StateMachine = {
@@ -44,6 +44,9 @@ async function begun({ db }: RuleContext, values: Row): Promise<Row> {
 }
 
 export const applicationRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   async prepare(context, values, stored) {
     // Nothing but its reason can be changed.
     if (stored) return values;
