@@ -187,6 +187,24 @@ t.test('days follow from the terms until they are said otherwise', async (t) => 
   t.match(await send('POST', 'invoices', { ...history, ...future }), blames(422, '/issued_at'));
 });
 
+t.test('the terms are those of the account that a draft goes to', async (t) => {
+  const { body } = await send('POST', 'accounts', {
+    account_name: 'slow',
+    account_number: 'SLOW',
+    account_type: 'REGIONAL',
+    payment_terms_days: 45,
+  });
+  const account_id = body['account_id'];
+  const moves = async (id: number, patch: Row, due_date: string) =>
+    t.match(await send('PATCH', `invoices/${id}`, patch), { status: 200, body: { due_date } });
+  const follows = await draft(5);
+  await moves(follows, { account_id }, '2026-04-15');
+  await moves(follows, { date: '2026-03-02' }, '2026-04-16');
+  await moves(follows, { account_id: accounts[0], date: '2026-03-03' }, '2026-04-02');
+  await moves(await draft(5, { payment_terms_days: 10 }), { account_id }, '2026-03-11');
+  await moves(await draft(5, { due_date: '2026-05-01' }), { account_id }, '2026-05-01');
+});
+
 t.test('what is issued stays', async (t) => {
   const id = await issued(100);
   const [line] = await list(`invoice-items?filter[invoice_id]=${id}`);
