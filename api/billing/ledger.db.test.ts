@@ -550,25 +550,28 @@ t.test('balances and statement tell the same, each currency for itself', async (
   t.equal(held['closing_amount'], mine[0]!['net_amount']);
 });
 
-t.test('what is of a later day is on the statement on no day without its counterpart', async (t) => {
-  const { body } = await send('POST', 'accounts', {
-    account_name: 'later',
-    account_number: 'B-3',
-    account_type: 'REGIONAL',
-  });
-  const account_id = body['account_id'] as number;
-  const invoice = await issued(100, { account_id, date: '2026-03-20' });
-  await send('POST', `invoices/${invoice}/void`, { reason: 'twice' });
-  const payment = await paid(50, { account_id, payment_date: '2026-03-10' });
-  const state = { status: 'reversed', status_reason: 'x' };
-  await send('POST', `payments/${payment}/transitions`, state);
-  await apply(await paid(30, { account_id, payment_date: '2026-03-15' }), await issued(30), 30);
-  await apply(await paid(25), await issued(25, { account_id, date: '2026-03-25' }), 25);
-  for (const to of ['2026-03-01', '2026-03-10', '2026-03-15', '2026-03-20', '2026-03-25']) {
-    const path = `accounts/${account_id}/statement?from=2026-01-01&to=${to}&currency_code=USD`;
-    t.match(await get(path), { closing_amount: 0 }, to);
-  }
-});
+t.test(
+  'what is of a later day is on the statement on no day without its counterpart',
+  async (t) => {
+    const { body } = await send('POST', 'accounts', {
+      account_name: 'later',
+      account_number: 'B-3',
+      account_type: 'REGIONAL',
+    });
+    const account_id = body['account_id'] as number;
+    const invoice = await issued(100, { account_id, date: '2026-03-20' });
+    await send('POST', `invoices/${invoice}/void`, { reason: 'twice' });
+    const payment = await paid(50, { account_id, payment_date: '2026-03-10' });
+    const state = { status: 'reversed', status_reason: 'x' };
+    await send('POST', `payments/${payment}/transitions`, state);
+    await apply(await paid(30, { account_id, payment_date: '2026-03-15' }), await issued(30), 30);
+    await apply(await paid(25), await issued(25, { account_id, date: '2026-03-25' }), 25);
+    for (const to of ['2026-03-01', '2026-03-10', '2026-03-15', '2026-03-20', '2026-03-25']) {
+      const path = `accounts/${account_id}/statement?from=2026-01-01&to=${to}&currency_code=USD`;
+      t.match(await get(path), { closing_amount: 0 }, to);
+    }
+  },
+);
 
 t.test('what a statement begins with is read from an index alone', async (t) => {
   const { customerId } = portal.seed.mine;

@@ -276,47 +276,50 @@ t.test('a work order is billed once', async (t) => {
   t.equal((await list(`invoice-items?filter[workorder_id]=${workorder_id}`)).length, 2);
 });
 
-t.test('many rows in one request, over the same payments and invoices, in every order', async (t) => {
-  const clients = Array.from({ length: 8 }, (_, n) => n);
-  const rotated = (ids: readonly number[], by: number) => {
-    const turned = [...ids.slice(by), ...ids.slice(0, by)];
-    return by % 2 === 0 ? turned : turned.reverse();
-  };
-  const bulk = (path: string, itemsOf: (n: number) => object[]) =>
-    Promise.all(clients.map((n) => send('POST', `${path}/bulk`, { items: itemsOf(n) })));
-  const all = <T>(make: () => Promise<T>) => Promise.all(Array.from({ length: 30 }, make));
-  const [invoices, payments] = [await all(() => issued(1000)), await all(() => paid(1000))];
-  const drafts = await all(() => draft());
-  const equipment = portal.seed.mine.equipmentIds[0];
-  const answers = [
-    await bulk('payment-invoices', (n) => {
-      const to = rotated(invoices, n * 3);
-      return rotated(payments, n).map((payment_id, place) => ({
-        ...{ payment_id, invoice_id: to[place], applied_amount: 1 },
-      }));
-    }),
-    await bulk('invoice-items', (n) =>
-      rotated(drafts, n).map((invoice_id) => ({ invoice_id, item_description: 'x', rate: 1 })),
-    ),
-    await bulk('invoice-equipment', (n) =>
-      rotated(drafts, n).map((invoice_id) => ({ invoice_id, equipment_id: equipment })),
-    ),
-    await bulk('invoices', (n) =>
-      rotated(invoices, n).map((credited_invoice_id) => ({
-        ...{ account_id, currency_code: 'USD', invoice_type: 'credit_memo', credited_invoice_id },
-        ...{ subtotal_amount: 1, issued_at: '2026-01-01T00:00:00Z' },
-      })),
-    ),
-  ];
-  for (const some of answers) t.same(told(some).statuses, { 200: 8 });
-  const made = answers.map((some) => some.map(({ body }) => body['created']));
-  t.same([made[0], made[1], made[3]], Array(3).fill(Array(8).fill(30)));
-  t.equal(
-    made[2]!.reduce((sum: number, count) => sum + Number(count), 0),
-    30,
-    'a unit is on an invoice once',
-  );
-});
+t.test(
+  'many rows in one request, over the same payments and invoices, in every order',
+  async (t) => {
+    const clients = Array.from({ length: 8 }, (_, n) => n);
+    const rotated = (ids: readonly number[], by: number) => {
+      const turned = [...ids.slice(by), ...ids.slice(0, by)];
+      return by % 2 === 0 ? turned : turned.reverse();
+    };
+    const bulk = (path: string, itemsOf: (n: number) => object[]) =>
+      Promise.all(clients.map((n) => send('POST', `${path}/bulk`, { items: itemsOf(n) })));
+    const all = <T>(make: () => Promise<T>) => Promise.all(Array.from({ length: 30 }, make));
+    const [invoices, payments] = [await all(() => issued(1000)), await all(() => paid(1000))];
+    const drafts = await all(() => draft());
+    const equipment = portal.seed.mine.equipmentIds[0];
+    const answers = [
+      await bulk('payment-invoices', (n) => {
+        const to = rotated(invoices, n * 3);
+        return rotated(payments, n).map((payment_id, place) => ({
+          ...{ payment_id, invoice_id: to[place], applied_amount: 1 },
+        }));
+      }),
+      await bulk('invoice-items', (n) =>
+        rotated(drafts, n).map((invoice_id) => ({ invoice_id, item_description: 'x', rate: 1 })),
+      ),
+      await bulk('invoice-equipment', (n) =>
+        rotated(drafts, n).map((invoice_id) => ({ invoice_id, equipment_id: equipment })),
+      ),
+      await bulk('invoices', (n) =>
+        rotated(invoices, n).map((credited_invoice_id) => ({
+          ...{ account_id, currency_code: 'USD', invoice_type: 'credit_memo', credited_invoice_id },
+          ...{ subtotal_amount: 1, issued_at: '2026-01-01T00:00:00Z' },
+        })),
+      ),
+    ];
+    for (const some of answers) t.same(told(some).statuses, { 200: 8 });
+    const made = answers.map((some) => some.map(({ body }) => body['created']));
+    t.same([made[0], made[1], made[3]], Array(3).fill(Array(8).fill(30)));
+    t.equal(
+      made[2]!.reduce((sum: number, count) => sum + Number(count), 0),
+      30,
+      'a unit is on an invoice once',
+    );
+  },
+);
 
 t.test('what is not there is refused by itself', async (t) => {
   const [payment_id, invoice_id] = [await paid(10), await issued(10)];
