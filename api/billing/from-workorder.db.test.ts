@@ -135,7 +135,7 @@ t.test('a line beyond what a rate may be is refused, unless the price of one is 
   const much = { workorder_part_cost: 20_000_000_000 };
   const one = await order({}, [{ ...much, quantity: 1 }]);
   t.match(await bill(await draft(), one), blames(422, '/workorder_id'));
-  const uneven = await order({}, [{ workorder_part_cost: 20_000_000_000.01, quantity: 3 }]);
+  const uneven = await order({}, [{ workorder_part_cost: 20_000_000_000.02, quantity: 3 }]);
   t.match(await bill(await draft(), uneven), blames(422, '/workorder_id'));
   const many = await order({}, [{ ...much, quantity: 1_000 }]);
   t.match(await bill(await draft(), many), {

@@ -38,6 +38,7 @@ export const invoiceRules: ResourceRules = {
     if (stored === null && row['issued_at'] !== null) await openCredit(context, row);
   },
   removing(_context, stored) {
+    if (stored['voided_at'] !== null) throw new Problem('conflict', 'it is void, and is kept');
     if (stored['issued_at'] === null && stored['applied_amount'] === 0) return;
     throw new Problem(
       'conflict',
@@ -82,20 +83,24 @@ export function requirePast(nowMs: number, given: unknown, pointer: string): voi
 }
 
 async function changed(context: RuleContext, values: Row, stored: Row, given: Row): Promise<Row> {
-  if (stored['issued_at'] !== null) requireUnfrozen(values);
+  requireUnfrozen(values, stored);
   await requireAmounts(context, values, stored, given);
   return { ...(await movedDueDate(context, values, stored)), ...withoutTotal(values) };
 }
 
-function requireUnfrozen(values: Row): void {
-  const detail = 'stays as it was issued; give back by a credit memo what is wrong';
+function requireUnfrozen(values: Row, { issued_at, voided_at }: Row): void {
+  if (issued_at === null && voided_at === null) return;
+  const isVoid = voided_at !== null;
+  const detail = isVoid
+    ? 'stays as it was when the invoice was made void'
+    : 'stays as it was issued; give back by a credit memo what is wrong';
   const errors = FROZEN.filter((name) => name in values).map((name) => ({
     in: 'body' as const,
     pointer: `/${name}`,
     detail,
   }));
   if (errors.length === 0) return;
-  throw new Problem('conflict', 'the invoice is issued', { errors });
+  throw new Problem('conflict', `the invoice is ${isVoid ? 'void' : 'issued'}`, { errors });
 }
 
 /** Throws 422 for a total that is not the sum, and for what its lines say, if there are any. */

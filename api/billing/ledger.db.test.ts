@@ -359,6 +359,20 @@ t.test('a credit memo becomes credit, of what it credits first', async (t) => {
   t.match(await send('POST', `payments/${String(credit!['id'])}/transitions`, state), {
     status: 409,
   });
+  for (const [name, value] of [
+    ['payment_date', '2020-01-01'],
+    ['reference', 'mine'],
+  ] as const) {
+    const one = `payments/${String(credit!['id'])}`;
+    t.match(await send('PATCH', one, { [name]: value }), blames(409, `/${name}`), name);
+    await t.rejects(
+      portal.owner.query(
+        `update payment set ${name} = '${value}' where id = ${String(credit!['id'])}`,
+      ),
+      { message: /stays/ },
+    );
+    t.match(await send('PATCH', one, { notes: 'as agreed' }), { status: 200 });
+  }
   t.match(
     await send('POST', `invoices/${first}/void`, { reason: 'wrong' }),
     blames(409, '/status'),
@@ -553,6 +567,9 @@ t.test('balances and statement tell the same, each currency for itself', async (
 t.test(
   'what is of a later day is on the statement on no day without its counterpart',
   async (t) => {
+    const later = nowMs;
+    t.teardown(() => (nowMs = later));
+    nowMs = Date.parse('2026-03-01T11:00:00Z');
     const { body } = await send('POST', 'accounts', {
       account_name: 'later',
       account_number: 'B-3',

@@ -31,8 +31,8 @@ export const invoiceItemRules: ResourceRules = {
   },
 };
 
-/** Holds the invoice. Throws 409 for one that was issued: its lines stay. */
-async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Head> {
+/** Holds the invoice. Throws 409 for one that was issued, or is void: its lines and units stay. */
+export async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Head> {
   await lockInvoices(db, [invoiceId]);
   const [head] = await rowsOf<Head>(
     db,
@@ -45,7 +45,8 @@ async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Hea
 }
 
 function frozen(): Problem {
-  const detail = 'is issued, and its lines stay; give back by a credit memo what is wrong';
+  const detail =
+    'is issued or void, and what is on it stays; give back by a credit memo what is wrong';
   return fieldProblem('conflict', 'body', '/invoice_id', detail);
 }
 

@@ -25,8 +25,8 @@ export const paymentRules: ResourceRules = {
   async prepare(context, values, stored) {
     if (stored === null) return begun(context, values);
     const { status } = values;
+    if (stored['credit_memo_invoice_id'] !== null) requireOwn(values);
     if (status === undefined) return values;
-    if (stored['credit_memo_invoice_id'] !== null) throw ofMemo();
     if (status === 'failed' || status === 'reversed')
       await takeBack(context, stored, { ...stored, ...values }['status_reason'] as string);
     return values;
@@ -36,6 +36,16 @@ export const paymentRules: ResourceRules = {
     throw new Problem('conflict', `it is ${String(stored['status'])}, and is kept: reverse it`);
   },
 };
+
+/** Throws 409 for what the credit of a memo has from the memo. */
+function requireOwn(values: Row): void {
+  if (values['status'] !== undefined) throw ofMemo();
+  const errors = ['payment_date', 'reference']
+    .filter((name) => name in values)
+    .map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: 'is that of the memo' }));
+  if (errors.length > 0)
+    throw new Problem('conflict', 'it is the credit of a credit memo', { errors });
+}
 
 async function begun({ db }: RuleContext, values: Row): Promise<Row> {
   if (values['payment_date'] !== undefined) return values;
