@@ -64,7 +64,6 @@ export const applicationRules: ResourceRules = {
     const { nowMs } = context;
     const at = { applied_at: values['applied_at'] ?? new Date(nowMs) };
     const payment = await requirePayment(context, values);
-    await requireCome(context, values);
     const isBack = (values['reversed_payment_invoice_id'] ?? null) !== null;
     if ((values['applied_amount'] as number) < 0 !== isBack) {
       const detail = 'names the row that is taken back, of an amount below zero, and of no other';
@@ -96,19 +95,6 @@ async function requirePayment(context: RuleContext, values: Row): Promise<Paymen
     throw fieldProblem('unprocessable', 'body', '/currency_code', detail);
   }
   return payment;
-}
-
-/** Throws 422 for an instant before the day of the payment. */
-async function requireCome({ db }: RuleContext, values: Row): Promise<void> {
-  const at = values['applied_at'] ?? null;
-  if (at === null) return;
-  const early = await rowsOf(
-    db,
-    sql`select from payment p join customer c using (customer_id) where p.id = ${values['payment_id']}
-      and (${at}::timestamptz at time zone c.time_zone)::date < p.payment_date`,
-  );
-  if (early.length === 0) return;
-  throw fieldProblem('unprocessable', 'body', '/applied_at', 'is before the day of the payment');
 }
 
 async function requireApplicable(
