@@ -40,7 +40,8 @@ interface Case {
 
 const CASES: Readonly<Record<string, Case>> = {
   draft: { said: {}, is: ['draft', '0', '0'] },
-  'a draft with something applied': { said: { applied_amount: 30 }, is: ['draft', '30', '30'] },
+  // Its payment is credit of the account (0041).
+  'a draft with something applied': { said: { applied_amount: 30 }, is: ['draft', '0', '0'] },
   open: { said: { status: 'open' }, is: ['open', '0', '0'] },
   overdue: { said: { status: 'overdue' }, is: ['open', '0', '0'] },
   partial: { said: { status: 'partial', applied_amount: 40 }, is: ['partial', '40', '40'] },

@@ -112,8 +112,9 @@ t.test('from 0028, with files that stayed behind and amounts that were kept', as
     [customer, unit, file],
   );
   await client.query(
-    `insert into invoice (customer_id, account_id, due_date, currency_code, subtotal_amount, total_amount, applied_amount)
-     values ($1, $2, '2099-01-01', 'USD', 999999999999.99, 999999999999.99, 0.01)`,
+    `insert into invoice (customer_id, account_id, due_date, currency_code, subtotal_amount, total_amount, applied_amount,
+       status)
+     values ($1, $2, '2099-01-01', 'USD', 999999999999.99, 999999999999.99, 0.01, 'partial')`,
     [customer, accounts[0]],
   );
   await migrate(url);

@@ -7,9 +7,9 @@ import { rowsOf } from './locks.ts';
 /** Days have four digits of a year. */
 const LAST_DAY = sql`date '9999-12-31'`;
 
-/** Days to pay, of an account `a`. A credit memo is due at once. */
-function termsOf(invoiceType: SQL, terms: SQL): SQL {
-  return sql`case when ${invoiceType} = 'credit_memo' then 0 else coalesce(${terms}, a.payment_terms_days) end`;
+/** Days to pay, of an account under a name. A credit memo is due at once. */
+function termsOf(invoiceType: SQL, terms: SQL, account = sql`a`): SQL {
+  return sql`case when ${invoiceType} = 'credit_memo' then 0 else coalesce(${terms}, ${account}.payment_terms_days) end`;
 }
 
 interface Due {
@@ -35,19 +35,23 @@ export async function firstDays({ db }: RuleContext, values: Row): Promise<Row> 
   return { date: found!.date, due_date: due };
 }
 
+/** What the terms put it by. */
+const MOVING: readonly string[] = ['account_id', 'date', 'payment_terms_days', 'invoice_type'];
+
 /** A due date that is where the terms put it goes with them. Throws 422 for one that cannot be written. */
 export async function movedDueDate({ db }: RuleContext, values: Row, stored: Row): Promise<Row> {
-  const moves = ['date', 'payment_terms_days', 'invoice_type'].some((name) => name in values);
-  if (!moves || 'due_date' in values) return {};
+  if (!MOVING.some((name) => name in values) || 'due_date' in values) return {};
   const whole = { ...stored, ...values };
   const [found] = await rowsOf<Due>(
     db,
     sql`select d.due_date::text, d.due_date > ${LAST_DAY} as is_beyond
-      from invoice i join account a on a.account_id = i.account_id, lateral (
+      from invoice i join account a on a.account_id = i.account_id
+      join account b on b.account_id = ${whole['account_id']}, lateral (
         select case when i.due_date = i.date + ${termsOf(sql`i.invoice_type`, sql`i.payment_terms_days`)}
           then ${whole['date']}::date + ${termsOf(
             sql`${whole['invoice_type']}::text`,
             sql`${whole['payment_terms_days']}::integer`,
+            sql`b`,
           )} end as due_date) d
       where i.id = ${stored['id']}`,
   );

@@ -139,6 +139,19 @@ t.test('what cannot be billed', async (t) => {
   t.match(await bill(await draft(), theirs, 'held'), blames(422, '/workorder_id'));
 });
 
+t.test('a line beyond what a rate may be is refused, unless the price of one is not', async (t) => {
+  const much = { workorder_part_cost: 20_000_000_000 };
+  const one = await order({}, [{ ...much, quantity: 1 }]);
+  t.match(await bill(await draft(), one), blames(422, '/workorder_id'));
+  const uneven = await order({}, [{ workorder_part_cost: 20_000_000_000.02, quantity: 3 }]);
+  t.match(await bill(await draft(), uneven), blames(422, '/workorder_id'));
+  const many = await order({}, [{ ...much, quantity: 1_000 }]);
+  t.match(await bill(await draft(), many), {
+    status: 200,
+    body: { items: [{ quantity: 1_000, rate: 20_000_000, amount: 20_000_000_000 }] },
+  });
+});
+
 t.test('once, until its invoice is void, deleted, or has lost its lines', async (t) => {
   const workorder = await order({ part_cost: 10, labour_cost: 5 });
   const first = await draft();

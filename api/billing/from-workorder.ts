@@ -2,8 +2,9 @@
  * `POST /v1/invoices/{id}/items-from-workorder`: the lines of a work order that is done, as lines of an invoice. Once: the
  * order is held meanwhile, and a unique index stands behind it.
  */
-import { sql } from 'drizzle-orm';
+import { sql, type SQL } from 'drizzle-orm';
 import type { FastifyInstance } from 'fastify';
+import { RATE_MAX } from '../catalog/amounts.ts';
 import type { ApiContext } from '../context.ts';
 import { entityTag } from '../entity-tag.ts';
 import { principalOf, requirePermission } from '../guard.ts';
@@ -107,11 +108,12 @@ async function requireBillable({ db }: Work, invoice: Row, workorderId: number):
     throw refuse('conflict', `is billed already, on ${order.billed_on}`);
 }
 
-/** Where the price of one is not exact, the line is one of the whole. The tax is that of all lines together. */
-async function copyLines({ db }: Work, invoiceId: number, workorderId: number): Promise<number[]> {
-  const rows = await rowsOf<{ id: string }>(
-    db,
-    sql`with ordered as (
+/**
+ * The `billed` lines of an order: where the price of one is not exact, the line is one of the whole. The tax is that of all
+ * lines together.
+ */
+const billedOf = (workorderId: number): SQL => sql`
+      with ordered as (
         select w.*, exists (select from workorder_vmrs v where v.workorder_id = w.workorder_id
           and v.deleted_at is null) as has_lines, coalesce((select case bool_and(coalesce(v.payer, w.payer, 'lessee')
             = 'lessee') when true then 'lessee' when false then 'several' end from workorder_vmrs v where v.workorder_id = w.workorder_id
@@ -132,19 +134,34 @@ async function copyLines({ db }: Work, invoiceId: number, workorderId: number): 
         select 0, t.part, t.item_type, null, 'each', t.cost, case t.part when 9 then o.tax_payer else o.payer end, ''
         from ordered o, lateral (values (1, 'part', case when not o.has_lines then o.part_cost end),
           (2, 'labor', case when not o.has_lines then o.labour_cost end), (9, 'tax', o.tax_cost)) t (part, item_type, cost)
-      ), billed as (
+      ), priced as (
         select c.*, row_number() over (order by (c.part = 9), c.place, c.part) as number,
           coalesce(round(c.cost / c.quantity, 4) * c.quantity = c.cost, false) as is_exact
         from cost c where c.cost > 0 and coalesce(c.payer, 'lessee') = 'lessee'
-      )
+      ), billed as (
+        select part, place, number, item_type, words, cost, case when is_exact then quantity else 1 end as quantity,
+          case when is_exact then unit else 'each' end as unit,
+          case when is_exact then round(cost / quantity, 4) else cost end as rate
+        from priced
+      )`;
+
+async function copyLines({ db }: Work, invoiceId: number, workorderId: number): Promise<number[]> {
+  const billed = billedOf(workorderId);
+  const beyond = await rowsOf(
+    db,
+    sql`${billed} select from billed where rate > ${RATE_MAX} limit 1`,
+  );
+  if (beyond.length > 0)
+    throw refuse('unprocessable', `has a line of more than ${RATE_MAX}, which is no rate`);
+  const rows = await rowsOf<{ id: string }>(
+    db,
+    sql`${billed}
       insert into invoice_items (customer_id, invoice_id, line_number, item_type, item_description, quantity, unit, rate,
         amount, currency_code, equipment_id, workorder_id, billed_workorder_id)
       select o.customer_id, ${invoiceId}::bigint, b.number + (select coalesce(max(l.line_number), 0) from invoice_items l
           where l.invoice_id = ${invoiceId}), b.item_type,
-        left(btrim(concat_ws(' ', o.workorder_number, initcap(b.item_type), b.words)), 200),
-        case when b.is_exact then b.quantity else 1 end, case when b.is_exact then b.unit else 'each' end,
-        case when b.is_exact then round(b.cost / b.quantity, 4) else b.cost end, b.cost, o.currency_code, o.equipment_id,
-        o.workorder_id, case when b.number = 1 then o.workorder_id end
+        left(btrim(concat_ws(' ', o.workorder_number, initcap(b.item_type), b.words)), 200), b.quantity, b.unit, b.rate,
+        b.cost, o.currency_code, o.equipment_id, o.workorder_id, case when b.number = 1 then o.workorder_id end
       from billed b, ordered o order by b.number returning id`,
   );
   return rows.map(({ id }) => Number(id));

@@ -187,6 +187,24 @@ t.test('days follow from the terms until they are said otherwise', async (t) => 
   t.match(await send('POST', 'invoices', { ...history, ...future }), blames(422, '/issued_at'));
 });
 
+t.test('the terms are those of the account that a draft goes to', async (t) => {
+  const { body } = await send('POST', 'accounts', {
+    account_name: 'slow',
+    account_number: 'SLOW',
+    account_type: 'REGIONAL',
+    payment_terms_days: 45,
+  });
+  const account_id = body['account_id'];
+  const moves = async (id: number, patch: Row, due_date: string) =>
+    t.match(await send('PATCH', `invoices/${id}`, patch), { status: 200, body: { due_date } });
+  const follows = await draft(5);
+  await moves(follows, { account_id }, '2026-04-15');
+  await moves(follows, { date: '2026-03-02' }, '2026-04-16');
+  await moves(follows, { account_id: accounts[0], date: '2026-03-03' }, '2026-04-02');
+  await moves(await draft(5, { payment_terms_days: 10 }), { account_id }, '2026-03-11');
+  await moves(await draft(5, { due_date: '2026-05-01' }), { account_id }, '2026-05-01');
+});
+
 t.test('what is issued stays', async (t) => {
   const id = await issued(100);
   const [line] = await list(`invoice-items?filter[invoice_id]=${id}`);
@@ -220,6 +238,61 @@ t.test('what is issued stays', async (t) => {
   t.match(await send('DELETE', `invoice-items/${String(line!['id'])}`), blames(409, '/invoice_id'));
   t.match(await send('DELETE', `invoices/${id}`), { status: 409 });
   t.equal((await get(`invoices/${id}`))['total_amount'], 100);
+});
+
+t.test('the units of what is issued or void stay', async (t) => {
+  const units = portal.seed.mine.equipmentIds;
+  const steps: Record<string, Row> = { issue: {}, void: { reason: 'twice' } };
+  for (const [step, body] of Object.entries(steps)) {
+    const invoice_id = await draft(5);
+    const made = await send('POST', 'invoice-equipment', { invoice_id, equipment_id: units[0] });
+    const unit = `invoice-equipment/${String(made.body['id'])}`;
+    t.match(await send('PATCH', unit, { billed_to: '2026-03-31' }), { status: 200 });
+    await send('POST', `invoices/${invoice_id}/${step}`, body);
+    const more = { invoice_id, equipment_id: units[1] };
+    t.match(await send('POST', 'invoice-equipment', more), blames(409, '/invoice_id'), step);
+    t.match(await send('POST', 'invoice-equipment/bulk', { items: [more] }), {
+      body: { results: [{ status: 409, errors: [{ pointer: '/items/0/invoice_id' }] }] },
+    });
+    t.match(await send('PATCH', unit, { billed_to: null }), blames(409, '/invoice_id'));
+    t.match(await send('DELETE', unit), blames(409, '/invoice_id'));
+    for (const statement of [
+      `update invoice_equipment set billed_to = null where invoice_id = ${invoice_id}`,
+      `update invoice_equipment set deleted_at = now() where invoice_id = ${invoice_id}`,
+      `insert into invoice_equipment (customer_id, invoice_id, equipment_id)
+        select customer_id, id, ${units[1]} from invoice where id = ${invoice_id}`,
+    ])
+      await t.rejects(portal.owner.query(statement), { message: /issued or void/ }, statement);
+  }
+});
+
+t.test('a draft that was made void stays as well', async (t) => {
+  const id = await draft(null, { subtotal_amount: 10 });
+  await send('POST', `invoices/${id}/void`, { reason: 'wrong' });
+  const before = await get(`invoices/${id}`);
+  const given: Row = {
+    account_id: accounts[1],
+    invoice_type: 'fee',
+    date: '2026-02-28',
+    due_date: '2026-05-01',
+    currency_code: 'EUR',
+    subtotal_amount: 1,
+    discount_amount: 1,
+  };
+  for (const [name, value] of Object.entries(given)) {
+    const answer = await send('PATCH', `invoices/${id}`, { [name]: value });
+    t.match(answer, blames(409, `/${name}`), name);
+    const raw = `update invoice set ${name} = $1 where id = ${id}`;
+    await t.rejects(portal.owner.query(raw, [value]), { code: '23514' }, name);
+  }
+  t.match(await send('DELETE', `invoices/${id}`), { status: 409 });
+  const gone = `update invoice set deleted_at = now() where id = ${id}`;
+  await t.rejects(portal.owner.query(gone), { code: '23514' });
+  const line = `insert into invoice_items (customer_id, invoice_id, item_description, rate, amount, currency_code)
+    select customer_id, id, 'x', 1, 1, currency_code from invoice where id = ${id}`;
+  await t.rejects(portal.owner.query(line), { message: /issued/ });
+  t.same(await get(`invoices/${id}`), before);
+  t.match(await send('PATCH', `invoices/${id}`, { notes: 'see R-2' }), { status: 200 });
 });
 
 t.test('every step from every state', async (t) => {

@@ -7,7 +7,7 @@ import { fieldProblem, Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
 import { openCredit } from './credit-memos.ts';
 import { firstDays, movedDueDate } from './due-date.ts';
-import { rowsOf } from './locks.ts';
+import { lockNamed, rowsOf } from './locks.ts';
 
 /** What is as it was issued. What is wrong with it is given back by a credit memo. */
 const FROZEN: readonly string[] = [
@@ -28,6 +28,9 @@ const FROZEN: readonly string[] = [
 ];
 
 export const invoiceRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   prepare: (context, values, stored, given = values) =>
     stored ? changed(context, values, stored, given) : begun(context, values),
   async written(context, row, stored) {
@@ -35,6 +38,7 @@ export const invoiceRules: ResourceRules = {
     if (stored === null && row['issued_at'] !== null) await openCredit(context, row);
   },
   removing(_context, stored) {
+    if (stored['voided_at'] !== null) throw new Problem('conflict', 'it is void, and is kept');
     if (stored['issued_at'] === null && stored['applied_amount'] === 0) return;
     throw new Problem(
       'conflict',
@@ -79,20 +83,24 @@ export function requirePast(nowMs: number, given: unknown, pointer: string): voi
 }
 
 async function changed(context: RuleContext, values: Row, stored: Row, given: Row): Promise<Row> {
-  if (stored['issued_at'] !== null) requireUnfrozen(values);
+  requireUnfrozen(values, stored);
   await requireAmounts(context, values, stored, given);
   return { ...(await movedDueDate(context, values, stored)), ...withoutTotal(values) };
 }
 
-function requireUnfrozen(values: Row): void {
-  const detail = 'stays as it was issued; give back by a credit memo what is wrong';
+function requireUnfrozen(values: Row, { issued_at, voided_at }: Row): void {
+  if (issued_at === null && voided_at === null) return;
+  const isVoid = voided_at !== null;
+  const detail = isVoid
+    ? 'stays as it was when the invoice was made void'
+    : 'stays as it was issued; give back by a credit memo what is wrong';
   const errors = FROZEN.filter((name) => name in values).map((name) => ({
     in: 'body' as const,
     pointer: `/${name}`,
     detail,
   }));
   if (errors.length === 0) return;
-  throw new Problem('conflict', 'the invoice is issued', { errors });
+  throw new Problem('conflict', `the invoice is ${isVoid ? 'void' : 'issued'}`, { errors });
 }
 
 /** Throws 422 for a total that is not the sum, and for what its lines say, if there are any. */

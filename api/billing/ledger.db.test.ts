@@ -351,6 +351,20 @@ t.test('a credit memo becomes credit, of what it credits first', async (t) => {
   t.match(await send('POST', `payments/${String(credit!['id'])}/transitions`, state), {
     status: 409,
   });
+  for (const [name, value] of [
+    ['payment_date', '2020-01-01'],
+    ['reference', 'mine'],
+  ] as const) {
+    const one = `payments/${String(credit!['id'])}`;
+    t.match(await send('PATCH', one, { [name]: value }), blames(409, `/${name}`), name);
+    await t.rejects(
+      portal.owner.query(
+        `update payment set ${name} = '${value}' where id = ${String(credit!['id'])}`,
+      ),
+      { message: /stays/ },
+    );
+    t.match(await send('PATCH', one, { notes: 'as agreed' }), { status: 200 });
+  }
   t.match(
     await send('POST', `invoices/${first}/void`, { reason: 'wrong' }),
     blames(409, '/status'),
@@ -541,6 +555,32 @@ t.test('balances and statement tell the same, each currency for itself', async (
   t.equal(mine.length, 1);
   t.equal(held['closing_amount'], mine[0]!['net_amount']);
 });
+
+t.test(
+  'what is of a later day is on the statement on no day without its counterpart',
+  async (t) => {
+    const later = nowMs;
+    t.teardown(() => (nowMs = later));
+    nowMs = Date.parse('2026-03-01T11:00:00Z');
+    const { body } = await send('POST', 'accounts', {
+      account_name: 'later',
+      account_number: 'B-3',
+      account_type: 'REGIONAL',
+    });
+    const account_id = body['account_id'] as number;
+    const invoice = await issued(100, { account_id, date: '2026-03-20' });
+    await send('POST', `invoices/${invoice}/void`, { reason: 'twice' });
+    const payment = await paid(50, { account_id, payment_date: '2026-03-10' });
+    const state = { status: 'reversed', status_reason: 'x' };
+    await send('POST', `payments/${payment}/transitions`, state);
+    await apply(await paid(30, { account_id, payment_date: '2026-03-15' }), await issued(30), 30);
+    await apply(await paid(25), await issued(25, { account_id, date: '2026-03-25' }), 25);
+    for (const to of ['2026-03-01', '2026-03-10', '2026-03-15', '2026-03-20', '2026-03-25']) {
+      const path = `accounts/${account_id}/statement?from=2026-01-01&to=${to}&currency_code=USD`;
+      t.match(await get(path), { closing_amount: 0 }, to);
+    }
+  },
+);
 
 t.test('what a statement begins with is read from an index alone', async (t) => {
   const { customerId } = portal.seed.mine;

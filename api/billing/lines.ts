@@ -5,7 +5,7 @@
 import { sql } from 'drizzle-orm';
 import { fieldProblem, notFound, type Problem } from '../problem.ts';
 import type { ResourceRules, Row, RuleContext } from '../resources/define.ts';
-import { lockInvoices, rowsOf } from './locks.ts';
+import { lockInvoices, lockNamed, rowsOf } from './locks.ts';
 
 interface Head {
   readonly is_issued: boolean;
@@ -13,6 +13,9 @@ interface Head {
 }
 
 export const invoiceItemRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   async prepare(context, values, stored, given = values) {
     const invoiceId = (stored ?? values)['invoice_id'] as number;
     const { currency_code: currency } = await requireDraft(context, invoiceId);
@@ -28,8 +31,8 @@ export const invoiceItemRules: ResourceRules = {
   },
 };
 
-/** Holds the invoice. Throws 409 for one that was issued: its lines stay. */
-async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Head> {
+/** Holds the invoice. Throws 409 for one that was issued, or is void: its lines and units stay. */
+export async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Head> {
   await lockInvoices(db, [invoiceId]);
   const [head] = await rowsOf<Head>(
     db,
@@ -42,7 +45,8 @@ async function requireDraft({ db }: RuleContext, invoiceId: number): Promise<Hea
 }
 
 function frozen(): Problem {
-  const detail = 'is issued, and its lines stay; give back by a credit memo what is wrong';
+  const detail =
+    'is issued or void, and what is on it stays; give back by a credit memo what is wrong';
   return fieldProblem('conflict', 'body', '/invoice_id', detail);
 }
 

@@ -21,6 +21,37 @@ export async function lockInvoices(db: TenantDb, ids: readonly number[]): Promis
   await lock(db, sql`invoice`, ids);
 }
 
+/**
+ * Before many rows are made in one request: holds what they name, for row by row they would take it in the order in which
+ * they were sent. Of payments that credit memos became, the memo is held as well. What is not there is passed over.
+ */
+export async function lockNamed(db: TenantDb, bodies: readonly Row[]): Promise<void> {
+  const payments = keysIn(bodies, 'payment_id');
+  await lockPayments(db, payments);
+  const memos = await memosOf(db, payments);
+  const invoices = [
+    ...keysIn(bodies, 'invoice_id'),
+    ...keysIn(bodies, 'credited_invoice_id'),
+    ...memos,
+  ];
+  await lockInvoices(db, [...new Set(invoices)]);
+}
+
+function keysIn(bodies: readonly Row[], name: string): number[] {
+  const keys = bodies.map((body) => body[name]).filter((key) => Number.isSafeInteger(key));
+  return [...new Set(keys as number[])];
+}
+
+async function memosOf(db: TenantDb, paymentIds: readonly number[]): Promise<number[]> {
+  if (paymentIds.length === 0) return [];
+  const rows = await rowsOf<{ id: string }>(
+    db,
+    sql`select credit_memo_invoice_id as id from payment
+      where id = any (${idArray(paymentIds)}) and credit_memo_invoice_id is not null`,
+  );
+  return rows.map(({ id }) => Number(id));
+}
+
 // Keys that refer to the rows are not held up.
 async function lock(db: TenantDb, table: SQL, ids: readonly number[]): Promise<void> {
   if (ids.length === 0) return;

@@ -6,7 +6,7 @@ import type { StateMachine } from '../resources/states.ts';
 import { ofMemo } from './credit-memos.ts';
 import { requirePast } from './invoices.ts';
 import { findWrong, lockedPayments, takeBack } from './ledger.ts';
-import { lockInvoices, rowsOf } from './locks.ts';
+import { lockInvoices, lockNamed, rowsOf } from './locks.ts';
 
 /** Money that is on its way is pending, and is applied once it is there. What comes back was there before. */
 export const paymentStates: StateMachine = {
@@ -25,8 +25,8 @@ export const paymentRules: ResourceRules = {
   async prepare(context, values, stored) {
     if (stored === null) return begun(context, values);
     const { status } = values;
+    if (stored['credit_memo_invoice_id'] !== null) requireOwn(values);
     if (status === undefined) return values;
-    if (stored['credit_memo_invoice_id'] !== null) throw ofMemo();
     if (status === 'failed' || status === 'reversed')
       await takeBack(context, stored, { ...stored, ...values }['status_reason'] as string);
     return values;
@@ -37,6 +37,16 @@ export const paymentRules: ResourceRules = {
   },
 };
 
+/** Throws 409 for what the credit of a memo has from the memo. */
+function requireOwn(values: Row): void {
+  if (values['status'] !== undefined) throw ofMemo();
+  const errors = ['payment_date', 'reference']
+    .filter((name) => name in values)
+    .map((name) => ({ in: 'body' as const, pointer: `/${name}`, detail: 'is that of the memo' }));
+  if (errors.length > 0)
+    throw new Problem('conflict', 'it is the credit of a credit memo', { errors });
+}
+
 async function begun({ db }: RuleContext, values: Row): Promise<Row> {
   if (values['payment_date'] !== undefined) return values;
   const [today] = await rowsOf<{ day: string }>(db, sql`select app_today()::text as day`);
@@ -44,6 +54,9 @@ async function begun({ db }: RuleContext, values: Row): Promise<Row> {
 }
 
 export const applicationRules: ResourceRules = {
+  async many({ db }, bodies) {
+    await lockNamed(db, bodies);
+  },
   async prepare(context, values, stored) {
     // Nothing but its reason can be changed.
     if (stored) return values;

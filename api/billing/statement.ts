@@ -112,10 +112,17 @@ function periodOf(query: Query, of: { currency_code: string; today: string }): P
   return { from, to, currency_code: query.currency_code ?? of.currency_code };
 }
 
-/** What moved the account in the currency, on days of which a condition is made. */
+/**
+ * What moved the account in the currency, on days of which a condition is made. What takes something back, or elsewhere, is
+ * on the statement no earlier than that.
+ */
 function moves(account: number, currency: string, when: (day: SQL) => SQL): SQL {
   const ofAccount = sql`account_id = ${account} and currency_code = ${currency} and deleted_at is null`;
-  const dayOf = (at: string) => sql`(${sql.raw(at)} at time zone z.time_zone)::date`;
+  const dayOf = (at: string, ofDay: string) =>
+    sql`greatest((${sql.raw(at)} at time zone z.time_zone)::date, ${sql.raw(ofDay)})`;
+  const voided = dayOf('voided_at', 'date');
+  const reversed = dayOf('reversed_at', 'payment_date');
+  const transferred = dayOf('t.applied_at', 'coalesce(p.payment_date, i.date)');
   const zone = sql`cross join (select coalesce((select time_zone from customer
     where customer_id = (select app_customer_id())), 'UTC') as time_zone) z`;
   const billed = sql`${ofAccount} and issued_at is not null and invoice_type <> 'credit_memo'`;
@@ -124,20 +131,20 @@ function moves(account: number, currency: string, when: (day: SQL) => SQL): SQL 
     select date as day, 1 as place, id, 'invoice' as kind, invoice_number as reference, id as invoice_id,
       null::bigint as payment_id, total_amount as amount from invoice where ${billed} and ${when(sql`date`)}
     union all
-    select ${dayOf('voided_at')}, 2, id, 'void', invoice_number, id, null, -total_amount
-    from invoice ${zone} where ${billed} and voided_at is not null and ${when(dayOf('voided_at'))}
+    select ${voided}, 2, id, 'void', invoice_number, id, null, -total_amount
+    from invoice ${zone} where ${billed} and voided_at is not null and ${when(voided)}
     union all
     select payment_date, 3, id, case payment_method when 'credit_memo' then 'credit_memo' else 'payment' end, payment_id,
       credit_memo_invoice_id, id, -payment_amount from payment where ${come} and ${when(sql`payment_date`)}
     union all
-    select ${dayOf('reversed_at')}, 4, id, 'reversal', payment_id, credit_memo_invoice_id, id, payment_amount
-    from payment ${zone} where ${ofAccount} and status = 'reversed' and ${when(dayOf('reversed_at'))}
+    select ${reversed}, 4, id, 'reversal', payment_id, credit_memo_invoice_id, id, payment_amount
+    from payment ${zone} where ${ofAccount} and status = 'reversed' and ${when(reversed)}
     union all
-    select ${dayOf('t.applied_at')}, 5, t.id, 'transfer', coalesce(p.payment_id, i.invoice_number, ''), t.invoice_id,
+    select ${transferred}, 5, t.id, 'transfer', coalesce(p.payment_id, i.invoice_number, ''), t.invoice_id,
       t.payment_id, t.amount
     from account_transfers(${account}::bigint, ${currency}::text) t ${zone}
     left join payment p on p.id = t.payment_id left join invoice i on i.id = t.invoice_id
-    where ${when(dayOf('t.applied_at'))}`;
+    where ${when(transferred)}`;
 }
 
 const within =

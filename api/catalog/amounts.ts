@@ -2,7 +2,8 @@
 import { Type } from 'typebox';
 
 const AMOUNT_MAX = 999_999_999_999;
-const RATE_MAX = 9_999_999_999;
+/** The largest price of one. */
+export const RATE_MAX = 9_999_999_999;
 const QUANTITY_MAX = 999_999_999;
 
 /** Money, or a price of one: to four decimals. The database looks that an amount is no finer than its currency. */

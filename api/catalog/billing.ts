@@ -10,6 +10,7 @@ import {
 import { invoiceRules } from '../billing/invoices.ts';
 import { invoiceItemRules } from '../billing/lines.ts';
 import { applicationRules, paymentRules, paymentStates } from '../billing/payments.ts';
+import { invoiceEquipmentRules } from '../billing/units.ts';
 import { shownStatus, statusWords } from '../billing/status.ts';
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { Amount, AmountAboveZero, AmountFromZero, QuantityAboveZero, Rate } from './amounts.ts';
@@ -128,6 +129,7 @@ const invoices: readonly ResourceDeclaration[] = [
     nouns: 'units on invoices',
     tag: 'billing',
     right: 'invoice',
+    rules: invoiceEquipmentRules,
     fixed: ['invoice_id', 'equipment_id'],
     references: { invoice_id: 'invoice' },
     example: {

@@ -2,7 +2,7 @@
  * A vehicle is a unit of the fleet: what both say is kept the same, whichever of them is changed. Otherwise somebody held
  * to an account would see the one and not the other.
  */
-import { and, eq, isNull } from 'drizzle-orm';
+import { and, eq, inArray, isNull } from 'drizzle-orm';
 import { equipment, vehicleBasicInformationHdr as header } from '../../db/schema.ts';
 import { requireUnitStays } from '../agreements/out.ts';
 import { retireTracker } from '../iot-devices/store.ts';
@@ -41,5 +41,18 @@ export const equipmentRules: ResourceRules = {
       .where(
         and(eq(header.equipment_id, row['equipment_id'] as number), isNull(header.deleted_at)),
       );
+  },
+};
+
+/** Frequencies are numbered within their vehicle, which is held for it: of many at once in the order of the vehicles. */
+export const frequencyRules: ResourceRules = {
+  async many({ db }, bodies) {
+    const vehicles = bodies.map((body) => body['vehicle_id'] as string);
+    await db
+      .select({ code: header.vehicle_id_code_hdr })
+      .from(header)
+      .where(inArray(header.vehicle_id_code_hdr, [...new Set(vehicles)]))
+      .orderBy(header.vehicle_id_code_hdr)
+      .for('no key update');
   },
 };

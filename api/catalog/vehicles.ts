@@ -20,7 +20,7 @@ import {
 import type { ResourceDeclaration } from '../resources/define.ts';
 import { paperRules } from '../vehicles/papers.ts';
 import { vehicleServiceRules } from '../maintenance/service-frequency.ts';
-import { vehicleRules } from './vehicle-rules.ts';
+import { frequencyRules, vehicleRules } from './vehicle-rules.ts';
 import { AmountFromZero, QuantityAboveZero } from './amounts.ts';
 import { CurrencyCode } from './codes.ts';
 
@@ -230,6 +230,7 @@ const records: readonly ResourceDeclaration[] = [
     nouns: 'vehicle service frequencies',
     tag: 'vehicles',
     right: 'vehicle',
+    rules: frequencyRules,
     derived: ['sequence_number'],
     fixed: ['vehicle_id'],
     references: { vehicle_id: HEADER },

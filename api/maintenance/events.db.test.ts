@@ -272,6 +272,23 @@ t.test('parts: their currency, their event, and what they come to', async (t) =>
   t.match(await fleet.post('pm-parts-used', late), refusal(409, '/pm_event_id'));
 });
 
+t.test('parts in several currencies, from before that was refused, come to no cost', async (t) => {
+  const { event } = await dueSchedule();
+  const pm_event_id = event['pm_event_id'];
+  const part = { pm_event_id, part_name: 'Filter', part_cost: 5, currency_code: 'EUR' };
+  await fleet.make('pm-parts-used', part);
+  const { pm_parts_id } = await fleet.make('pm-parts-used', part);
+  await fleet.portal.owner.query(
+    `alter table pm_parts_used disable trigger user;
+     update pm_parts_used set currency_code = 'USD' where pm_parts_id = ${String(pm_parts_id)};
+     alter table pm_parts_used enable trigger user`,
+  );
+  t.match(await fleet.moveEvent(pm_event_id, { status: 'completed' }), {
+    status: 200,
+    body: { status: 'completed', cost: null, currency_code: null },
+  });
+});
+
 t.test('a work order is one of the same unit', async (t) => {
   const order = (index: 0 | 1) =>
     fleet.make('workorders', {

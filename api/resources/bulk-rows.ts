@@ -61,7 +61,7 @@ export async function createRows(
       : await createAlone(work, resource, together, secrets);
     for (const answer of answers) results[answer.index] = answer;
   }
-  await finish?.();
+  if (finish) await finish();
   return answerOf(results as ItemResult[]);
 }
 

@@ -35,7 +35,7 @@ export interface ResourceRules {
    * Before many new rows are made in one request, each by itself: locks what stands above them, in one order. What it gives
    * is done when all of them have been.
    */
-  many?(context: RuleContext, bodies: readonly Row[]): Promise<() => Promise<void>>;
+  many?(context: RuleContext, bodies: readonly Row[]): Promise<(() => Promise<void>) | void>;
   /**
    * Before a row is written; `stored` is null for a new one. May throw a `Problem`, and gives the values to be written:
    * those of the request, changed or added to. `given` is the request as it was sent: of a patch, also what is as it was.

@@ -651,6 +651,35 @@ t.test('the right to write vehicles is enough, but not to change devices', async
   await grant({});
 });
 
+t.test('frequencies of many vehicles in one request hold these in their order', async (t) => {
+  const codes: string[] = [];
+  for (let n = 0; n < 2; n++)
+    codes.push(wholeOf(await create(vehicle())).header['vehicle_id_code_hdr'] as string);
+  const [first, last] = codes.sort();
+  const other = await owner.connect();
+  t.teardown(() => other.release());
+  await other.query('begin');
+  const hold = (code: string) =>
+    other.query(
+      `select from vehicle_basic_information_hdr where vehicle_id_code_hdr = $1 for no key update nowait`,
+      [code],
+    );
+  await hold(first!);
+  const items = [last, first].map((vehicle_id) => ({
+    ...{ vehicle_id, type_of_service: 'Oil change', time_period: '6 months' },
+  }));
+  const made = post('/v1/vehicle-service-frequencies/bulk', { items });
+  for (;;) {
+    const { rows } = await owner.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()`,
+    );
+    if (rows.length > 0) break;
+  }
+  await hold(last!);
+  await other.query('commit');
+  t.match(await made, { status: 200, body: { created: 2 } });
+});
+
 t.test('many in one request', async (t) => {
   const taken = vehicle();
   await create(taken);
