@@ -257,16 +257,16 @@ function asReader(work: Work): Work {
 
 interface Costs {
   readonly currency: string;
-  readonly part: number;
+  readonly part: string;
   /** What the call cost beyond its parts. */
-  readonly labour: number;
+  readonly labour: string;
 }
 
-/** What a call cost; null where that is not known yet. */
+/** What a call cost, in digits; null where that is not known yet. */
 async function costsOf({ client }: Work, callId: number): Promise<Costs | null> {
   const [found] = await run(
     client,
-    sql`select e.currency_code as currency, p.total::float8 as part, greatest(e.cost - p.total, 0)::float8 as labour
+    sql`select e.currency_code as currency, p.total::text as part, greatest(e.cost - p.total, 0)::text as labour
       from ers e, sum_ers_parts(e.customer_id, e.ers_id, e.currency_code) p
       where e.ers_id = ${callId} and e.cost is not null`,
   );

@@ -69,7 +69,7 @@ async function withUsualCosts({ db }: RuleContext, values: Row): Promise<Row> {
   const quantity = values['quantity'] ?? 1;
   const costs = missing.map(
     ([name, of]) =>
-      sql`round(${sql.identifier(of)} * ${quantity}::numeric, minor_unit_digits)::float8 as ${sql.identifier(name)}`,
+      sql`round(${sql.identifier(of)} * ${quantity}::numeric, minor_unit_digits)::text as ${sql.identifier(name)}`,
   );
   const { rows } = await db.execute<Row>(sql`
     select ${sql.join(costs, sql`, `)} from vmrs_lookup join currency_lookup using (currency_code)
