@@ -15,7 +15,10 @@ const webDir = join(projectDir, 'web');
 /** Copied as they are; everything else in `web/` is source. */
 const ASSET = /\.(html|css|svg|png|ico|webmanifest|woff2)$/;
 
-/** Rejects when it does not compile; the compiler has said why. */
+/** The compiler has said why. */
+export class BuildFailed extends Error {}
+
+/** Rejects with `BuildFailed` when it does not compile. */
 export async function build(): Promise<void> {
   await compile(projectDir);
   await compile(join(webDir, 'tsconfig.build.json'));
@@ -34,7 +37,7 @@ async function compile(project: string): Promise<void> {
     cwd: projectDir,
   });
   const [code] = (await once(child, 'exit')) as [number | null];
-  if (code !== 0) throw new Error(`tsc -p ${basename(project)} failed`);
+  if (code !== 0) throw new BuildFailed(`tsc -p ${basename(project)} failed`);
 }
 
 async function copyAssets(): Promise<void> {

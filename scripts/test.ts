@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { startEmbeddedPostgres } from '../db/embedded.ts';
 import { administer, databaseUrl, TEMPLATE_DATABASE } from '../db/test-database.ts';
 import { migrate } from '../migrations/run.ts';
-import { build, buildWebTests } from './build.ts';
+import { build, BuildFailed, buildWebTests } from './build.ts';
 import { runTests } from './run-tests.ts';
 import { compiledPath, findTestFiles, NoTestFile, testFileOf } from './test-files.ts';
 import {
@@ -136,6 +136,9 @@ try {
   if (error instanceof TimescaleUnavailable) {
     console.error(`TimescaleDB cannot run here: ${error.message}`);
     process.exitCode = UNAVAILABLE_EXIT_CODE;
+  } else if (error instanceof BuildFailed) {
+    console.error(error.message);
+    process.exitCode = 1;
   } else if (error instanceof NoTestFile) {
     console.error(error.message);
     process.exitCode = 2;

@@ -3,6 +3,9 @@ import { sql } from 'drizzle-orm';
 import type { TenantDb } from '../../db/tenancy.ts';
 import { fieldProblem } from '../problem.ts';
 
+/** Held while accounts stay where they are, by those who rely on that together, and by whoever moves one alone. */
+const PLACES_LOCK = sql`hashtextextended('places of accounts/' || app_customer_id(), 0)`;
+
 /** Whether an agreement of `above` covers `account`; null is the whole customer. */
 export async function isWithinAccount(
   db: TenantDb,
@@ -11,10 +14,30 @@ export async function isWithinAccount(
 ): Promise<boolean> {
   if (above === null || account === above) return true;
   if (account === null) return false;
+  // No account is moved meanwhile, and what is made here is seen by whoever moves one next.
+  await db.execute(sql`select pg_advisory_xact_lock_shared(${PLACES_LOCK})`);
   const { rows } = await db.execute<{ within: boolean }>(
     sql`select account_is_within(${account}, ${above}) as within`,
   );
   return rows[0]!.within;
+}
+
+/** Throws 422 where a schedule has an allocation that its account does not cover: both may have been moved meanwhile. */
+export async function requireAllocationsCovered(
+  db: TenantDb,
+  scheduleId: number,
+  account: number | null,
+): Promise<void> {
+  const { rows } = await db.execute<{ id: string }>(sql`
+    select t.equipment_type_allocation_id as id from equipment_type_allocation t
+    join schedule_agreement_line_item l using (customer_id, schedule_agreement_line_item_id)
+    where l.schedule_agreement_id = ${scheduleId} and t.deleted_at is null
+      and not account_is_within(t.account_id, ${account}::bigint)
+    order by 1 limit 1`);
+  const [left] = rows;
+  if (!left) return;
+  const detail = `does not cover that of allocation ${left.id}: move the account back, or delete the allocation`;
+  throw fieldProblem('unprocessable', 'body', '/account_id', detail);
 }
 
 /**
@@ -27,6 +50,7 @@ export async function requireStillCovered(
   { from, to }: { from: number | null; to: number | null },
 ): Promise<void> {
   if (from === null) return;
+  await db.execute(sql`select pg_advisory_xact_lock(${PLACES_LOCK})`);
   const { rows } = await db.execute<{ name: string }>(sql`
     with recursive moved as (
       select ${id}::bigint as account_id

@@ -264,6 +264,72 @@ t.test('an account is not moved from under an agreement that covers it', async (
   );
 });
 
+t.test(
+  'an account that was moved meanwhile is not covered when a schedule is renewed',
+  async (t) => {
+    const moved = async (name: string) =>
+      (
+        await house.post('accounts', {
+          account_name: name,
+          account_number: name,
+          account_type: 'REGIONAL',
+          parent_account_id: north,
+        })
+      ).body['account_id'] as number;
+    const away = { parent_account_id: null };
+    const expire = (schedule: Row) =>
+      owner.query(
+        `update schedule_agreement set status = 'expired', termination_date = '2026-06-01'
+       where schedule_agreement_id = $1`,
+        [schedule['schedule_agreement_id']],
+      );
+    const renew = (schedule: Row) =>
+      house.move('schedule-agreements', schedule['schedule_agreement_id'], {
+        status: 'active',
+        termination_date: '2027-06-01',
+      });
+    const { master_agreement_id } = await house.master({ account_id: north });
+    const own = await moved('renewed own');
+    const schedule = await house.schedule({ master_agreement_id, account_id: own });
+    await expire(schedule);
+    t.equal((await house.patch('accounts', own, away)).status, 200);
+    t.match(await renew(schedule), refusal(422, '/account_id', /nor one below it/));
+    t.equal((await house.patch('accounts', own, { parent_account_id: north })).status, 200);
+    t.equal((await renew(schedule)).status, 200);
+
+    const low = await moved('renewed low');
+    const line = await house.line();
+    const key = 'schedule_agreement_line_item_id';
+    await house.allocation({ account_id: low, [key]: line[key] });
+    await expire(line);
+    t.equal((await house.patch('accounts', low, away)).status, 200);
+    t.match(await renew(line), refusal(422, '/account_id', /does not cover that of allocation/));
+  },
+);
+
+t.test('a schedule is made, or its account is moved: never both at once', async (t) => {
+  const { master_agreement_id } = await house.master({ account_id: north });
+  for (let round = 0; round < 8; round++) {
+    const made = await house.post('accounts', {
+      account_name: `both ${round}`,
+      account_number: `both ${round}`,
+      account_type: 'REGIONAL',
+      parent_account_id: north,
+    });
+    const account_id = made.body['account_id'] as number;
+    const answers = await Promise.all([
+      house.post('schedule-agreements', {
+        master_agreement_id,
+        account_id,
+        effective_date: '2026-06-01',
+      }),
+      house.patch('accounts', account_id, { parent_account_id: null }),
+    ]);
+    const good = answers.filter(({ status }) => status < 300);
+    t.equal(good.length, 1, answers.map(({ text }) => text).join('\n'));
+  }
+});
+
 t.test('the quantity of a line is the ceiling of its allocations, day by day', async (t) => {
   const line = await house.line({ number_of_units: 10 });
   const key = 'schedule_agreement_line_item_id';

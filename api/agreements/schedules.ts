@@ -17,7 +17,7 @@ import { notYet } from '../resources/states.ts';
 import { requireNoneOut, requireOutWithin } from './out.ts';
 import { releaseSchedule } from './release.ts';
 import { isEnded, scheduleStates } from './states.ts';
-import { isWithinAccount } from './accounts.ts';
+import { isWithinAccount, requireAllocationsCovered } from './accounts.ts';
 
 export const scheduleRules: ResourceRules = {
   async holding({ db }, key) {
@@ -105,9 +105,17 @@ async function requireWithin(
 ): Promise<void> {
   if (!above) return;
   const account = (whole['account_id'] ?? null) as number | null;
-  const isNew = 'account_id' in values || values['master_agreement_id'] !== undefined;
+  // The accounts may have been moved while it was not in force.
+  const isNew =
+    'account_id' in values ||
+    values['master_agreement_id'] !== undefined ||
+    values['status'] === 'active';
   if (isNew && !(await isWithinAccount(db, account, above.account_id))) {
     throw refuse('/account_id', 'is not the account of the master agreement, nor one below it');
+  }
+  if (values['status'] === 'active' && account !== null) {
+    const id = (whole['schedule_agreement_id'] ?? null) as number | null;
+    if (id !== null) await requireAllocationsCovered(db, id, account);
   }
   const from = values['effective_date'] as Day | undefined;
   if (from !== undefined && from < above.contract_effective_date) {

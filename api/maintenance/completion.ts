@@ -23,8 +23,9 @@ interface LastDone {
 
 /**
  * Day, meters and cost of an event that is being completed, where it does not say them itself: today for the customer, the
- * last meters known by the end of that day (or else those of now), and what its parts come to. Throws 422 naming the field for a day that
- * is in the future or before the last time, and for meters below those of the last time. The caller holds the schedule.
+ * last meters known by the end of that day (or else those of now), and what its parts come to. Throws 422 naming the field
+ * for a day that is in the future or before the last time, and for meters below those of the last time. The caller holds
+ * the schedule.
  */
 export async function completionOf(context: RuleContext, whole: Row): Promise<Row> {
   const { db, nowMs } = context;

@@ -130,8 +130,9 @@ async function requireOwnWorkorder(
     throw fieldProblem('unprocessable', 'body', '/workorder_id', 'is a work order of another unit');
   }
   const isOpen = ['open', 'in_progress'].includes(whole['status'] as string);
-  if (order?.status !== 'completed' || !isOpen || id === stored?.['workorder_id']) return;
-  const detail = 'is completed already: complete the event itself in the same request';
+  const isDone = order !== undefined && ['completed', 'closed'].includes(order.status);
+  if (!isDone || !isOpen || id === stored?.['workorder_id']) return;
+  const detail = `is ${order.status} already: complete the event itself in the same request`;
   throw fieldProblem('conflict', 'body', '/workorder_id', detail);
 }
 

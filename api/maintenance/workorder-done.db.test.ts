@@ -121,6 +121,8 @@ t.test(
     const refused = { status: 409, body: { errors: [{ pointer: '/workorder_id' }] } };
     t.match(await fleet.patch(url, link), refused);
     t.match(await fleet.patch(url, { ...link, status: 'in_progress' }), refused);
+    t.equal((await fleet.post(order, { workorder_status: 'closed' })).status, 200);
+    t.match(await fleet.patch(url, link), refused, 'closed as well');
     t.match(await fleet.patch(url, { ...link, status: 'completed' }), {
       status: 200,
       body: { ...link, status: 'completed', performed_date: today },

@@ -116,8 +116,8 @@ export async function guardBounds(
 }
 
 /**
- * The limit of an order that goes to another account: that account's, where it had none or a higher one. Throws 403 where
- * more is asked for, or cannot be compared, and the right to approve is missing.
+ * The limit of an order that goes to another account, or is in another currency from now on: the account's, where it had
+ * none or a higher one. Throws 403 where more is asked for, or cannot be compared, and the right to approve is missing.
  */
 export async function limitOfMoved(
   { db, principal }: RuleContext,
@@ -125,8 +125,8 @@ export async function limitOfMoved(
   values: Row,
   stored: Row,
 ): Promise<Row> {
-  if (!('account_id' in values)) return values;
-  const { account_id } = values;
+  if (!('account_id' in values || 'currency_code' in values)) return values;
+  const account_id = { ...stored, ...values }['account_id'];
   const currency = { ...stored, ...values }['currency_code'] as string;
   const limits = await limitsFor(db, { account_id, equipment_id: null }, null);
   const mayApprove = principal.permissions.has(right);

@@ -77,9 +77,9 @@ async function isWorkOpen(db: TenantDb, requestId: number): Promise<boolean> {
 }
 
 /**
- * Holds a request that work is to be made of. Throws 403 where the right to read requests is missing, 422 where the work is of another unit, 403 where the request
- * belongs to the whole customer and the caller is held to accounts, and 409 with the states that are allowed where it is
- * neither approved nor converted already.
+ * Holds a request that work is to be made of. Throws 403 where the right to read requests is missing, or the request belongs
+ * to the whole customer and the caller is held to accounts, 422 where the work is of another unit, and 409 with the states
+ * that are allowed where it is neither approved nor converted already.
  */
 export async function holdRequest(
   { db, principal }: RuleContext,
