@@ -307,27 +307,34 @@ t.test(
   },
 );
 
-t.test('a schedule is made, or its account is moved: never both at once', async (t) => {
+t.test('an account is not moved while a schedule of it is being made', async (t) => {
   const { master_agreement_id } = await house.master({ account_id: north });
-  for (let round = 0; round < 8; round++) {
-    const made = await house.post('accounts', {
-      account_name: `both ${round}`,
-      account_number: `both ${round}`,
-      account_type: 'REGIONAL',
-      parent_account_id: north,
-    });
-    const account_id = made.body['account_id'] as number;
-    const answers = await Promise.all([
-      house.post('schedule-agreements', {
-        master_agreement_id,
-        account_id,
-        effective_date: '2026-06-01',
-      }),
-      house.patch('accounts', account_id, { parent_account_id: null }),
-    ]);
-    const good = answers.filter(({ status }) => status < 300);
-    t.equal(good.length, 1, answers.map(({ text }) => text).join('\n'));
-  }
+  const { body } = await house.post('accounts', {
+    account_name: 'both at once',
+    account_number: 'both at once',
+    account_type: 'REGIONAL',
+    parent_account_id: north,
+  });
+  const account_id = body['account_id'] as number;
+  const waiting = async (more: number) => {
+    for (let found = -1; found < more;) {
+      const { rows } = await owner.query<{ count: number }>(
+        `select count(*)::int from pg_stat_activity
+         where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      found = rows[0]!.count;
+    }
+  };
+  const other = await owner.connect();
+  await other.query('begin; lock table schedule_agreement in share mode');
+  const makes = house.schedule({ master_agreement_id, account_id });
+  await waiting(1);
+  const moves = house.patch('accounts', account_id, { parent_account_id: null });
+  await Promise.race([moves, waiting(2)]);
+  await other.query('rollback');
+  other.release();
+  t.match(await makes, { account_id }, 'it had been asked already');
+  t.match(await moves, refusal(409, '/parent_account_id'));
 });
 
 t.test('the quantity of a line is the ceiling of its allocations, day by day', async (t) => {
