@@ -12,6 +12,10 @@ const FOR_THE_API = new Map([
   ],
   ['auth_user_by_subject', 'one user, by the subject of a token that was verified'],
   ['close_request_when_done', 'one request whose work is over, of the tenant at work'],
+  [
+    'corrected_unseen',
+    'whether an order has corrected what the caller does not see, of the tenant at work',
+  ],
   ['count_for_quota', 'a number of rows, of the tenant at work'],
   ['find_knock', 'one device, by its exact name, and nothing that it said'],
   ['global_search', 'of the tenant and the accounts at work'],
@@ -29,6 +33,7 @@ const FOR_THE_API = new Map([
   ['note_sign_ins', 'gives nothing, and writes when somebody was here'],
   ['record_change_head', 'a number, of the tenant at work'],
   ['record_change_window', 'numbers, of the tenant at work'],
+  ['schedules_with_unseen_events', 'which of given keys of schedules, of the tenant at work'],
   ['sees_device', 'of the tenant at work'],
   ['unit_out', 'whether a unit is out, and as what, of the tenant at work'],
   ['unit_unfit', 'why a unit may not be used, of the tenant at work'],

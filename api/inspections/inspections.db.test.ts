@@ -472,6 +472,47 @@ t.test('a work order that was not done after all has corrected nothing', async (
   }
 });
 
+t.test('what a work order has corrected is not left so by those who do not see it', async (t) => {
+  const ends = [
+    { workorder_status: 'in_progress', status_reason: 'not repaired at all' },
+    { workorder_status: 'cancelled', status_reason: 'somebody else did it' },
+  ];
+  for (const end of ends) {
+    house.setNow(START);
+    const equipment_id = await house.unit();
+    const about = { account_id: north, equipment_id, currency_code: 'USD' };
+    const order = await must(house.post('workorders', { ...about, workorder_description: 'x' }));
+    const id = order['workorder_id'] as number;
+    const move = (payload: Row, who?: 'held') =>
+      must(house.move('workorders', id, payload, who), 200);
+    const hidden = { equipment_id, account_id: house.south, report_number: 'SECRET-2' };
+    const [seen, other] = [await inspect({ equipment_id }), await inspect(hidden)];
+    const of = { workorder_id: id, is_out_of_service: true };
+    const own = await find(idOf(seen), of);
+    await correct(await find(idOf(other), of));
+    const complete = { workorder_status: 'completed', resolution: 'new tyre' };
+    await move({ workorder_status: 'in_progress' });
+    house.setNow('2026-06-17T10:00:00Z');
+    await move(complete);
+    await move({ workorder_status: 'in_progress', status_reason: 'by mistake' }, 'held');
+    t.match(await house.read(V, idOf(own)), { status: 'open' }, 'the other was corrected by hand');
+    const theirs = await find(idOf(other), of);
+    house.setNow('2026-06-18T10:00:00Z');
+    await move(complete);
+    t.match(await fitness(equipment_id), { is_fit: true });
+    const refused = await house.move('workorders', id, end, 'held');
+    t.match(refused, refusal(409, '/workorder_status', /do not see/), refused.text);
+    t.notMatch(refused.text, /SECRET-2/);
+    t.match(await house.read('workorders', id), { workorder_status: 'completed' });
+    t.match(await house.read(V, idOf(own)), { status: 'corrected' });
+    t.match(await house.read(V, idOf(theirs)), { status: 'corrected' });
+    t.match(await fitness(equipment_id), { is_fit: true });
+    await move(end);
+    t.match(await house.read(V, idOf(theirs)), { status: 'open' });
+    t.match(await fitness(equipment_id), { is_fit: false });
+  }
+});
+
 t.test('what is due', async (t) => {
   const annual = { inspection_kind: 'annual', inspection_result: 'pass' };
   await owner.query(`update equipment set status = 'retired'`);

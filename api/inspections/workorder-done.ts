@@ -8,6 +8,8 @@ import {
   dotInspectionViolation as violation,
 } from '../../db/schema.ts';
 import type { Row, RuleContext } from '../resources/define.ts';
+import { notYet } from '../resources/states.ts';
+import { WORKORDER_STATES } from '../service/states.ts';
 import { countViolations, settleService } from './service.ts';
 import { UNREPAIRED } from './states.ts';
 import { holdInspection } from './violations.ts';
@@ -43,17 +45,19 @@ export async function correctViolationsOfWorkorder(
 }
 
 /**
- * To be called in the transaction that takes a work order out of `completed` again, with the order as it was. Violations
- * that its completion has corrected are open again, and so their units may be out of service; those that were corrected
- * otherwise, or are certified, stay as they are.
+ * To be called in the transaction that takes a work order out of `completed` again, with the order as it is and as it was.
+ * Violations that its completion has corrected are open again, and so their units may be out of service; those that were
+ * corrected otherwise, or are certified, stay as they are. Throws 409 where the caller does not see all of them.
  */
 export async function reopenViolationsOfWorkorder(
   context: RuleContext,
+  { workorder_status: to }: Row,
   workorder: Row,
 ): Promise<void> {
   const { db } = context;
   const completedAt = workorder['completed_at'] as Date | null;
   if (completedAt === null) return;
+  await requireAllSeen(context, workorder['workorder_id'] as number, completedAt, to as string);
   const ofOrder = and(
     eq(violation.workorder_id, workorder['workorder_id'] as number),
     eq(violation.status, 'corrected'),
@@ -74,6 +78,16 @@ export async function reopenViolationsOfWorkorder(
       .where(and(ofOrder, eq(violation.dot_inspection_id, id)));
     await settleService(context, id, await countViolations(context, id));
   }
+}
+
+/** Throws 409 where what the completion of an order has corrected would stay so, as the caller does not see it. */
+async function requireAllSeen({ db }: RuleContext, id: number, at: Date, to: string) {
+  const { rows } = await db.execute<{ is_unseen: boolean }>(
+    sql`select corrected_unseen(${id}, ${at.toISOString()}::timestamptz) as is_unseen`,
+  );
+  if (!rows[0]!.is_unseen) return;
+  const why = 'its completion has corrected violations that you do not see';
+  throw notYet(WORKORDER_STATES, { from: 'completed', to }, why);
 }
 
 /** Inspections of the unit of an order whose violations are asked for, in the order in which they are held. */

@@ -38,7 +38,7 @@ export interface ScheduleRow extends DuePlan {
   readonly next_due_odometer_m: number | null;
   readonly next_due_engine_hours_h: number | null;
   readonly history: DueHistory;
-  /** The caller sees its unit, and so its meters. */
+  /** The caller sees its unit, and so its meters, and the events that its history is of. */
   readonly is_seen: boolean;
 }
 
@@ -69,7 +69,7 @@ export async function lockSchedules(
 
 /**
  * Evaluates schedules, which it locks. Six statements, however many they are; a schedule that is as it was is not written.
- * How those stand whose units the caller does not see is left to the next round.
+ * How those stand whose units or history the caller does not see is left to the next round.
  */
 export async function evaluateSchedules(
   db: TenantDb,
@@ -160,7 +160,8 @@ export async function readSchedules(
         s.interval_km, s.interval_engine_hours, s.due_soon_days, s.due_soon_km, s.due_soon_engine_hours, s.anchor,
         s.starts_on, s.start_odometer_m, s.start_engine_hours_h, s.due_status, s.next_due_on, s.next_due_odometer_m,
         s.next_due_engine_hours_h,
-        exists (select from equipment u where u.equipment_id = s.equipment_id) as is_seen,
+        exists (select from equipment u where u.equipment_id = s.equipment_id) and s.pm_schedule_id not in (
+          select schedules_with_unseen_events(${sql.param(ids)}::bigint[])) as is_seen,
         json_build_object('on', s.last_done_on, 'odometer_m', s.last_done_odometer_m,
           'engine_hours_h', s.last_done_engine_hours_h) as known,
         json_build_object('on', s.brought_on, 'odometer_m', s.brought_odometer_m,

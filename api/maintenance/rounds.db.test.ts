@@ -328,3 +328,68 @@ t.test('a schedule is not reckoned by those who do not see its unit', async (t) 
   const made = await ofHeld('POST', 'preventive-maintenance-events', done);
   t.match(made, { status: 422, body: { errors: [{ pointer: '/equipment_id' }] } }, made.text);
 });
+
+t.test('a schedule is not reckoned by those who do not see what was done last', async (t) => {
+  fleet.clock.nowMs += HOUR_MS;
+  await fleet.drive(600_000);
+  const { accountIds } = seed.mine;
+  const uom_lookup_id = await fleet.uomId('km');
+  const read = async (equipment_reading: number) => {
+    const reading_at = new Date((fleet.clock.nowMs += 1)).toISOString();
+    const about = { equipment_id: fleet.unitId, reading_type: 'odometer', uom_lookup_id };
+    const made = await ofHeld('POST', 'equipment-readings', {
+      ...about,
+      equipment_reading,
+      reading_at,
+    });
+    t.equal(made.status, 201, made.text);
+  };
+  const make = async () => {
+    const plan = { frequency_type: 'km', frequency_interval: 1_000 };
+    const schedule = await fleet.makeSchedule({ account_id: accountIds[1], ...plan });
+    return schedule['pm_schedule_id'] as number;
+  };
+  // Their account, and the whole customer.
+  const moved = [
+    { id: await make(), account_id: accountIds[0] },
+    { id: await make(), account_id: null },
+  ];
+  fleet.clock.nowMs += HOUR_MS;
+  await fleet.drive(601_100);
+  await fleet.round();
+  for (const { id, account_id } of moved) {
+    const url = `preventive-maintenance-schedules/${id}`;
+    const [event] = await fleet.events(id);
+    await fleet.moveEvent(event!['pm_event_id'], { status: 'skipped', status_reason: 'Laid up.' });
+    t.equal((await fleet.patch(url, { account_id })).status, 200);
+    t.match(await fleet.events(id), [{ status: 'skipped', account_id: accountIds[1] }]);
+    const known = { due_status: 'ok', next_due_odometer_m: 602_000_000 };
+    const same = async (name: string) => {
+      t.match(await fleet.schedule(id), known, name);
+      t.equal((await fleet.events(id)).length, 1, name);
+    };
+    await same('skipped');
+    await read(601_150);
+    await same('a reading');
+    const { version } = await fleet.schedule(id);
+    await fleet.round();
+    await same('a round');
+    t.not((await fleet.schedule(id))['version'], version, 'it was looked at');
+    // What is of the whole customer is not theirs to change.
+    if (account_id === null) continue;
+    const told = await ofHeld('PATCH', url, { frequency_interval: 1_001 });
+    t.match(told, { status: 200, body: known }, 'a change');
+    await ofHeld('PATCH', url, { frequency_interval: 1_000 });
+    await fleet.round();
+    await same('another round');
+  }
+  for (const { id: pm_schedule_id } of moved) {
+    const done = { pm_schedule_id, equipment_id: fleet.unitId, account_id: accountIds[0] };
+    await fleet.make('preventive-maintenance-events', { ...done, status: 'completed' });
+  }
+  await read(602_200);
+  for (const { id } of moved) {
+    const due = { due_status: 'overdue', next_due_odometer_m: 602_150_000 };
+    t.match(await fleet.schedule(id), due, 'what is seen was done last');
+  }
+});

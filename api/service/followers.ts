@@ -13,7 +13,7 @@ import { closeRequestWhenDone } from './requests.ts';
 export interface Follower {
   /** The order has become `completed`; the row is as it is shown. May throw a `Problem`, and then it has not. */
   completed(context: RuleContext, workorder: Row): Promise<void>;
-  /** It was `completed`, as it was before says, and is `in_progress` again or `cancelled`. */
+  /** It was `completed`, as it was before says, and is `in_progress` again or `cancelled`. May throw as well. */
   undone?(context: RuleContext, workorder: Row, before: Row): Promise<void>;
 }
 
@@ -21,7 +21,7 @@ export const FOLLOWERS: readonly Follower[] = [
   { completed: completeEventsOfWorkorder },
   {
     completed: correctViolationsOfWorkorder,
-    undone: (context, _workorder, before) => reopenViolationsOfWorkorder(context, before),
+    undone: reopenViolationsOfWorkorder,
   },
   {
     completed: (context, workorder) =>
