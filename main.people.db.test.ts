@@ -2,7 +2,6 @@
  * People come and go while the program runs: invited, approved, made at the identity provider, let in, shut out; what
  * changes holds for the next request and for sockets that are open. The provider is told also after a kill.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import t from 'tap';
 import { CLIENT, startFakeAuth0 } from './api/identity/test-auth0.ts';
 import { openIssuer } from './bench/proof/issuer.ts';
@@ -10,12 +9,18 @@ import { LiveWatcher } from './bench/proof/live-watcher.ts';
 import { withPatience } from './bench/proof/patience.ts';
 import { QUIET_SETTINGS, startProgram } from './bench/proof/program.ts';
 import { seedProofTenant } from './bench/proof/tenants.ts';
-import { createTestDatabase, openOwnerPool } from './db/test-database.ts';
+import { watchChanges } from './db/test-changes.ts';
+import { connectTestClient, createTestDatabase, openOwnerPool } from './db/test-database.ts';
 
 type Row = Record<string, unknown>;
 
 const { ownerUrl } = await createTestDatabase(t);
 const owner = openOwnerPool(t, ownerUrl, 1);
+const changes = await watchChanges(await connectTestClient(t, ownerUrl), [
+  'user',
+  'user_role',
+  'identity_task',
+]);
 const fleet = await seedProofTenant(ownerUrl, 'fleet', 1);
 const issuer = await openIssuer(t);
 const auth0 = await startFakeAuth0(t);
@@ -54,12 +59,29 @@ const asAdmin = (method: string, path: string, body?: object) =>
   send(fleet.subject, method, path, body);
 const me = async (subject: string) => (await send(subject, 'GET', '/v1/me')).status;
 
-/** Resolves when it holds; the test fails when patience is at its end. */
+/** Resolves when it holds, which a change of people, roles or tasks tells; the test fails when patience is at its end. */
 async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const waiting = async (): Promise<void> => {
-    while (!(await holds())) await delay(20);
+  const told = changes.until(async () => holds());
+  await withPatience(told, () => `until ${what}\n${program.output()}`);
+}
+
+/** The same of what the program answers, which nothing but another request tells. */
+async function untilAnswered(what: string, holds: () => Promise<boolean>): Promise<void> {
+  let isOver = false;
+  const asking = async (): Promise<void> => {
+    while (!isOver && !(await holds()));
   };
-  await withPatience(waiting(), () => `until ${what}\n${program.output()}`);
+  await withPatience(asking(), () => `until ${what}\n${program.output()}`).finally(
+    () => (isOver = true),
+  );
+}
+
+/** Lets the provider say nothing to the next request for a role; resolves when it has come. */
+function silentRole(): Promise<void> {
+  const asked = new Promise<void>((resolve) => {
+    auth0.next('createRole', { silence: resolve });
+  });
+  return withPatience(asked, () => `until the provider is asked\n${program.output()}`);
 }
 
 async function makeRole(name: string, rights: object): Promise<number> {
@@ -88,7 +110,7 @@ t.test('somebody who was invited comes in once they are approved', async (t) => 
     return subject !== '';
   });
   t.match(auth0.users.get(subject), { email: 'ann@fleet.test', name: 'Ann' });
-  await until('the token is good', async () => (await me(subject)) === 200);
+  await untilAnswered('the token is good', async () => (await me(subject)) === 200);
   await until('it is noted that they were here', async () => {
     const { rows } = await owner.query(
       'select from "user" where user_id = $1 and last_sign_in_at is not null',
@@ -105,11 +127,11 @@ t.test('who is shut out is out, on open sockets too', async (t) => {
   await watch();
   t.equal((await asAdmin('POST', `/v1/users/${userId}/disable`, {})).status, 200);
   await withPatience(watcher.whenClosed(), () => 'for the socket to be closed');
-  await until('the token is refused', async () => (await me(subject)) === 403);
+  await untilAnswered('the token is refused', async () => (await me(subject)) === 403);
   await t.rejects(watch(), { message: /did not let us in/ });
   await until('the account is blocked', () => auth0.users.get(subject)!.blocked === true);
   t.equal((await asAdmin('POST', `/v1/users/${userId}/enable`, {})).status, 200);
-  await until('the token is good again', async () => (await me(subject)) === 200);
+  await untilAnswered('the token is good again', async () => (await me(subject)) === 200);
   await until('the account is open', () => auth0.users.get(subject)!.blocked === false);
 });
 
@@ -122,11 +144,11 @@ t.test('rights that shrink and accounts that are given away take effect at once'
   t.equal(await equipment(), 200);
   await asAdmin('PATCH', `/v1/user-roles/${roleId}`, { role_permission: { equipment: [] } });
   await withPatience(watcher.whenClosed(), () => 'for the socket to be closed');
-  await until('the right is gone', async () => (await equipment()) === 403);
+  await untilAnswered('the right is gone', async () => (await equipment()) === 403);
   await asAdmin('PATCH', `/v1/user-roles/${roleId}`, {
     role_permission: { equipment: ['read'] },
   });
-  await until('the right is back', async () => (await equipment()) === 200);
+  await untilAnswered('the right is back', async () => (await equipment()) === 200);
 
   const account = await asAdmin('POST', '/v1/accounts', {
     account_name: 'North',
@@ -148,13 +170,13 @@ t.test('rights that shrink and accounts that are given away take effect at once'
   await asAdmin('PATCH', `/v1/users/${userId}`, {
     assigned_account_ids: [other.body['account_id']],
   });
-  await until('the unit is out of sight', async () => (await units()).length === 0);
+  await untilAnswered('the unit is out of sight', async () => (await units()).length === 0);
 });
 
 t.test('a kill in the middle loses nothing and makes nothing twice', async (t) => {
-  auth0.next('createRole', { silence: () => undefined });
+  const asked = silentRole();
   const lostId = await makeRole('Planner', {});
-  await until('the provider is asked', () => auth0.log.at(-1) === 'createRole');
+  await asked;
   program.kill();
   await program.exited;
   output.push(program.output());
@@ -175,9 +197,9 @@ t.test('a kill in the middle loses nothing and makes nothing twice', async (t) =
 });
 
 t.test('it stops in the middle of a call, and its log holds no secret', async (t) => {
-  auth0.next('createRole', { silence: () => undefined });
+  const asked = silentRole();
   await makeRole('Loader', {});
-  await until('the provider is asked', () => auth0.log.at(-1) === 'createRole');
+  await asked;
   program.signal('SIGTERM');
   const { code } = await program.exited;
   t.equal(code, 0);

@@ -1,8 +1,8 @@
 /**
  * Ends agreements whose last day has passed, by each customer's own days: one that renews itself goes on, one that was to
  * be terminated is, and all others expire; what is out on them is taken back, and so is what is out on allocations whose
- * own last day has passed, or that of their line. Whatever it finds it looks at again under a
- * lock, so that nobody is overtaken, and two processes that go round at once do nothing twice.
+ * own last day has passed, or that of their line. Whatever it finds it looks at again under a lock, so that nobody is
+ * overtaken, and two processes that go round at once do nothing twice.
  */
 import { eq } from 'drizzle-orm';
 import type pg from 'pg';

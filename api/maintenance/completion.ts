@@ -119,7 +119,8 @@ function requireMeters(whole: Row, last: LastDone, newest: UnitMeters): void {
 async function costOf({ db }: RuleContext, whole: Row): Promise<Row> {
   if ((whole['cost'] ?? null) !== null || whole['pm_event_id'] === undefined) return {};
   const { rows } = await db.execute<{ cost: string | null; currency_code: string | null }>(sql`
-    select case when min(currency_code) = max(currency_code) then sum(total_cost)::text end as cost, min(currency_code) as currency_code from pm_parts_used
+    select case when min(currency_code) = max(currency_code) then sum(total_cost)::text end as cost,
+      min(currency_code) as currency_code from pm_parts_used
     where customer_id = app_customer_id() and pm_event_id = ${whole['pm_event_id']} and deleted_at is null`);
   const { cost, currency_code } = rows[0]!;
   return cost === null ? {} : { cost, currency_code };

@@ -252,8 +252,7 @@ export function derivedOf(state: DueState) {
 
 /**
  * Opens an event for each of these schedules that is due or overdue and has none, unless the next round looks at it; gives
- * how many. The caller holds them, so
- * nobody else opens one at the same time; the index of open events holds it besides.
+ * how many. The caller holds them, so nobody else opens one at the same time; the index of open events holds it besides.
  */
 export async function openEvents(db: TenantDb, ids: readonly number[]): Promise<number> {
   const { rowCount } = await db.execute(sql`

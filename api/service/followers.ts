@@ -1,6 +1,6 @@
 /**
- * What follows when a work order is completed, or is opened again or cancelled after that: all of it in the transaction of the
- * transition, in the order of this list, after the order itself was written. What hangs on orders adds itself here.
+ * What follows when a work order is completed, or is opened again or cancelled after that: all of it in the transaction of
+ * the transition, in the order of this list, after the order itself was written. What hangs on orders adds itself here.
  */
 import {
   correctViolationsOfWorkorder,

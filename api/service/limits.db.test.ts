@@ -102,6 +102,8 @@ t.test('an order that goes to another account gets its limit', async (t) => {
   const euros = await url({ currency_code: 'EUR' });
   t.match(await patch(euros, to, writer), refused(403, 'account_id'));
   t.match(await patch(euros, to), { status: 200, body: { cost_limit: null } });
+  const yen = { currency_code: 'JPY' };
+  t.match(await patch(euros, yen, writer), refused(403, 'currency_code'));
   t.match(
     await patch(euros, { currency_code: 'USD', part_cost: 300 }, writer),
     { status: 200, body: { cost_limit: 100, approval_status: 'pending' } },

@@ -131,7 +131,7 @@ export async function limitOfMoved(
   const limits = await limitsFor(db, { account_id, equipment_id: null }, null);
   const mayApprove = principal.permissions.has(right);
   if (limits.some((one) => one.currency !== currency) && !mayApprove) {
-    throw refused('/account_id', right);
+    throw refused('currency_code' in values ? '/currency_code' : '/account_id', right);
   }
   const allowed = lowestIn(limits, currency);
   const limit = { ...stored, ...values }['cost_limit'] as number | null;
