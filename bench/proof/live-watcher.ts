@@ -49,7 +49,8 @@ export class LiveWatcher {
   until(holds: () => boolean): Promise<void> {
     return new Promise((resolve) => {
       if (holds()) return resolve();
-      const timer = setTimeout(resolve, PATIENCE_MS);
+      // Whoever waits for a connection that is closed instead waits no longer, and the program is not kept by it.
+      const timer = setTimeout(resolve, PATIENCE_MS).unref();
       const stop = (): void => {
         clearTimeout(timer);
         resolve();
